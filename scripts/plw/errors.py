@@ -1,0 +1,42 @@
+"""Errors for people: what is wrong, which value, where it was set, what to do."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """Something that a user gave cannot be used.
+
+    what   one sentence that says what is wrong
+    value  the offending value, shown with repr (omitted if None)
+    where  file and line, key path or command-line flag where it was set
+    hint   what to do about it
+    """
+
+    def __init__(self, what: str, *, value: object = None, where: str | None = None, hint: str | None = None):
+        self.what, self.value, self.where, self.hint = what, value, where, hint
+        lines = [what]
+        if value is not None:
+            lines.append(f"  Value: {value!r}")
+        if where:
+            lines.append(f"  Where: {where}")
+        if hint:
+            lines.append(f"  Hint:  {hint}")
+        super().__init__("\n".join(lines))
+
+
+class InputErrors(ValueError):
+    """Several input errors, shown together so that all can be mended at once."""
+
+    def __init__(self, errors: list[InputError]):
+        self.errors = errors
+        super().__init__("\n".join(str(error) for error in errors))
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run `main`; an input error becomes one message on standard error and exit status 1, without a traceback."""
+    try:
+        main()
+    except (InputError, InputErrors) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
