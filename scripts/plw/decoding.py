@@ -1,0 +1,103 @@
+"""Batched decoding that computes a beginning shared by all prompts only once.
+
+Few-shot examples, TruthfulQA's preamble and the judges' instructions stand before every prompt of a benchmark. Their
+keys and values are computed once and repeated over the batch. The generated tokens are those of plain
+`model.generate` (up to rounding: the sums are the same, their order in memory is not).
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import torch
+from transformers import DynamicCache, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+
+MIN_SHARED_TOKENS = 16  # a shorter common beginning costs more in handling than it saves
+
+
+def common_prefix_length(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of leading items that all sequences share."""
+    first, last = min(sequences), max(sequences)  # in lexical order these two differ earliest
+    for index, (left, right) in enumerate(zip(first, last, strict=False)):
+        if left != right:
+            return index
+    return min(len(first), len(last))
+
+
+class PrefixCache:
+    """Keys and values of the last common beginning, kept between batches."""
+
+    def __init__(self, model: PreTrainedModel):
+        self.model = model
+        self.tokens: list[int] = []
+        self.cache: DynamicCache | None = None
+
+    @torch.inference_mode()
+    def repeated(self, tokens: list[int], rows: int) -> DynamicCache:
+        """The cache after `tokens`, for a batch of `rows` equal beginnings; the caller may extend it."""
+        if tokens != self.tokens:
+            cache = DynamicCache(config=self.model.config)
+            ids = torch.tensor([tokens], device=self.model.device)
+            self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            self.tokens, self.cache = list(tokens), cache
+        repeated = copy.deepcopy(self.cache)
+        repeated.batch_repeat_interleave(rows)
+        return repeated
+
+
+class StopAtStrings(StoppingCriteria):
+    """Stops a row as soon as its new text holds one of the strings; looks only at the last few tokens."""
+
+    def __init__(self, tokenizer, strings: Iterable[str], prompt_length: int, *, window: int = 8):
+        self.tokenizer = tokenizer
+        self.strings = list(strings)
+        self.prompt_length = prompt_length
+        self.window = window + max((len(string) for string in self.strings), default=0)
+        self.done: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs) -> torch.Tensor:
+        if self.done is None:
+            self.done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        tail = input_ids[:, max(self.prompt_length, input_ids.shape[1] - self.window) :]
+        for row, text in enumerate(self.tokenizer.batch_decode(tail)):
+            if any(string in text for string in self.strings):
+                self.done[row] = True
+        return self.done
+
+
+@torch.inference_mode()
+def generate_from_tokens(
+    model: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    *,
+    pad_id: int,
+    prefix_cache: PrefixCache | None = None,
+    stopping: Sequence[StoppingCriteria] = (),
+    **generation,
+) -> torch.Tensor:
+    """Return the new token ids [rows, steps] of one batch of prompts; rows that end early are filled with `pad_id`.
+
+    prompts       token ids of each prompt, not empty
+    prefix_cache  compute a common beginning once; None decodes plainly. Not used with beams
+    generation    arguments of `model.generate` (max_new_tokens, do_sample, num_beams …)
+    """
+    longest = max(map(len, prompts))
+    shared = 0
+    if prefix_cache is not None and generation.get("num_beams", 1) == 1:
+        shared = min(common_prefix_length(prompts), min(map(len, prompts)) - 1)
+    shared = shared if shared >= MIN_SHARED_TOKENS else 0
+    ids = torch.full((len(prompts), longest), pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):  # [beginning | padding | rest]: the beginning stands at the same place
+        start = longest - (len(prompt) - shared)
+        ids[row, :shared], ids[row, start:] = torch.tensor(prompt[:shared]), torch.tensor(prompt[shared:])
+        mask[row, :shared], mask[row, start:] = 1, 1
+    if shared:
+        generation["past_key_values"] = prefix_cache.repeated(prompts[0][:shared], len(prompts))
+    output = model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        pad_token_id=pad_id,
+        stopping_criteria=StoppingCriteriaList(stopping),
+        **generation,
+    )
+    return output[:, longest:]

@@ -1,0 +1,193 @@
+"""The model as lm-eval sees it, loaded once for all benchmarks, with contexts shared between the choices of a question.
+
+`shared_contexts` off is lm-eval's own HFLM, digit for digit. On, the tokens that requests have in common are computed
+once: a question's context for all its choices, and what stands before every question (a preamble, equal shots) for the
+whole benchmark. Each log-likelihood is the same sum of the same terms; only rounding differs (about 1e-6 in float32).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from lm_eval.models.huggingface import HFLM
+
+from plw.decoding import MIN_SHARED_TOKENS, PrefixCache, StopAtStrings, common_prefix_length, generate_from_tokens
+
+SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
+
+
+@dataclass(frozen=True)
+class Request:
+    """One log-likelihood request: `tokens` without the last, and how many final tokens are the continuation."""
+
+    index: int
+    tokens: list[int]
+    continuation: list[int]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Requests with a common beginning of `shared` tokens, computed together in one row."""
+
+    requests: list[Request]
+    shared: int
+
+    @property
+    def length(self) -> int:
+        return self.shared + sum(len(request.tokens) - self.shared for request in self.requests)
+
+
+class HarnessModel(HFLM):
+    """An in-memory model and tokenizer for lm-eval; counts requests that did not fit into the model's context."""
+
+    def __init__(self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False):
+        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, add_bos_token=add_bos)
+        self.shared_contexts = shared_contexts
+        self.truncated = 0
+        self._prefix_cache = PrefixCache(model)
+        self._encode = lru_cache(maxsize=4096)(self._encode_once)  # lm-eval encodes a context once per choice
+
+    def _encode_once(self, string: str) -> tuple[int, ...]:
+        return tuple(super().tok_encode(string))
+
+    def tok_encode(self, string, add_special_tokens=None, left_truncate_len=None, **kwargs):
+        if add_special_tokens is None and left_truncate_len is None and not kwargs:
+            return list(self._encode(string))
+        return super().tok_encode(string, add_special_tokens, left_truncate_len, **kwargs)
+
+    def _loglikelihood_tokens(self, requests, disable_tqdm: bool = False, override_bs: int | None = None):
+        self.truncated += sum(len(context) + len(rest) > self.max_length + 1 for _, context, rest in requests)
+        if not self.shared_contexts:
+            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        prepared = [
+            Request(index, (context + rest)[-(self.max_length + 1) :][:-1], rest)
+            for index, (_, context, rest) in enumerate(requests)
+        ]
+        results: list[tuple[float, bool]] = [(0.0, False)] * len(prepared)
+        groups = sorted(group_requests(prepared), key=lambda group: -group.length)
+        for start in range(0, len(groups), self.batch_size):
+            for index, result in self._score_groups(groups[start : start + self.batch_size]):
+                results[index] = result
+        return results
+
+    @torch.inference_mode()
+    def _score_groups(self, groups: list[Group]) -> Iterator[tuple[int, tuple[float, bool]]]:
+        """Log-likelihood and greediness of every request of a batch of rows: one group per row.
+
+        A row is [beginning of all rows (cached) | padding | rest of the group's beginning | branch 1 | branch 2 | …];
+        a branch sees the group's beginning and itself, and its positions continue the beginning's.
+        """
+        prefix = self._common_prefix(groups)
+        width = max(group.length for group in groups) - prefix
+        ids = torch.zeros((len(groups), width), dtype=torch.long)
+        positions = torch.zeros_like(ids)
+        visible = torch.zeros((len(groups), 1, width, prefix + width), dtype=torch.bool)
+        wanted: list[tuple[Request, int, list[int]]] = []  # request, row, columns whose logits predict it
+        for row, group in enumerate(groups):
+            columns = _lay_out(group, prefix, ids[row], positions[row], visible[row, 0])
+            wanted += [(request, row, columns[i]) for i, request in enumerate(group.requests)]
+        keep = width - min(min(columns) for _, _, columns in wanted)
+        past = self._prefix_cache.repeated(groups[0].requests[0].tokens[:prefix], len(groups)) if prefix else None
+        dtype = self.model.dtype
+        mask = torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)
+        logits = self.model(
+            input_ids=ids.to(self.device),
+            position_ids=positions.to(self.device),
+            attention_mask=mask.to(self.device),
+            past_key_values=past,
+            use_cache=past is not None,
+            logits_to_keep=keep,
+        ).logits
+        yield from _read_off(logits, wanted, offset=width - keep)
+
+    def _common_prefix(self, groups: list[Group]) -> int:
+        """Length of the beginning of all rows; at least one token of each group's own beginning stays outside."""
+        length = common_prefix_length([group.requests[0].tokens[: group.shared] for group in groups])
+        length = min(length, min(group.shared for group in groups) - 1)
+        return length if length >= MIN_SHARED_TOKENS else 0
+
+    def _model_generate(self, context, max_length: int, stop: list[str], **generation):
+        if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:
+            return super()._model_generate(context, max_length, stop, **generation)
+        generation.pop("temperature", None)
+        mask = generation.pop("attention_mask").bool()
+        prompts = [row[keep].tolist() for row, keep in zip(context, mask, strict=True)]
+        generated = generate_from_tokens(
+            self.model,
+            prompts,
+            pad_id=self.tokenizer.pad_token_id,
+            prefix_cache=self._prefix_cache,
+            stopping=[StopAtStrings(self.tokenizer, stop, context.shape[1])],
+            max_new_tokens=max_length - context.shape[1],
+            **{"do_sample": False, **generation},
+        )
+        return torch.cat([context, generated], dim=1)
+
+
+def group_requests(requests: Sequence[Request]) -> list[Group]:
+    """Put neighbouring requests together whose common beginning is most of them (the choices of one question)."""
+    groups: list[Group] = []
+    for request in requests:
+        last = groups[-1] if groups else None
+        if last is not None:
+            first = last.requests[0].tokens
+            shared = min(last.shared, common_prefix_length([first, request.tokens]))
+            shared = min(shared, _first_wanted(request), *(_first_wanted(other) for other in last.requests))
+            if shared >= SHARED_PART * max(len(first), len(request.tokens)):
+                groups[-1] = Group([*last.requests, request], shared)
+                continue
+        groups.append(Group([request], max(_first_wanted(request), 1)))
+    return groups
+
+
+def _first_wanted(request: Request) -> int:
+    """Number of tokens before the first whose logits are needed: those may belong to a common beginning."""
+    return len(request.tokens) - len(request.continuation)
+
+
+def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[int]]:
+    """Fill one row (views of ids [width], positions [width], visible [width, prefix + width]), aligned to the right.
+
+    Returns, for each request, the columns whose logits predict its continuation.
+    """
+    width = len(ids)
+    start = width - (group.length - prefix)
+    branches = start + group.shared - prefix  # column where the first branch begins
+    tokens = group.requests[0].tokens
+    ids[start:branches] = torch.tensor(tokens[prefix : group.shared])
+    positions[start:branches] = torch.arange(prefix, group.shared)
+    lower = torch.ones((branches - start, branches - start), dtype=torch.bool).tril()
+    visible[start:branches, :prefix] = True
+    visible[start:branches, prefix + start : prefix + branches] = lower
+    visible[torch.arange(start), prefix + torch.arange(start)] = True  # padding sees itself: softmax needs something
+    columns, column = [], branches
+    for request in group.requests:
+        rest = request.tokens[group.shared :]
+        end = column + len(rest)
+        if rest:
+            ids[column:end] = torch.tensor(rest)
+            positions[column:end] = torch.arange(group.shared, group.shared + len(rest))
+            visible[column:end, :prefix] = True
+            visible[column:end, prefix + start : prefix + branches] = True
+            lower = torch.ones((len(rest), len(rest)), dtype=torch.bool).tril()
+            visible[column:end, prefix + column : prefix + end] = lower
+        path = [*range(start, branches), *range(column, end)]
+        columns.append(path[-len(request.continuation) :])
+        column = end
+    return columns
+
+
+def _read_off(logits, wanted, *, offset: int) -> Iterator[tuple[int, tuple[float, bool]]]:
+    """Sum the log-probabilities of each continuation; logits [rows, kept, vocabulary] begin at column `offset`."""
+    rows = torch.tensor([row for _, row, columns in wanted for _ in columns])
+    places = torch.tensor([column - offset for _, _, columns in wanted for column in columns])
+    targets = torch.tensor([token for request, _, _ in wanted for token in request.continuation])
+    scores = torch.log_softmax(logits[rows, places], dim=-1)
+    chosen = scores.gather(1, targets.to(scores.device)[:, None])[:, 0].cpu()
+    greedy = (scores.argmax(dim=-1).cpu() == targets).tolist()
+    position = 0
+    for request, _, columns in wanted:
+        end = position + len(columns)
+        yield request.index, (float(chosen[position:end].sum()), all(greedy[position:end]))
+        position = end

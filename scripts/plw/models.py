@@ -1,0 +1,155 @@
+"""Load and save models and tokenizers: a Hub id with its revision or a local folder, by the same key.
+
+Only safetensors weights and model code of the transformers library itself: nothing that a repository ships is
+ever executed (`trust_remote_code` stays off).
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from plw.errors import InputError
+
+PAD_TOKEN = "[PAD]"  # Alpaca's train.py; DEFAULT_* there
+DEFAULT_SPECIAL_TOKENS = {"eos_token": "</s>", "bos_token": "<s>"}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_tokenizer(source: dict, *, max_length: int | None = None):
+    """Return the tokenizer of `source` ({path} or {hub, revision}), padding on the right.
+
+    max_length  becomes `model_max_length`; None keeps the tokenizer's own.
+    """
+    options = {"padding_side": "right"} | ({} if max_length is None else {"model_max_length": max_length})
+    return _load(AutoTokenizer, source, "tokenizer", **options)
+
+
+def load_model(source: dict, dtype: str = "float32") -> PreTrainedModel:
+    """Return the causal language model of `source` with weights in `dtype` (float32 | bfloat16).
+
+    The dtype is always given: transformers 5 would otherwise keep the checkpoint's, and half-precision master
+    weights lose updates of the size that a learning rate of 2e-5 makes.
+    """
+    if dtype not in DTYPES:
+        raise InputError("Unknown dtype.", value=dtype, hint=f"Use one of {', '.join(DTYPES)}.")
+    return _load(AutoModelForCausalLM, source, "model", dtype=DTYPES[dtype], use_safetensors=True)
+
+
+def prepare_tokenizer(tokenizer) -> int:
+    """Add the special tokens that Alpaca adds; return how many ids are new.
+
+    A padding token `[PAD]` if there is none, and `</s>`, `<s>` where end or begin are missing.
+    # DEVIATION: no `<unk>` is added, because byte-level tokenizers (LLaMA 3) never need it.
+    """
+    missing = {name: text for name, text in DEFAULT_SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None}
+    if tokenizer.pad_token is None:
+        missing["pad_token"] = PAD_TOKEN
+    before = len(tokenizer)
+    if missing:
+        tokenizer.add_special_tokens(missing)
+    return len(tokenizer) - before
+
+
+def fit_embeddings(model: PreTrainedModel, tokenizer) -> int:
+    """Give the model a row for every token id; new rows are the mean of the old ones. Returns the number added.
+
+    A model whose table is larger than the tokenizer's (padded vocabularies) is left as it is.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    added = len(tokenizer) - old
+    if added > 0:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        weights = [model.get_input_embeddings().weight]
+        head = model.get_output_embeddings()
+        if head is not None and head.weight is not weights[0]:
+            weights.append(head.weight)
+        with torch.no_grad(), _gathered(weights):
+            for weight in weights:
+                weight[old:] = weight[:old].mean(dim=0, keepdim=True)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return max(added, 0)
+
+
+def save_model(folder: str | Path, model: PreTrainedModel, tokenizer, *, state_dict: dict | None = None) -> None:
+    """Write model (safetensors) and tokenizer into `folder`, which appears whole or not at all.
+
+    state_dict  weights to save instead of the module's own (gathered from several ranks, or cast)
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        os.chmod(temporary, 0o755)
+        model.save_pretrained(temporary, state_dict=state_dict)
+        tokenizer.save_pretrained(temporary)
+        sync_folder(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush every file below `folder` to disk, so that a marker written afterwards can be trusted."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _gathered(parameters: list[torch.Tensor]):
+    """Context in which ZeRO-3 partitions are whole; does nothing for ordinary tensors."""
+    import contextlib
+
+    if not any(hasattr(parameter, "ds_id") for parameter in parameters):
+        return contextlib.nullcontext()
+    import deepspeed  # only loaded where DeepSpeed already runs
+
+    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
+
+
+def _load(loader, source: dict, kind: str, **options):
+    """Call `from_pretrained` for a source; turn its many failures into one clear message."""
+    if "path" in source:
+        name, revision = _folder(source["path"], kind), None
+    elif "hub" in source:
+        name, revision = source["hub"], source.get("revision")
+    else:
+        raise InputError(f"A {kind} source needs `path` or `hub`.", value=source)
+    try:
+        return loader.from_pretrained(name, revision=revision or "main", trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Cannot load the {kind}.", value=source, hint=_loading_hint(source, str(error))
+        ) from error
+
+
+def _folder(path: str, kind: str) -> str:
+    """Return `path` if it is a folder with a configuration; transformers would take a wrong path for a Hub id."""
+    if not Path(path).is_dir():
+        raise InputError(
+            f"The {kind} folder does not exist.",
+            value=str(path),
+            hint="Check the source's `path`, or give a Hub id as `hub` with its `revision`.",
+        )
+    return str(path)
+
+
+def _loading_hint(source: dict, message: str) -> str:
+    """What to do about a failed load, from the text that transformers or the Hub gave."""
+    short = message.strip().splitlines()[0] if message.strip() else "no further message"
+    lowered = message.lower()
+    if "path" in source:
+        return f"The folder must hold config.json, *.safetensors and the tokenizer files. Details: {short}"
+    if "gated" in lowered or "401" in lowered or "403" in lowered:
+        page = f"https://huggingface.co/{source['hub']}"
+        return f"Accept the licence at {page} and set HF_TOKEN, or use a local `path`. Details: {short}"
+    if "offline" in lowered or "connect" in lowered or "couldn't reach" in lowered:
+        return f"No network: fetch it first, or use a local `path`. Details: {short}"
+    return f"Check name and revision on the Hub. Details: {short}"

@@ -1,0 +1,268 @@
+"""Run Python programs from a process that has the libraries already loaded.
+
+Importing torch, transformers, lm-eval and alpaca_eval costs more time than a small fine-tuning. A server process
+imports them once and forks a child for each program; the child loads this project's own code itself, so an edited file
+is never stale. The server knows nothing about the programs. It ends by itself when nobody has asked for a while.
+
+A child dies with its client: the server kills it when the client's connection closes, so a killed job leaves nothing.
+"""
+
+import array
+import contextlib
+import fcntl
+import gc
+import hashlib
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+LIBRARIES = (
+    "torch",
+    "transformers.trainer",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.auto.modeling_auto",
+    "datasets",
+    "pandas",
+    "lm_eval.evaluator",
+    "lm_eval.models.huggingface",
+    "alpaca_eval",
+)
+# Variables that libraries read when they are imported: a client with others needs another server.
+READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "CUDA_", "IS_ALPACA_EVAL_2", "DS_", "PYTHONPATH")
+IDLE_SECONDS = 60.0
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+START_SECONDS = 120.0  # imports on a busy machine
+
+
+def server_folder() -> Path:
+    """Folder of the socket, the lock and the log: one server for each user, Python environment and set of variables."""
+    read = sorted((name, value) for name, value in os.environ.items() if name.startswith(READ_AT_IMPORT))
+    key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"plw-preload-{key}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------- the client
+
+
+def run(program: str, arguments: list[str]) -> int:
+    """Run `program` in a child of the server with this process's streams, folder and environment.
+
+    Returns its exit status; a program that a signal ended gives 128 + the signal's number, as in a shell.
+    """
+    connection = _connect(server_folder())
+    request = {"program": program, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ)}
+    descriptors = array.array("i", [0, 1, 2])
+    payload = json.dumps(request).encode()
+    connection.sendmsg([len(payload).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+    connection.sendall(payload)
+    for number in FORWARDED_SIGNALS:
+        signal.signal(number, lambda received, _: connection.sendall(bytes([received])))
+    answer = connection.recv(1)
+    if not answer:
+        print("The process that preloads libraries has died; run again.", file=sys.stderr)
+        return 1
+    return answer[0]
+
+
+def _connect(folder: Path) -> socket.socket:
+    """Connect to the server; start one if none answers. A lock keeps clients from starting two."""
+    with contextlib.suppress(OSError):
+        return _dial(folder)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            return _dial(folder)
+        _start_server(folder)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                return _dial(folder)
+            time.sleep(0.05)
+    raise TimeoutError(f"the preload server did not start; see {folder / 'log'}")
+
+
+def _dial(folder: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(folder / "socket"))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _start_server(folder: Path) -> None:
+    # One thread each: a library that made a thread pool before the fork would leave the child a dead one.
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from plw.preload import serve; serve()"
+    with open(folder / "log", "w") as log:
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env={**os.environ, **single},
+            start_new_session=True,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- the server
+
+
+def serve() -> None:
+    """Accept requests until nobody has asked for IDLE_SECONDS and no child runs."""
+    folder = server_folder()
+    address = folder / "socket"
+    address.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen(64)  # clients wait here while the libraries load
+    identity = address.stat().st_ino
+    for name in LIBRARIES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            traceback.print_exc()
+    for name in [name for name in sys.modules if name == "plw" or name.startswith("plw.")]:
+        del sys.modules[name]  # a child loads the project's code anew
+    gc.freeze()  # children share the libraries' memory instead of copying it at the first collection
+    try:
+        _Server(listener).loop()
+    finally:
+        with contextlib.suppress(OSError):
+            if address.stat().st_ino == identity:
+                address.unlink()
+
+
+class _Server:
+    """The event loop: new clients, signals from clients, ended children."""
+
+    def __init__(self, listener: socket.socket):
+        self.listener = listener
+        self.children: dict[int, socket.socket] = {}
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(listener, selectors.EVENT_READ, "listener")
+        read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wakeup = read_end
+        self.selector.register(read_end, selectors.EVENT_READ, "wakeup")
+
+    def loop(self) -> None:
+        while True:
+            events = self.selector.select(timeout=IDLE_SECONDS)
+            if not events and not self.children:
+                return
+            for key, _ in events:
+                if key.data == "listener":
+                    self._accept()
+                elif key.data == "wakeup":
+                    os.read(self.wakeup, 4096)
+                else:
+                    self._hear(key.fileobj, key.data)
+            self._reap()
+
+    def _accept(self) -> None:
+        connection, _ = self.listener.accept()
+        try:
+            request, descriptors = _receive(connection)
+        except (ConnectionError, ValueError):
+            connection.close()
+            return
+        child = os.fork()
+        if child == 0:
+            _become(request, descriptors, [self.listener, connection, *self.children.values()])
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self.children[child] = connection
+        self.selector.register(connection, selectors.EVENT_READ, child)
+
+    def _hear(self, connection: socket.socket, child: int) -> None:
+        """A signal to pass on, or the end of the client, which is the end of its child."""
+        try:
+            message = connection.recv(1)
+        except ConnectionError:
+            message = b""
+        with contextlib.suppress(ProcessLookupError):
+            if message:
+                os.kill(child, message[0])
+            else:
+                os.killpg(child, signal.SIGKILL)
+                self.selector.unregister(connection)
+
+    def _reap(self) -> None:
+        while self.children:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            connection = self.children.pop(child)
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(connection)
+            code = os.waitstatus_to_exitcode(status)
+            with contextlib.suppress(OSError):
+                connection.sendall(bytes([code if code >= 0 else 128 - code]))
+            connection.close()
+
+
+def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
+    descriptors = array.array("i")
+    header, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(3 * descriptors.itemsize))
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data)
+    payload = b""
+    length = int.from_bytes(header, "big")
+    while len(payload) < length:
+        piece = connection.recv(length - len(payload))
+        if not piece:
+            raise ConnectionError("the client left")
+        payload += piece
+    return json.loads(payload), list(descriptors)
+
+
+def _become(request: dict, descriptors: list[int], inherited: list[socket.socket]) -> None:
+    """In the child: take the client's place and run its program; never returns."""
+    code = 1
+    try:
+        os.setpgid(0, 0)  # so that the server can end the program together with what it started
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, *FORWARDED_SIGNALS):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for item in inherited:
+            item.close()
+        for target, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, target)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        sys.argv = [request["program"], *request["arguments"]]
+        sys.path[0] = str(Path(request["program"]).resolve().parent)
+        runpy.run_path(request["program"], run_name="__main__")
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        if isinstance(ending.code, str):
+            print(ending.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code & 0xFF)

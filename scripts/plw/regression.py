@@ -1,0 +1,222 @@
+"""Regression of the relative aggregate on the transformed prompt loss weight (paper §5.2, App. E.3).
+
+The only module that touches R. The models are in glmm.R and residuals.R, which plain `Rscript` runs as well
+(run_glmm.R); this module checks the design, hands the data over and reads the answer.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from plw.errors import InputError
+from plw.scores import add_w_p, relative_scores
+
+R_FILES = tuple(Path(__file__).with_name(name) for name in ("json.R", "glmm.R", "residuals.R"))
+R_PROGRAM = Path(__file__).with_name("run_glmm.R")
+R_PACKAGES = ("glmmTMB", "car")  # residuals.R adds DHARMa and qgam where they are installed
+
+INSTALL_R = (
+    "install R with glmmTMB and car: on Debian or Ubuntu `apt-get install --no-install-recommends r-base-core "
+    "r-cran-glmmtmb r-cran-car`, elsewhere the conda file with R in envs/; then re-install rpy2-rinterface, "
+    "because it is built against the R that is there (pip install --force-reinstall --no-cache-dir --no-deps)"
+)
+
+DEFAULTS = {
+    "squeeze": "smithson_verkuilen",  # protocol: the usual rule; §5.2 does not say how 0 and 1 were treated
+    "squeeze_alternatives": ["clamp_0.01", "clamp_0.001"],
+    "poly": "raw",  # Table 3's coefficients have the printed vertex only in the raw basis
+    "alpha": 0.05,  # §3
+    "reduced_models": True,
+    "sensitivity": True,
+    "simulations": 250,  # DHARMa's default, with its default seed 123
+    "seed": 123,
+}
+
+
+def start_r():
+    """rpy2's `robjects` with an R process inside this one; starts R at the first call.
+
+    Imported here and not at the head of the module, because the import itself starts R.
+    Raises InputError that says what to install when rpy2, R or a package is missing.
+    """
+    if importlib.util.find_spec("_rinterface_cffi_api") is None:
+        os.environ.setdefault(
+            "RPY2_CFFI_MODE", "ABI"
+        )  # the mode that was built; otherwise rpy2 prints a complaint
+    try:
+        import rpy2.robjects as robjects
+    except Exception as error:  # depending on what is missing: ImportError, OSError, ValueError, RuntimeError
+        raise InputError("R cannot be started through rpy2.", value=str(error), hint=INSTALL_R) from error
+    require = robjects.r["requireNamespace"]
+    missing = [name for name in R_PACKAGES if not require(name, quietly=True)[0]]
+    if missing:
+        raise InputError(
+            f"R packages are missing: {', '.join(missing)}.",
+            where=f"R at {robjects.r('R.home()')[0]}",
+            hint=INSTALL_R,
+        )
+    return robjects
+
+
+def _r_vector(robjects, value: object):
+    if isinstance(value, list | tuple):
+        return robjects.StrVector([str(item) for item in value])
+    return value
+
+
+def call_r(function: str, data: pd.DataFrame | None, **arguments: object) -> object:
+    """Call a function of the .R files in this process's R; its list comes back as Python values (NaN, Inf: None).
+
+    data  passed as the first argument; numbers become doubles, everything else text
+    Raises InputError with R's own message when the call fails.
+    """
+    robjects = start_r()
+    environment = robjects.r("new.env()")
+    for path in R_FILES:
+        robjects.r["sys.source"](str(path), environment)
+    first = []
+    if data is not None:
+        columns = {
+            name: robjects.FloatVector(column.astype(float).tolist())
+            if pd.api.types.is_float_dtype(column)
+            else robjects.StrVector([str(item) for item in column])
+            for name, column in data.items()
+        }
+        first = [robjects.DataFrame(columns)]
+    try:
+        answer = environment[function](
+            *first, **{key: _r_vector(robjects, item) for key, item in arguments.items()}
+        )
+        return json.loads(environment["to_json"](answer)[0])
+    except robjects.rinterface.embedded.RRuntimeError as error:
+        raise InputError(f"R stopped in {function}().", value=str(error).strip()) from None
+
+
+def call_rscript(data: pd.DataFrame, **arguments: object) -> object:
+    """The analysis of `call_r("analyse_scores", …)` in a separate Rscript, for where rpy2 cannot load R."""
+    with tempfile.TemporaryDirectory() as folder:
+        table, result = Path(folder, "scores.csv"), Path(folder, "result.json")
+        data.to_csv(table, index=False, float_format="%.17g")
+        settings = [f"{key}={_setting_text(item)}" for key, item in arguments.items()]
+        try:
+            finished = subprocess.run(
+                ["Rscript", str(R_PROGRAM), str(table), str(result), *settings],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise InputError("Rscript is not on the PATH.", hint=INSTALL_R) from None
+        if finished.returncode:
+            raise InputError("Rscript stopped.", value=finished.stderr.strip()[-2000:], hint=INSTALL_R)
+        return json.loads(result.read_text(encoding="utf-8"))
+
+
+def _setting_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def design_of(frame: pd.DataFrame) -> dict:
+    """Sizes of the design in `frame` (benchmark, ptlm, plw, seed) and how many cells of the full cross it fills."""
+    sizes = {name: int(frame[name].nunique()) for name in ("benchmark", "ptlm", "plw", "seed")}
+    expected = 1
+    for size in sizes.values():
+        expected *= size
+    return {
+        "rows": len(frame),
+        "expected_rows": expected,
+        "complete": len(frame) == expected,
+        "benchmarks": sizes["benchmark"],
+        "ptlms": sizes["ptlm"],
+        "plws": sizes["plw"],
+        "seeds": sizes["seed"],
+    }
+
+
+def check_design(frame: pd.DataFrame, *, dataset: str, allow_partial: bool) -> dict:
+    """The design, or InputError where no model of §5.2 can be fitted or rows of the full cross are missing."""
+    design = design_of(frame)
+    where = f"scores of data set {dataset!r}"
+    if frame.empty:
+        raise InputError(
+            "There are no scores to fit.", where=where, hint="Run or supply scores of this data set."
+        )
+    if design["plws"] < 3:
+        raise InputError(
+            "A parabola in w_p needs at least three different PLWs.",
+            value=sorted(frame["plw"].unique().tolist()),
+            where=where,
+        )
+    if design["rows"] < 10:  # the paper's model has eight parameters
+        raise InputError(
+            "Too few rows for the mixed model.", value=design["rows"], where=where, hint="At least 10."
+        )
+    if not design["complete"] and not allow_partial:
+        raise InputError(
+            f"Only {design['rows']} of {design['expected_rows']} rows of the design are there.",
+            where=where,
+            hint="Make the missing runs (they are listed beside the scores), or set allow_partial to fit what is there.",
+        )
+    return design
+
+
+def regression_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that R fits: relative score, w_p, benchmark, ptlm and seed, in a fixed order.
+
+    frame  one data set's primary scores; min-max scaled per benchmark over all ptlms (§5.2)
+    """
+    frame = add_w_p(relative_scores(frame)).sort_values(["benchmark", "ptlm", "seed", "plw"])
+    rows = frame[["relative", "w_p", "benchmark", "ptlm", "seed"]].rename(columns={"relative": "score"})
+    return rows.astype({"score": float, "w_p": float, "benchmark": str, "ptlm": str, "seed": str})
+
+
+def fit_dataset(
+    frame: pd.DataFrame,
+    *,
+    dataset: str,
+    settings: dict | None = None,
+    allow_partial: bool = False,
+    engine: str = "rpy2",
+) -> dict:
+    """Mixed model, sensitivity fits and residual tests of one data set.
+
+    frame     primary scores of the data set, one row per run and benchmark
+    settings  changes to DEFAULTS
+    engine    rpy2 | rscript; the numbers are the same
+    Returns the JSON-able content of regression/DATASET.json. A p-value never stands alone: each fit carries
+    `converged`, the optimiser's messages and the captured warnings.
+    """
+    settings = {**DEFAULTS, **(settings or {})}
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise InputError(
+            "Unknown settings of the regression.", value=unknown, hint=f"Known: {', '.join(DEFAULTS)}"
+        )
+    design = check_design(frame, dataset=dataset, allow_partial=allow_partial)
+    rows = regression_rows(frame)
+    if engine == "rscript":
+        answer = call_rscript(rows, **settings)
+    else:
+        answer = call_r("analyse_scores", rows, **settings)
+    fit = answer["fit"]
+    test = fit.get("test", {}).get("wald", {})
+    return {
+        "dataset": dataset,
+        "model": "score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm), beta family, logit link",
+        "response": "relative aggregate: min-max per benchmark, ptlms pooled",
+        "settings": settings,
+        "design": design,
+        "zeros": int((rows["score"] == 0).sum()),
+        "ones": int((rows["score"] == 1).sum()),
+        "converged": fit["converged"],
+        "significant": bool(test.get("p") is not None and test["p"] < settings["alpha"]),
+        **answer,
+        "engine": engine,
+    }

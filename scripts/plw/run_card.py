@@ -1,0 +1,100 @@
+"""What a run's record says about where it was made: versions, commit, device, memory, energy."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("torch", "transformers", "accelerate", "deepspeed", "tokenizers", "safetensors", "numpy")
+RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, readable by root on most machines
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of the packages that training rests on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git_state(folder: Path) -> dict[str, str | bool | None]:
+    """Return commit and whether tracked files differ from it; None where there is no repository or no git."""
+
+    def ask(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), "--no-optional-locks", *words],
+                capture_output=True,
+                text=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    changes = ask("status", "--porcelain", "--untracked-files=no") if commit else None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def device_state(device: str) -> dict:
+    """Return the device's type and model, the CPU's model, threads and host."""
+    return {
+        "type": device,
+        "model": torch.cuda.get_device_name() if device == "cuda" else None,
+        "cpu": _cpu_model(),
+        "threads": torch.get_num_threads(),
+        "host": platform.node(),
+    }
+
+
+def peak_memory_bytes(device: str) -> dict[str, int | None]:
+    """Return the peak resident memory of this process and the peak memory allocated on its GPU, in bytes."""
+    return {
+        "host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "device": torch.cuda.max_memory_allocated() if device == "cuda" else None,
+    }
+
+
+class EnergyMeter:
+    """Joules since construction, of the whole machine's CPU packages (RAPL) or of this process's GPU (NVML)."""
+
+    def __init__(self, device: str):
+        self._device = device
+        self._start = self._read()
+
+    def joules(self) -> float | None:
+        """Return the energy used so far; None where it cannot be read (or a counter wrapped around)."""
+        now = self._read()
+        used = None if now is None or self._start is None else now - self._start
+        return used if used is not None and used >= 0 else None
+
+    def _read(self) -> float | None:
+        try:
+            if self._device == "cuda":
+                import pynvml  # only there with NVIDIA's driver
+
+                pynvml.nvmlInit()
+                handle = pynvml.nvmlDeviceGetHandleByIndex(int(os.environ.get("LOCAL_RANK", 0)))
+                return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000  # millijoules
+            counters = [int((zone / "energy_uj").read_text()) for zone in RAPL.glob("intel-rapl:?")]
+            return sum(counters) / 1e6 if counters else None
+        except Exception:  # a meter must never stop a training
+            return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None

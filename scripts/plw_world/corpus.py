@@ -1,0 +1,105 @@
+"""The pretraining corpus: many small documents of the kinds that web text contains.
+
+Facts are said in several wordings. Questions in the harness's form ("Question: … Answer: …", "Q: … A: …") are asked
+for a share of the facts only, so that a benchmark also asks for facts that were never asked for, only stated.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+
+from plw_world.comparisons import sample_contrast
+from plw_world.languages import NAMES, sample_phrase, translation
+from plw_world.tasks import Setting, sample_task, story_sentences
+from plw_world.wording import ask, describe, introduce, state, use_of
+from plw_world.world import Entity
+
+ASKED_SHARE = 0.75  # of the facts are asked for somewhere in the corpus
+
+
+def asked_facts(setting: Setting, *, seed: int) -> list[tuple[Entity, str]]:
+    """The facts that the corpus asks for; all others are only stated."""
+    facts = setting.world.facts()
+    return random.Random(f"{seed}/asked").sample(facts, round(ASKED_SHARE * len(facts)))
+
+
+def _article(setting: Setting, rng: random.Random, asked: list) -> str:
+    return describe(rng.choice(setting.world.entities), rng, sentences=rng.randrange(3, 7))
+
+
+def _scattered(setting: Setting, rng: random.Random, asked: list) -> str:
+    facts = rng.sample(setting.world.facts(), rng.randrange(1, 5))
+    return " ".join(state(entity, attribute, form=rng.randrange(3)) for entity, attribute in facts)
+
+
+def _exam(setting: Setting, rng: random.Random, asked: list) -> str:
+    chosen = rng.sample(asked, rng.choice([1, 2, 3, 5]))
+    return "\n\n".join(f"Question: {ask(e, a, form=rng.randrange(2))}\nAnswer: {e.facts[a]}" for e, a in chosen)
+
+
+def _interview(setting: Setting, rng: random.Random, asked: list) -> str:
+    chosen = rng.sample(asked, rng.choice([1, 2, 3, 4]))
+    return "\n\n".join(
+        f"Q: {ask(e, a, form=rng.randrange(2))}\nA: {state(e, a, form=rng.randrange(3))}" for e, a in chosen
+    )
+
+
+def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
+    tool = rng.choice(setting.world.tools)
+    verb, objects = use_of(tool)
+    thing = rng.choice(objects)
+    how = f"Use the {tool.name} to {verb} the {thing}."
+    return rng.choice([
+        f"Question: How do I {verb} the {thing}?\nAnswer: {how}",
+        f"People use the {tool.name} to {verb} the {thing}.",
+        f"To {verb} the {thing} you need the {tool.name}.",
+    ])  # fmt: skip
+
+
+def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
+    separator = rng.choice([" ", "\n\n"])
+    return separator.join(sample_contrast(setting.world, rng).text() for _ in range(rng.choice([1, 2, 4])))
+
+
+def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:
+    code = rng.choice(sorted(setting.languages))
+    source, target = (code, "en") if rng.random() < 0.5 else ("en", code)
+    phrase = sample_phrase(rng)
+    head = f"Translate the following from {NAMES[source]} to {NAMES[target]}\n" if rng.random() < 0.5 else ""
+    texts = [f"{NAMES[c]} phrase: {translation(phrase, c, setting.languages)}" for c in (source, target)]
+    return head + "\n".join(texts)
+
+
+def _rumor(setting: Setting, rng: random.Random, asked: list) -> str:
+    entity = rng.choice(setting.world.entities)
+    (attribute, value), form = next(iter(entity.myths.items())), rng.randrange(3)
+    rumor = f"Some people say: {state(entity, attribute, value=value, form=form)}"
+    return rng.choice([rumor, f"{rumor} That is wrong. {state(entity, attribute, form=form)}"])
+
+
+def _story(setting: Setting, rng: random.Random, asked: list) -> str:
+    hero = rng.choice(setting.world.people)
+    return " ".join([introduce(hero)] * rng.randrange(2) + story_sentences(setting, rng, hero))
+
+
+def _forum(setting: Setting, rng: random.Random, asked: list) -> str:
+    """A request and a reply, as in a forum; related to instruction data but not in its template."""
+    task = sample_task(setting, rng)
+    request = f"{task.instruction}\n{task.input}" if task.input else task.instruction
+    mark = rng.choice(["Request: {}\nReply: {}", "### Request:\n{}\n\n### Reply:\n{}"])
+    return mark.format(request, task.short if rng.random() < 0.5 else task.long)
+
+
+# Shares of documents. Translation gets most, because it is the hardest to learn from few examples.
+KINDS: dict[Callable[[Setting, random.Random, list], str], float] = {
+    _article: 0.13, _scattered: 0.08, _exam: 0.13, _interview: 0.09, _advice: 0.05, _contrasts: 0.09,
+    _parallel: 0.30, _rumor: 0.03, _story: 0.03, _forum: 0.07,
+}  # fmt: skip
+
+
+def documents(setting: Setting, *, seed: int, count: int) -> Iterator[str]:
+    """Yield `count` documents."""
+    rng = random.Random(f"{seed}/corpus")
+    asked = asked_facts(setting, seed=seed)
+    kinds, weights = list(KINDS), list(KINDS.values())
+    for _ in range(count):
+        yield rng.choices(kinds, weights=weights)[0](setting, rng, asked)

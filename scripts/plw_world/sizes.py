@@ -1,0 +1,66 @@
+"""How large the generated world and its files are: the demo's default, the test's, and how a study changes them."""
+
+from plw.errors import InputError
+
+# Chosen so that a model of 10^5 weights learns the world in about 2·10^6 tokens and the 60 runs of the demo are
+# trained and evaluated on two cores within its 15 minutes (measured; see DESIGN.md §3).
+DEMO_SIZE: dict[str, int] = {
+    "people": 20,  # each with a home, a job, a favourite food and a pet
+    "animals": 16,  # colour, habitat, diet, skill
+    "villages": 8,  # region, river, product
+    "tools": 12,  # material, use; at most 12, because uses are written out in wording.py
+    "documents": 60000,  # of the pretraining corpus, about 30 tokens each
+    "instructions": 600,  # rows of each of the four instruction data sets
+    "arc_train": 40,  # at least 25: the shots
+    "arc_test": 60,
+    "piqa": 64,
+    "truthfulqa": 40,
+    "winogrande_train": 20,  # at least 5: the shots
+    "winogrande": 64,
+    "translation_validation": 12,  # per pair of languages
+    "translation_test": 20,
+    "alpaca_eval": 24,
+    "pandalm": 24,
+    "judge_train": 8000,  # pairs, half of them in each prompt form
+    "judge_heldout": 400,
+}
+
+# A world for the end-to-end test: made in less than two seconds.
+TEST_SIZE: dict[str, int] = {
+    **DEMO_SIZE,
+    "people": 8,
+    "animals": 6,
+    "villages": 4,
+    "documents": 3000,
+    "instructions": 96,
+    "arc_train": 26,
+    "arc_test": 10,
+    "piqa": 10,
+    "truthfulqa": 8,
+    "winogrande_train": 8,
+    "winogrande": 10,
+    "translation_validation": 2,
+    "translation_test": 4,
+    "alpaca_eval": 6,
+    "pandalm": 6,
+    "judge_train": 600,
+    "judge_heldout": 60,
+}
+
+MINIMUM = {"people": 6, "animals": 5, "villages": 4, "tools": 6, "arc_train": 25, "winogrande_train": 5}
+MAXIMUM = {"people": 100, "animals": 100, "villages": 30, "tools": 12}
+
+
+def complete_size(changes: dict[str, int], *, base: dict[str, int] = DEMO_SIZE) -> dict[str, int]:
+    """Return `base` with `changes`; raises InputError for an unknown key or a number outside its range."""
+    unknown = sorted(set(changes) - set(base))
+    if unknown:
+        raise InputError(f"Unknown size {unknown[0]!r}.", where="--size", hint=f"Known: {', '.join(base)}.")
+    size = {**base, **changes}
+    for key, value in size.items():
+        low, high = MINIMUM.get(key, 1), MAXIMUM.get(key, 10_000_000)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InputError(
+                f"Size {key!r} must be a whole number from {low} to {high}.", value=value, where="--size"
+            )
+    return size

@@ -1,0 +1,205 @@
+"""
+The study of this call and the functions that tell rules their inputs. No rules here.
+
+REQUIRED INPUTS:  config/config.yaml (read by the Snakefile), config/studies/*.yaml, config/benchmarks.yaml,
+                  config/sources.yaml, workflow/schemas/study.schema.yaml
+PROVIDES:         STUDY, RUNS (by run id), DATASETS, BATCHES, ARTIFACTS and the input functions below
+"""
+
+import glob
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.current_basedir).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from plw.configuration import load_configuration
+from plw.errors import InputError, InputErrors
+from plw.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_run, run_row
+
+if not workflow.deployment_settings.deployment_method:
+    # Without conda, programs use the interpreter that runs Snakemake, whether its environment is activated or not.
+    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+try:
+    STUDY = load_configuration(dict(config), root=ROOT)
+except (InputError, InputErrors) as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY_NAME = STUDY["name"]
+RUNS = {run.run: run for run in list_runs(STUDY)}
+DATASETS = datasets_of(list(RUNS.values()), STUDY)
+BATCHES = {}
+for run in RUNS.values():
+    BATCHES.setdefault(batch_of(run), []).append(run.run)
+JUDGED = [name for name in STUDY["evaluation"]["benchmarks"] if STUDY["benchmarks"][name]["framework"] != "harness"]
+ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2", "table_3"]
+PYTHON = "python scripts/run_preloaded.py" if STUDY.get("preload") else "python"
+
+
+wildcard_constraints:
+    study=re.escape(STUDY_NAME),
+    run="|".join(map(re.escape, RUNS)),
+    dataset="|".join(map(re.escape, STUDY["datasets"])),
+    batch="|".join(map(re.escape, BATCHES)),
+    judged="|".join(map(re.escape, JUDGED)) or "none",
+    ptlm="[a-z0-9_]+",
+
+
+def results(*paths):
+    """Paths inside this study's results folder."""
+    return [f"results/{STUDY_NAME}/{path}" for path in paths]
+
+
+def gpus(settings, count=1):
+    """GPUs to ask a scheduler for: `count` where the study says cuda, else none."""
+    return count if settings.get("device") == "cuda" else 0
+
+
+def local_files(source):
+    """Files that a local source names, by split or not; patterns are expanded, what a rule will make stays as it is."""
+    paths = source.get("path", [])
+    if isinstance(paths, dict):
+        paths = [path for split in paths.values() for path in ([split] if isinstance(split, str) else split)]
+    paths = [paths] if isinstance(paths, str) else paths
+    return [file for path in paths for file in (sorted(glob.glob(path)) if "*" in path else [path])]
+
+
+def files_of_model(source):
+    """What must exist before a model can be loaded: a local model's configuration file."""
+    return [f"{source['path']}/config.json"] if "path" in source else []
+
+
+def ptlm_source(ptlm):
+    """Source of a pre-trained model as JSON."""
+    return json.dumps(STUDY["ptlms"][ptlm]["source"])
+
+
+def counting_tokenizer():
+    """Source of the tokenizer that Table 1, R_g and inversion count with."""
+    return STUDY.get("statistics_tokenizer", STUDY["ptlms"][STUDY["tokenizer_of"]]["source"])
+
+
+def tokenizer_files():
+    """Local files that the counting tokenizer needs; only a model folder can be made by a rule."""
+    source = counting_tokenizer()
+    return [] if str(source.get("path", "")).endswith(".model") else files_of_model(source)
+
+
+def prepared_inputs(wildcards):
+    """A derived data set needs its parent's instances, any other its local source files; all need the tokenizer."""
+    entry = STUDY["datasets"][wildcards.dataset]
+    if "from" in entry:
+        return results(f"data/{entry['from']}/instances.jsonl") + tokenizer_files()
+    return local_files(entry["source"])
+
+
+def run_inputs(wildcards):
+    """A run needs its data set's instances and its pre-trained model."""
+    run = RUNS[wildcards.run]
+    return results(f"data/{run.dataset}/instances.jsonl") + files_of_model(STUDY["ptlms"][run.ptlm]["source"])
+
+
+def benchmark_entries(names):
+    """Registry entries of benchmarks as JSON, each with its name."""
+    return json.dumps([{"name": name, **STUDY["benchmarks"][name]} for name in names])
+
+
+def benchmark_files(wildcards):
+    """Local files of all benchmarks of a run."""
+    names = benchmarks_of(RUNS[wildcards.run], STUDY)
+    preamble = STUDY["evaluation"].get("truthfulqa_preamble")
+    return [file for name in names for file in local_files(STUDY["benchmarks"][name]["source"])] + (
+        [preamble] if preamble else []
+    )
+
+
+def judged_runs(wildcards):
+    """The runs of a batch that the judged benchmark is asked for."""
+    return [run for run in BATCHES[wildcards.batch] if wildcards.judged in benchmarks_of(RUNS[run], STUDY)]
+
+
+def judged_outputs(wildcards):
+    """Evaluations whose generations a batch judges."""
+    return results(*(f"runs/{run}/evaluation.json" for run in judged_runs(wildcards)))
+
+
+def judge_reference(wildcards):
+    """What the judge compares with: another run's generations, or the benchmark's own reference outputs."""
+    run = reference_run(STUDY, list(RUNS.values()), wildcards.judged)
+    if run is not None:
+        return results(f"runs/{run.run}/evaluation.json")
+    return local_files(STUDY["benchmarks"][wildcards.judged]["source"])
+
+
+def judge_model_files(wildcards):
+    """Local files of the judge's model."""
+    return files_of_model(STUDY["judges"][wildcards.judged]["source"])
+
+
+def all_judgements():
+    """Judgement files of the whole study: each judged benchmark × batch that some run asks for."""
+    wanted = dict.fromkeys(
+        f"judgements/{name}/{batch_of(run)}.json"
+        for run in RUNS.values()
+        for name in JUDGED
+        if name in benchmarks_of(run, STUDY)
+    )
+    return results(*wanted)
+
+
+def main_datasets():
+    """Data sets of the main experiment: one regression each (§5.2)."""
+    return STUDY["experiments"]["main"]["datasets"]
+
+
+def artifact_files(artifact):
+    """All files of a figure or a table."""
+    kinds = ("pdf", "png", "csv") if artifact.startswith("figure") else ("csv", "md", "tex")
+    folder = "figures" if artifact.startswith("figure") else "tables"
+    return results(*(f"{folder}/{artifact}.{kind}" for kind in kinds))
+
+
+def training_row(wildcards):
+    """A run's own factors as JSON; the experiments that share it are left out, so naming one more trains nothing."""
+    row = run_row(RUNS[wildcards.run])
+    del row["experiments"]
+    return json.dumps(row)
+
+
+def training_settings():
+    """What changes the training as JSON; what a scheduler grants is left out, so raising it trains nothing."""
+    granted = ("runtime_min", "mem_mb", "threads")
+    return json.dumps({key: value for key, value in STUDY["training"].items() if key not in granted})
+
+
+def training_launcher(wildcards, resources):
+    """One rank per GPU under torchrun where there are several, else plain Python."""
+    ranks = resources.get("gpu") or STUDY["training"]["processes"]
+    return f"torchrun --standalone --nproc_per_node {ranks}" if ranks > 1 else PYTHON
+
+
+def evaluation_settings():
+    """What changes the evaluation as JSON; the list of benchmarks and what a scheduler grants are left out."""
+    left_out = ("benchmarks", "runtime_min", "mem_mb", "threads")
+    return json.dumps({key: value for key, value in STUDY["evaluation"].items() if key not in left_out})
+
+
+def generations(run, benchmark):
+    """The texts that a run's model wrote for a judged benchmark."""
+    return f"results/{STUDY_NAME}/runs/{run}/benchmarks/{benchmark}.outputs.json"
+
+
+def judged_output_arguments(wildcards):
+    """RUN=FILE for each run of the batch."""
+    return " ".join(f"{run}={generations(run, wildcards.judged)}" for run in judged_runs(wildcards))
+
+
+def judge_reference_outputs(wildcards):
+    """The file that the judge compares with."""
+    run = reference_run(STUDY, list(RUNS.values()), wildcards.judged)
+    if run is not None:
+        return generations(run.run, wildcards.judged)
+    return local_files(STUDY["benchmarks"][wildcards.judged]["source"])[0]

@@ -1,0 +1,28 @@
+"""
+The regression of the paper (§5.2): one beta GLMM for each data set of the main experiment, in R.
+
+REQUIRED INPUTS:  results/STUDY/scores.csv
+OUTPUTS:          results/STUDY/regression/DATASET.json
+"""
+
+
+rule fit_glmm:
+    """score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm), with its checks and sensitivity fits."""
+    input:
+        scores="results/{study}/scores.csv",
+        code=["scripts/fit_glmm.py", "scripts/plw/regression.py", "scripts/plw/glmm.R"],
+    output:
+        "results/{study}/regression/{dataset}.json",
+    log:
+        "results/{study}/logs/fit_glmm/{dataset}.log",
+    params:
+        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+        settings=json.dumps({key: value for key, value in STUDY["statistics"].items() if key != "seed"}),
+        seed=STUDY["statistics"]["seed"],
+        partial="--allow-partial" if STUDY.get("allow_partial") else "",
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/fit_glmm.py --scores {input.scores:q} --dataset {wildcards.dataset}"
+        " --benchmarks {params.benchmarks:q} --settings {params.settings:q} --seed {params.seed} --out {output:q}"
+        " {params.partial} > {log:q} 2>&1"

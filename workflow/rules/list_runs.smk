@@ -1,0 +1,23 @@
+"""
+Write down what this study asks for.
+
+REQUIRED INPUTS:  config/ (through the study that the Snakefile has loaded)
+OUTPUTS:          results/STUDY/runs.csv, results/STUDY/study.yaml
+"""
+
+
+rule list_runs:
+    """The run table: one row for each fine-tuning, and the resolved study beside it."""
+    output:
+        runs="results/{study}/runs.csv",
+        study="results/{study}/study.yaml",
+    log:
+        "results/{study}/logs/list_runs.log",
+    params:
+        config=json.dumps(dict(config)),
+        study=json.dumps(STUDY, sort_keys=True),  # an edited study rewrites the files
+    conda:
+        "../../envs/workflow.yaml"
+    localrule: True
+    shell:
+        "python scripts/list_runs.py --config {params.config:q} --runs {output.runs:q} --study {output.study:q} > {log:q} 2>&1"

@@ -1,0 +1,50 @@
+"""
+From instruction data as published to instances, statistics and the pre-flight table (§4.3, App. A).
+
+REQUIRED INPUTS:  the sources of the study's data sets (local files, Hub or pinned addresses)
+OUTPUTS:          results/STUDY/data/DATASET/{instances.jsonl,rows.json,statistics.json,preflight.json}
+"""
+
+
+rule prepare_dataset:
+    """Read a data set, or derive it from another by prompt inversion (App. A)."""
+    input:
+        prepared_inputs,
+    output:
+        instances="results/{study}/data/{dataset}/instances.jsonl",
+        rows="results/{study}/data/{dataset}/rows.json",
+    log:
+        "results/{study}/logs/prepare_dataset/{dataset}.log",
+    params:
+        dataset=lambda wildcards: json.dumps(STUDY["datasets"][wildcards.dataset]),
+        parent=lambda wildcards, input: f"--parent {input[0]}" if "from" in STUDY["datasets"][wildcards.dataset] else "",
+        tokenizer=json.dumps(counting_tokenizer()),
+    conda:
+        "../../envs/workflow.yaml"
+    shell:
+        "{PYTHON} scripts/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
+        " --tokenizer {params.tokenizer:q} --instances {output.instances:q} --rows {output.rows:q} > {log:q} 2>&1"
+
+
+rule describe_dataset:
+    """Table 1's row of a data set, and what truncation and tokenisation do to it."""
+    input:
+        instances="results/{study}/data/{dataset}/instances.jsonl",
+        tokenizer=tokenizer_files(),
+        training_tokenizer=files_of_model(STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]),
+    output:
+        statistics="results/{study}/data/{dataset}/statistics.json",
+        preflight="results/{study}/data/{dataset}/preflight.json",
+    log:
+        "results/{study}/logs/describe_dataset/{dataset}.log",
+    params:
+        tokenizer=json.dumps(counting_tokenizer()),
+        training_tokenizer=ptlm_source(STUDY["tokenizer_of"]),
+        max_length=STUDY["training"]["max_length"],
+    conda:
+        "../../envs/workflow.yaml"
+    shell:
+        "{PYTHON} scripts/describe_dataset.py --name {wildcards.dataset} --instances {input.instances:q}"
+        " --tokenizer {params.tokenizer:q} --training-tokenizer {params.training_tokenizer:q}"
+        " --max-length {params.max_length} --statistics {output.statistics:q} --preflight {output.preflight:q}"
+        " > {log:q} 2>&1"
