@@ -54,5 +54,7 @@ def test_braces_in_fields_stay_as_they_are():
 
 def test_the_module_is_light():
     code = "import sys, plw.template; print(sorted({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -47,7 +47,9 @@ def normalize_rows(rows: Iterable[SourceRow], form: str, **options) -> list[dict
     for row in rows:
         place = f"{row.file}, row {row.line}"
         if isinstance(row.value, RowError):
-            raise InputError(f"A benchmark row cannot be read ({row.value.reason}).", where=place, hint=row.value.detail)
+            raise InputError(
+                f"A benchmark row cannot be read ({row.value.reason}).", where=place, hint=row.value.detail
+            )
         try:
             result.append(normalize(row.value, **options))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -65,9 +67,13 @@ def read_preamble(path: str | Path) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip("\n")
     except OSError as error:
-        raise InputError("The TruthfulQA preamble cannot be read.", value=str(path), hint=str(error)) from None
+        raise InputError(
+            "The TruthfulQA preamble cannot be read.", value=str(path), hint=str(error)
+        ) from None
     if not text:
-        raise InputError("The TruthfulQA preamble is empty.", value=str(path), hint="Write lines 'Q: …' and 'A: …'.")
+        raise InputError(
+            "The TruthfulQA preamble is empty.", value=str(path), hint="Write lines 'Q: …' and 'A: …'."
+        )
     return text
 
 
@@ -77,7 +83,10 @@ def _shorten(value: object) -> str:
 
 
 def _arc(row: dict) -> dict:
-    choices = {"text": list(row["choices"]["text"]), "label": [str(label) for label in row["choices"]["label"]]}
+    choices = {
+        "text": list(row["choices"]["text"]),
+        "label": [str(label) for label in row["choices"]["label"]],
+    }
     answer = str(row["answerKey"])
     if answer not in choices["label"] or len(choices["label"]) != len(choices["text"]):
         raise ValueError("answerKey is no label of the choices, or texts and labels differ in number")
@@ -88,7 +97,12 @@ def _piqa(row: dict) -> dict:
     label = int(row["label"])
     if label not in (0, 1):
         raise ValueError("label is neither 0 nor 1")
-    return {"goal": _text(row["goal"]), "sol1": _text(row["sol1"]), "sol2": _text(row["sol2"]), "label": label}
+    return {
+        "goal": _text(row["goal"]),
+        "sol1": _text(row["sol1"]),
+        "sol2": _text(row["sol2"]),
+        "label": label,
+    }
 
 
 def _winogrande(row: dict) -> dict:
@@ -117,7 +131,9 @@ def _truthfulqa_gen(row: dict) -> dict:
         question, right, wrong = row["question"], list(row["correct_answers"]), list(row["incorrect_answers"])
     else:
         question = row["Question"]
-        right, wrong = ([part.strip() for part in row[f"{kind} Answers"].split(";")] for kind in ("Correct", "Incorrect"))
+        right, wrong = (
+            [part.strip() for part in row[f"{kind} Answers"].split(";")] for kind in ("Correct", "Incorrect")
+        )
     right, wrong = ([answer for answer in answers if answer.strip()] for answers in (right, wrong))
     if not right or not wrong:
         raise ValueError("there is no correct or no incorrect answer")

@@ -5,7 +5,6 @@ marker names the run's settings and data by a fingerprint: a checkpoint of other
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 
 from plw.errors import InputError
 from plw.files import write_json
+from plw.models import sync_folder
 
 MARKER = "complete.json"
 
@@ -56,21 +56,13 @@ def finish_checkpoint(folder: str | Path, step: int, fingerprint: dict) -> None:
         torch.distributed.barrier()  # every rank has written its part
     if not distributed or torch.distributed.get_rank() == 0:
         path = Path(folder) / f"checkpoint-{step}"
-        _sync(path)
+        sync_folder(path)
         write_json(path / MARKER, fingerprint | {"step": step})
         for other in Path(folder).glob("checkpoint-*"):
             if other != path:
                 shutil.rmtree(other, ignore_errors=True)
     if distributed:
         torch.distributed.barrier()
-
-
-def _sync(folder: Path) -> None:
-    """Flush every file below `folder`, so that the marker never survives a power cut that the weights did not."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as stream:
-                os.fsync(stream.fileno())
 
 
 def _step(path: Path) -> int:

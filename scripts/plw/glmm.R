@@ -94,39 +94,49 @@ OPTIMIZERS <- list( # glmmTMB's default first, as in the paper; the second is tr
   BFGS = list(optimizer = stats::optim, optArgs = list(method = "BFGS"))
 )
 
-fit_once <- function(formula, data, optimizer) {
+# The optimiser's maximum itself: stats::logLik() hides it where the Hessian is not positive definite.
+log_likelihood <- function(model) if (is.null(model)) NA else -model$fit$objective
+
+fit_once <- function(formula, data, optimizer, se = TRUE) {
   control <- do.call(glmmTMB::glmmTMBControl, OPTIMIZERS[[optimizer]])
   attempt <- capturing(glmmTMB::glmmTMB(
-    formula, data = data, family = glmmTMB::beta_family(link = "logit"), control = control
+    formula, data = data, family = glmmTMB::beta_family(link = "logit"), control = control, se = se
   ))
   model <- attempt$value
   flags <- list(
     optimizer = optimizer,
     optimizer_code = if (is.null(model)) NA else model$fit$convergence,
     optimizer_message = if (is.null(model)) NA else model$fit$message,
-    pd_hessian = !is.null(model) && isTRUE(model$sdr$pdHess),
+    pd_hessian = se && !is.null(model) && isTRUE(model$sdr$pdHess),
     finite_se = FALSE,
-    loglik = NA,
+    loglik = log_likelihood(model),
     warnings = as.list(attempt$warnings),
     error = attempt$error
   )
-  if (!is.null(model)) {
+  if (!is.null(model) && se) {
     errors <- capturing(sqrt(diag(stats::vcov(model)$cond)))$value
     flags$finite_se <- !is.null(errors) && all(is.finite(errors))
-    flags$loglik <- as.numeric(stats::logLik(model))
   }
   # Any one of these marks a fit as not converged; the paper prints such fits and says so (Table 3).
-  flags$converged <- identical(as.integer(flags$optimizer_code), 0L) && flags$pd_hessian && flags$finite_se &&
-    length(flags$warnings) == 0 && is.null(flags$error)
+  flags$converged <- identical(as.integer(flags$optimizer_code), 0L) && length(flags$warnings) == 0 &&
+    is.null(flags$error) && (!se || (flags$pd_hessian && flags$finite_se))
   list(model = model, flags = flags)
 }
 
 # Fit with each optimiser in turn until one converges; otherwise keep the first that gave a model at all.
-fit_ladder <- function(formula, data) {
+# An optimiser that stops without complaint below the likelihood that another one reached has not converged either.
+fit_ladder <- function(formula, data, optimizers = names(OPTIMIZERS)) {
   attempts <- list()
-  for (optimizer in names(OPTIMIZERS)) {
-    attempts[[optimizer]] <- fit_once(formula, data, optimizer)
-    if (attempts[[optimizer]]$flags$converged) break
+  for (optimizer in optimizers) {
+    attempt <- fit_once(formula, data, optimizer)
+    best <- suppressWarnings(max(vapply(attempts, function(a) a$flags$loglik, 0), na.rm = TRUE))
+    if (attempt$flags$converged && attempt$flags$loglik < best - 0.01) {
+      attempt$flags$converged <- FALSE
+      attempt$flags$warnings <- list(sprintf("stopped at log-likelihood %.3f, below %.3f of another optimiser",
+                                             attempt$flags$loglik, best))
+    }
+    attempts[[optimizer]] <- attempt
+    if (attempt$flags$converged) break
   }
   converged <- vapply(attempts, function(a) a$flags$converged, NA)
   usable <- vapply(attempts, function(a) !is.null(a$model), NA)
@@ -207,11 +217,19 @@ wald_test <- function(model, terms, benchmarks) {
 
 # Likelihood ratio against the model without the fixed polynomial; its random effects stay.
 likelihood_ratio_test <- function(model, terms, data) {
-  null <- fit_ladder(model_formula(terms, with_poly = FALSE), data)
-  statistic <- if (is.null(null$model)) NA else
-    2 * (as.numeric(stats::logLik(model)) - as.numeric(stats::logLik(null$model)))
-  list(chi_square = statistic, df = 2, null_converged = null$flags$converged,
+  null <- fit_once(model_formula(terms, with_poly = FALSE), data, "nlminb", se = FALSE)
+  statistic <- 2 * (log_likelihood(model) - null$flags$loglik)
+  list(chi_square = statistic, df = 2, null_converged = null$flags$converged, null_warnings = null$flags$warnings,
        p = if (is.na(statistic)) NA else stats::pchisq(max(statistic, 0), 2, lower.tail = FALSE))
+}
+
+# A variance of zero or a correlation of one: the data does not support this many random effects. It raises no
+# warning by itself, but is what most warnings of these models come from.
+is_singular <- function(model) {
+  any(vapply(glmmTMB::VarCorr(model)$cond, function(block) {
+    correlation <- attr(block, "correlation")
+    any(attr(block, "stddev") < 1e-3) || any(abs(correlation[lower.tri(correlation)]) > 0.999)
+  }, NA))
 }
 
 random_effects <- function(model) {
@@ -228,25 +246,26 @@ describe_fit <- function(data, name, structure, basis, squeeze, alpha) {
   data$score <- squeeze_scores(data$score, squeeze)
   terms <- model_terms(data, structure, basis)
   formula <- model_formula(terms)
-  fitted <- fit_ladder(formula, data)
+  judged <- name == "main" || structure %in% REDUCED # only these are worth a second optimiser and a second test
+  fitted <- fit_ladder(formula, data, if (judged) names(OPTIMIZERS) else "nlminb")
   result <- c(
     list(name = name, formula = paste(deparse(formula, width.cutoff = 500), collapse = " "), structure = structure,
          basis = basis, squeeze = squeeze, dropped_terms = terms$dropped),
     fitted$flags["converged"],
-    list(flags = fitted$flags, attempts = fitted$attempts)
+    list(default_optimizer_converged = fitted$attempts[[1]]$converged, singular = NA,
+         flags = fitted$flags, attempts = fitted$attempts)
   )
   if (is.null(fitted$model)) return(list(result = result, model = NULL, data = data))
   raw <- raw_coefficients(fitted$model, data, basis)
   result$coefficients <- coefficient_table(raw, alpha)
   result$critical <- critical_plw(raw, alpha)
   result$test <- list(wald = wald_test(fitted$model, terms, nlevels(data$benchmark)))
-  if (name == "main" || structure %in% REDUCED) { # its second fit is dear, and these are what gets judged
-    result$test$likelihood_ratio <- likelihood_ratio_test(fitted$model, terms, data)
-  }
+  if (judged) result$test$likelihood_ratio <- likelihood_ratio_test(fitted$model, terms, data)
   result$random_effects <- random_effects(fitted$model)
+  result$singular <- is_singular(fitted$model)
   result$dispersion <- as.numeric(stats::sigma(fitted$model))
   result$loglik <- fitted$flags$loglik
-  result$aic <- stats::AIC(fitted$model)
+  result$aic <- 2 * attr(stats::logLik(fitted$model), "df") - 2 * result$loglik
   list(result = result, model = fitted$model, data = data)
 }
 

@@ -78,7 +78,9 @@ def format_result(answer: dict, task: str, *, output_type: str, metric: str) -> 
             }
     if metric not in metrics:
         raise InputError(
-            "The task does not compute the benchmark's primary metric.", value=metric, hint=f"It gives {', '.join(metrics)}."
+            "The task does not compute the benchmark's primary metric.",
+            value=metric,
+            hint=f"It gives {', '.join(metrics)}.",
         )
     return {
         "task": task,
@@ -108,7 +110,9 @@ def _stderr(name: str, samples: list[dict]) -> float | None:
 
 def _item(sample: dict, output_type: str) -> dict:
     item = {"id": sample["doc_id"]}
-    item |= {name: float(sample[name]) / _unit(name) for name in sample["metrics"] if name not in CORPUS_METRICS}
+    item |= {
+        name: float(sample[name]) / _unit(name) for name in sample["metrics"] if name not in CORPUS_METRICS
+    }
     if output_type == "generate_until":
         item |= {"output": sample["filtered_resps"][0], "target": sample["target"]}
     else:

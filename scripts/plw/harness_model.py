@@ -12,9 +12,16 @@ from functools import lru_cache
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from plw.decoding import MIN_SHARED_TOKENS, PrefixCache, StopAtStrings, common_prefix_length, generate_from_tokens
+from plw.decoding import (
+    MIN_SHARED_TOKENS,
+    PrefixCache,
+    StopAtStrings,
+    common_prefix_length,
+    generate_from_tokens,
+)
 
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
+MAX_ROW_TOKENS = 512  # of branches in a row, beside the group's beginning: attention costs its square
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,9 @@ class Group:
 class HarnessModel(HFLM):
     """An in-memory model and tokenizer for lm-eval; counts requests that did not fit into the model's context."""
 
-    def __init__(self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False):
+    def __init__(
+        self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False
+    ):
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, add_bos_token=add_bos)
         self.shared_contexts = shared_contexts
         self.truncated = 0
@@ -65,20 +74,20 @@ class HarnessModel(HFLM):
             for index, (_, context, rest) in enumerate(requests)
         ]
         results: list[tuple[float, bool]] = [(0.0, False)] * len(prepared)
-        groups = sorted(group_requests(prepared), key=lambda group: -group.length)
+        prefix = shared_beginning(prepared)
+        groups = sorted(group_requests(prepared, prefix=prefix), key=lambda group: -group.length)
         for start in range(0, len(groups), self.batch_size):
-            for index, result in self._score_groups(groups[start : start + self.batch_size]):
+            for index, result in self._score_groups(groups[start : start + self.batch_size], prefix):
                 results[index] = result
         return results
 
     @torch.inference_mode()
-    def _score_groups(self, groups: list[Group]) -> Iterator[tuple[int, tuple[float, bool]]]:
+    def _score_groups(self, groups: list[Group], prefix: int) -> Iterator[tuple[int, tuple[float, bool]]]:
         """Log-likelihood and greediness of every request of a batch of rows: one group per row.
 
-        A row is [beginning of all rows (cached) | padding | rest of the group's beginning | branch 1 | branch 2 | …];
+        A row is [beginning of all requests, `prefix` tokens, cached | padding | rest of the group's beginning | branch 1 | branch 2 | …];
         a branch sees the group's beginning and itself, and its positions continue the beginning's.
         """
-        prefix = self._common_prefix(groups)
         width = max(group.length for group in groups) - prefix
         ids = torch.zeros((len(groups), width), dtype=torch.long)
         positions = torch.zeros_like(ids)
@@ -88,7 +97,11 @@ class HarnessModel(HFLM):
             columns = _lay_out(group, prefix, ids[row], positions[row], visible[row, 0])
             wanted += [(request, row, columns[i]) for i, request in enumerate(group.requests)]
         keep = width - min(min(columns) for _, _, columns in wanted)
-        past = self._prefix_cache.repeated(groups[0].requests[0].tokens[:prefix], len(groups)) if prefix else None
+        past = (
+            self._prefix_cache.repeated(groups[0].requests[0].tokens[:prefix], len(groups))
+            if prefix
+            else None
+        )
         dtype = self.model.dtype
         mask = torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)
         logits = self.model(
@@ -100,12 +113,6 @@ class HarnessModel(HFLM):
             logits_to_keep=keep,
         ).logits
         yield from _read_off(logits, wanted, offset=width - keep)
-
-    def _common_prefix(self, groups: list[Group]) -> int:
-        """Length of the beginning of all rows; at least one token of each group's own beginning stays outside."""
-        length = common_prefix_length([group.requests[0].tokens[: group.shared] for group in groups])
-        length = min(length, min(group.shared for group in groups) - 1)
-        return length if length >= MIN_SHARED_TOKENS else 0
 
     def _model_generate(self, context, max_length: int, stop: list[str], **generation):
         if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:
@@ -125,19 +132,29 @@ class HarnessModel(HFLM):
         return torch.cat([context, generated], dim=1)
 
 
-def group_requests(requests: Sequence[Request]) -> list[Group]:
-    """Put neighbouring requests together whose common beginning is most of them (the choices of one question)."""
+def shared_beginning(requests: Sequence[Request]) -> int:
+    """Number of leading tokens that all requests share and whose logits nobody needs; 0 if it is not worth a cache."""
+    length = common_prefix_length([request.tokens for request in requests])
+    length = min(length, min(map(_first_wanted, requests)) - 1)
+    return length if length >= MIN_SHARED_TOKENS else 0
+
+
+def group_requests(requests: Sequence[Request], *, prefix: int) -> list[Group]:
+    """Put neighbouring requests together that share most of what follows `prefix` (the choices of one question)."""
     groups: list[Group] = []
     for request in requests:
-        last = groups[-1] if groups else None
-        if last is not None:
+        limit = _first_wanted(request)
+        if groups:
+            last = groups[-1]
             first = last.requests[0].tokens
-            shared = min(last.shared, common_prefix_length([first, request.tokens]))
-            shared = min(shared, _first_wanted(request), *(_first_wanted(other) for other in last.requests))
-            if shared >= SHARED_PART * max(len(first), len(request.tokens)):
+            shared = min(last.shared, limit, common_prefix_length([first, request.tokens]))
+            branches = sum(len(other.tokens) - shared for other in [*last.requests, request])
+            if branches <= MAX_ROW_TOKENS and shared - prefix >= SHARED_PART * (
+                max(len(first), len(request.tokens)) - prefix
+            ):
                 groups[-1] = Group([*last.requests, request], shared)
                 continue
-        groups.append(Group([request], max(_first_wanted(request), 1)))
+        groups.append(Group([request], max(limit, 1)))
     return groups
 
 
@@ -160,7 +177,9 @@ def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[in
     lower = torch.ones((branches - start, branches - start), dtype=torch.bool).tril()
     visible[start:branches, :prefix] = True
     visible[start:branches, prefix + start : prefix + branches] = lower
-    visible[torch.arange(start), prefix + torch.arange(start)] = True  # padding sees itself: softmax needs something
+    visible[torch.arange(start), prefix + torch.arange(start)] = (
+        True  # padding sees itself: softmax needs something
+    )
     columns, column = [], branches
     for request in group.requests:
         rest = request.tokens[group.shared :]

@@ -34,7 +34,12 @@ def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTas
     if not file.is_file():
         known = sorted(path.stem for path in folder.glob("*.yaml"))
         hint = nearest_hint(entry["task"], known) or f"known: {', '.join(known)}"
-        raise InputError("There is no such harness task.", value=entry["task"], where=f"benchmark {entry['name']!r}", hint=hint)
+        raise InputError(
+            "There is no such harness task.",
+            value=entry["task"],
+            where=f"benchmark {entry['name']!r}",
+            hint=hint,
+        )
     registry = {"entry": entry, "preamble_file": evaluation.get("truthfulqa_preamble")}
     manager = TaskManager(include_defaults=False, metadata={"registry": registry})
     (task,) = manager.load(str(file))["tasks"].values()
@@ -73,7 +78,9 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
     if not rows:
         raise InputError("The benchmark has no rows to score.", value=entry["source"], where=where)
     if form == "truthfulqa_gen":
-        rows = [row | preprocess_function(row) for row in rows]  # a period after each answer, "I have no comment."
+        rows = [
+            row | preprocess_function(row) for row in rows
+        ]  # a period after each answer, "I have no comment."
     if metadata.get("needs_preamble"):
         file = registry["preamble_file"]
         preamble = read_preamble(file) if file else published_preamble()
@@ -84,7 +91,9 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
 @cache
 def published_preamble() -> str:
     """The six question-answer pairs of TruthfulQA, read from the installed harness's own task definition."""
-    manager = TaskManager(include_path=Path(lm_eval.__file__).parent / "tasks" / "truthfulqa", include_defaults=False)
+    manager = TaskManager(
+        include_path=Path(lm_eval.__file__).parent / "tasks" / "truthfulqa", include_defaults=False
+    )
     prompt = apply_template(manager.task_index["truthfulqa_gen"].cfg["doc_to_text"], {"question": ""})
     return prompt.removesuffix("\n\nQ: ")
 
@@ -94,7 +103,10 @@ def _set_sampler(task: ConfigurableTask, entry: dict) -> None:
     sampler = entry.get("fewshot_sampler", "default")
     if sampler not in SAMPLERS:
         raise InputError(
-            "Unknown few-shot sampler.", value=sampler, where=f"benchmark {entry['name']!r}", hint=f"Use {' or '.join(SAMPLERS)}."
+            "Unknown few-shot sampler.",
+            value=sampler,
+            where=f"benchmark {entry['name']!r}",
+            hint=f"Use {' or '.join(SAMPLERS)}.",
         )
     if sampler == "first_n" and entry.get("shots"):
         from lm_eval.api.samplers import FirstNSampler
@@ -106,7 +118,9 @@ def _set_translation_prompt(task: ConfigurableTask, choice: str) -> None:
     """`prefix` is the definition's own prompt; `alpaca_template` makes the instruction one of Alpaca's form."""
     if choice not in TRANSLATION_PROMPTS:
         hint = f"Use {' or '.join(TRANSLATION_PROMPTS)}."
-        raise InputError("Unknown translation prompt.", value=choice, where="evaluation.translation_prompt", hint=hint)
+        raise InputError(
+            "Unknown translation prompt.", value=choice, where="evaluation.translation_prompt", hint=hint
+        )
     if choice == "prefix":
         return
     (source, source_name), (_, target_name) = task.config.metadata["languages"].items()

@@ -98,8 +98,8 @@ def thin_to_target(
     them are gone, those above the R_g that is left. The result has fewer rows than its parent, so its ratio
     and its size are confounded. AlpacaDataTiny.
     """
-    # DEVIATION: rows are left out because, by Table 1's means, inverting every row of AlpacaDataCleaned ends at
-    # R_g 0.078: the 0.042 of App. D cannot be reached by choosing which instances to invert.
+    # DEVIATION: rows are left out because, by Table 1's means, inverting every row of AlpacaDataCleaned ends
+    # at R_g 0.078: the 0.042 of App. D cannot be reached by choosing which instances to invert.
     short = invert_all(instances, measure).instances
     lengths = field_lengths(short, count_tokens)
     order = _high_ratio_order(lengths.output, lengths.prompt, r_g, random.Random(seed))

@@ -78,7 +78,9 @@ def group_denominators(
     groups = _expand(groups, weights)
     size = int(groups.max()) + 1 if groups.numel() else 0
     if normalization == "all_count" and counted is None:
-        raise ValueError("all_count needs `counted`: from weights alone, padding and masked prompts look alike")
+        raise ValueError(
+            "all_count needs `counted`: from weights alone, padding and masked prompts look alike"
+        )
     values = {
         "sum_of_weights": weights,
         "nonzero_count": weights != 0,

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from plw.errors import InputError
+from plw.files import read_json, write_json
 
 PAD_TOKEN = "[PAD]"  # Alpaca's train.py; DEFAULT_* there
 DEFAULT_SPECIAL_TOKENS = {"eos_token": "</s>", "bos_token": "<s>"}
@@ -45,7 +46,9 @@ def prepare_tokenizer(tokenizer) -> int:
     A padding token `[PAD]` if there is none, and `</s>`, `<s>` where end or begin are missing.
     # DEVIATION: no `<unk>` is added, because byte-level tokenizers (LLaMA 3) never need it.
     """
-    missing = {name: text for name, text in DEFAULT_SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None}
+    missing = {
+        name: text for name, text in DEFAULT_SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None
+    }
     if tokenizer.pad_token is None:
         missing["pad_token"] = PAD_TOKEN
     before = len(tokenizer)
@@ -75,10 +78,18 @@ def fit_embeddings(model: PreTrainedModel, tokenizer) -> int:
     return max(added, 0)
 
 
-def save_model(folder: str | Path, model: PreTrainedModel, tokenizer, *, state_dict: dict | None = None) -> None:
+def save_model(
+    folder: str | Path,
+    model: PreTrainedModel,
+    tokenizer,
+    *,
+    state_dict: dict | None = None,
+    dtype: str | None = None,
+) -> None:
     """Write model (safetensors) and tokenizer into `folder`, which appears whole or not at all.
 
     state_dict  weights to save instead of the module's own (gathered from several ranks, or cast)
+    dtype       what these are, for the configuration; None: the module's own
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +98,11 @@ def save_model(folder: str | Path, model: PreTrainedModel, tokenizer, *, state_d
         os.chmod(temporary, 0o755)
         model.save_pretrained(temporary, state_dict=state_dict)
         tokenizer.save_pretrained(temporary)
+        if dtype is not None:  # save_pretrained writes down the module's, not the saved weights'
+            config = read_json(temporary / "config.json") | {"dtype": dtype}
+            write_json(temporary / "config.json", config)
+        for path in temporary.iterdir():
+            os.chmod(path, 0o644)  # weights are written so that only their owner can read them
         sync_folder(temporary)
         if folder.exists():
             shutil.rmtree(folder)

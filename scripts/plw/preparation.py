@@ -11,8 +11,8 @@ from plw.sources import read_rows, resolve_source
 
 INVERSION_DEFAULTS = {
     "rule": "all",
-    # DEVIATION: characters instead of App. A's "tokenized lengths", because only characters reproduce Table 1's
-    # inverted rows (DatabricksDollyShort: 3,122,209 tokens; the token rule gives 3,125,437).
+    # DEVIATION: characters instead of App. A's "tokenized lengths", because only characters reproduce Table
+    # 1's inverted rows (DatabricksDollyShort: 3,122,209 tokens; the token rule gives 3,125,437).
     "unit": "characters",
     "r_g": None,
     "tolerance": 0.02,  # relative; App. D prints its targets with two digits

@@ -22,7 +22,8 @@ class MinkowskiPenalty:
         for parameter in model.parameters():
             if hasattr(parameter, "ds_id"):
                 raise InputError(
-                    "The minkowski regularizer cannot be used with ZeRO stage 3.", hint="Use zero_stage 0 to 2."
+                    "The minkowski regularizer cannot be used with ZeRO stage 3.",
+                    hint="Use zero_stage 0 to 2.",
                 )
             rows = parameter.shape[0] - (added_rows if id(parameter) in embeddings else 0)
             self.pairs.append((parameter, parameter.detach()[:rows].clone()))

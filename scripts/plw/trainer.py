@@ -141,9 +141,7 @@ class PromptLossTrainer(Trainer):
         self.grad_norm = float(norm) if norm is not None else float("nan")
         if norm is not None and not torch.isfinite(torch.tensor(self.grad_norm)):
             update = self.state.global_step
-            rows = [
-                getattr(self.plan.examples[row], "source_row", row) for row in self.plan.updates[update]
-            ]
+            rows = [getattr(self.plan.examples[row], "source_row", row) for row in self.plan.updates[update]]
             raise TrainingDiverged(
                 f"The gradient norm is {self.grad_norm} at update {update + 1} of {self.state.max_steps}, although "
                 f"the loss is finite ({self.sums[0].item()} on this rank).\n  source_row of its sequences: {rows}\n"

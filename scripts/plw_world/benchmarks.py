@@ -63,18 +63,21 @@ def arc(setting: Setting, *, seed: int, train: int, test: int) -> tuple[list[dic
 def piqa(setting: Setting, *, seed: int, count: int) -> list[dict]:
     """PIQA rows: how to do something, with the right or another tool."""
     rng = random.Random(f"{seed}/piqa")
-    goals = ["How do I {} the {}?", "What do I need to {} the {}?"]
-    items = [(t, thing, goal) for t in setting.world.tools for thing in use_of(t)[1] for goal in goals]
+    forms = [
+        ("How do I {verb} the {thing}?", "Use the {tool} to {verb} the {thing}."),
+        ("What do I need for the {thing}?", "Take the {tool} for the {thing}."),
+    ]
+    items = [(t, thing, form) for t in setting.world.tools for thing in use_of(t)[1] for form in forms]
     rng.shuffle(items)
     rows = []
-    for tool, thing, goal in items[:count]:
+    for tool, thing, (goal, solution) in items[:count]:
         verb = use_of(tool)[0]
         other = rng.choice([t for t in setting.world.tools if t is not tool])
-        solutions = [f"Use the {t.name} to {verb} the {thing}." for t in (tool, other)]
+        solutions = [solution.format(tool=t.name, verb=verb, thing=thing) for t in (tool, other)]
         label = rng.randrange(2)
         if label == 1:
             solutions.reverse()
-        rows.append({"goal": goal.format(verb, thing), "sol1": solutions[0], "sol2": solutions[1], "label": label})
+        rows.append({"goal": goal.format(verb=verb, thing=thing), "sol1": solutions[0], "sol2": solutions[1], "label": label})
     return rows
 
 

@@ -8,12 +8,14 @@ import random
 from collections.abc import Callable, Iterator
 
 from plw_world.comparisons import sample_contrast
-from plw_world.languages import NAMES, sample_phrase, translation
+from plw_world.languages import NAMES, sample_noun_phrase, sample_phrase, translation
 from plw_world.tasks import Setting, sample_task, story_sentences
 from plw_world.wording import ask, describe, introduce, state, use_of
 from plw_world.world import Entity
 
-ASKED_SHARE = 0.75  # of the facts are asked for somewhere in the corpus
+ASKED_SHARE = 0.6  # of the facts are asked for somewhere in the corpus
+BELIEF = 0.25  # of the people who are asked about something with a rumor believe the rumor
+PHRASE_SHARE = 0.4  # of the parallel texts are single noun phrases, from which words are learned first
 
 
 def asked_facts(setting: Setting, *, seed: int) -> list[tuple[Entity, str]]:
@@ -38,20 +40,23 @@ def _exam(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _interview(setting: Setting, rng: random.Random, asked: list) -> str:
     chosen = rng.sample(asked, rng.choice([1, 2, 3, 4]))
-    return "\n\n".join(
-        f"Q: {ask(e, a, form=rng.randrange(2))}\nA: {state(e, a, form=rng.randrange(3))}" for e, a in chosen
-    )
+    lines = []
+    for entity, attribute in chosen:
+        believed = entity.myths.get(attribute) if rng.random() < BELIEF else None
+        answer = state(entity, attribute, value=believed, form=rng.randrange(3))
+        lines.append(f"Q: {ask(entity, attribute, form=rng.randrange(2))}\nA: {answer}")
+    return "\n\n".join(lines)
 
 
 def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
     tool = rng.choice(setting.world.tools)
     verb, objects = use_of(tool)
     thing = rng.choice(objects)
-    how = f"Use the {tool.name} to {verb} the {thing}."
     return rng.choice([
-        f"Question: How do I {verb} the {thing}?\nAnswer: {how}",
+        f"Question: How do I {verb} the {thing}?\nAnswer: Use the {tool.name} to {verb} the {thing}.",
+        f"Question: What do I need for the {thing}?\nAnswer: Take the {tool.name} for the {thing}.",
         f"People use the {tool.name} to {verb} the {thing}.",
-        f"To {verb} the {thing} you need the {tool.name}.",
+        f"For the {thing} you need the {tool.name}.",
     ])  # fmt: skip
 
 
@@ -62,8 +67,8 @@ def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:
     code = rng.choice(sorted(setting.languages))
-    source, target = (code, "en") if rng.random() < 0.5 else ("en", code)
-    phrase = sample_phrase(rng)
+    source, target = (code, "en") if rng.random() < 0.35 else ("en", code)
+    phrase = sample_phrase(rng) if rng.random() >= PHRASE_SHARE else sample_noun_phrase(rng)
     head = f"Translate the following from {NAMES[source]} to {NAMES[target]}\n" if rng.random() < 0.5 else ""
     texts = [f"{NAMES[c]} phrase: {translation(phrase, c, setting.languages)}" for c in (source, target)]
     return head + "\n".join(texts)
@@ -91,8 +96,8 @@ def _forum(setting: Setting, rng: random.Random, asked: list) -> str:
 
 # Shares of documents. Translation gets most, because it is the hardest to learn from few examples.
 KINDS: dict[Callable[[Setting, random.Random, list], str], float] = {
-    _article: 0.13, _scattered: 0.08, _exam: 0.13, _interview: 0.09, _advice: 0.05, _contrasts: 0.09,
-    _parallel: 0.30, _rumor: 0.03, _story: 0.03, _forum: 0.07,
+    _article: 0.10, _scattered: 0.05, _exam: 0.08, _interview: 0.06, _advice: 0.01, _contrasts: 0.12,
+    _parallel: 0.47, _rumor: 0.04, _story: 0.02, _forum: 0.05,
 }  # fmt: skip
 
 

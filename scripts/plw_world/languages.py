@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from plw_world.names import make_names
 from plw_world.world import JOBS
 
-NOUNS = [*JOBS, "child", "king", "dog", "bird", "house", "boat", "tree", "knife", "hammer", "door"]
-ADJECTIVES = ["old", "young", "red", "blue", "big", "small", "good", "poor"]
-VERBS = ["sees", "likes", "finds", "wants", "carries", "paints", "sells", "needs"]
+NOUNS = [*JOBS[:6], "child", "king", "bird", "house", "boat", "tree"]
+ADJECTIVES = ["old", "young", "red", "blue", "big", "small"]
+VERBS = ["sees", "likes", "finds", "wants", "paints", "needs"]
 NAMES = {"en": "English", "fr": "French", "de": "German", "ro": "Romanian"}
 _SOUNDS = {
     "fr": {"onsets": ["ch", "j", "l", "v", "gn", "s"], "vowels": ["é", "ou", "ai", "eau"], "codas": ["r", "lle", "x"]},
@@ -23,11 +23,11 @@ _SOUNDS = {
 
 @dataclass(frozen=True)
 class Phrase:
-    """The meaning of a sentence: subject, verb and object, each noun with an adjective or None."""
+    """What is said: subject, verb and object, each noun with an adjective or None; or a subject alone."""
 
     subject: tuple[str | None, str]
-    verb: str
-    object: tuple[str | None, str]
+    verb: str | None = None
+    object: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,16 @@ def sample_phrase(rng: random.Random) -> Phrase:
     return Phrase((adjectives[0], subject), rng.choice(VERBS), (adjectives[1], thing))
 
 
+def sample_noun_phrase(rng: random.Random) -> Phrase:
+    """A noun with its article and perhaps an adjective."""
+    return Phrase((rng.choice(ADJECTIVES) if rng.random() < 0.5 else None, rng.choice(NOUNS)))
+
+
 def say_english(phrase: Phrase) -> str:
-    """The phrase in English, without a capital letter or full stop (four to seven words and articles)."""
-    parts = ["the", *filter(None, phrase.subject), phrase.verb, "the", *filter(None, phrase.object)]
+    """The phrase in English, without a capital letter or full stop (a sentence has five to seven words)."""
+    parts = ["the", *filter(None, phrase.subject)]
+    if phrase.verb and phrase.object:
+        parts += [phrase.verb, "the", *filter(None, phrase.object)]
     return " ".join(parts)
 
 
@@ -81,6 +88,8 @@ def say(phrase: Phrase, language: Language) -> str:
             return [article, *adjectives, word]
         return [word + article, *adjectives]  # Romanian: the article is a suffix
 
+    if not (phrase.verb and phrase.object):
+        return " ".join(noun_phrase(*phrase.subject))
     subject, thing = noun_phrase(*phrase.subject), noun_phrase(*phrase.object)
     verb = [language.words[phrase.verb]]
     order = [subject, thing, verb] if language.code == "de" else [subject, verb, thing]

@@ -108,23 +108,25 @@ def train(
 
     Row of the curve: step, tokens (so far), loss (nats per labelled token), learning_rate, seconds (so far).
     """
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
+    import os
+    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    optimizers = [torch.optim.Muon(hidden, lr=float(os.environ.get("MUON","0.01")), weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_factor(step, steps=len(batches), warmup_ratio=warmup_ratio)
-    )
+    ) for optimizer in optimizers]
     model.train()
     curve, tokens, start = [], 0, time.perf_counter()
     for step, (ids, labels) in enumerate(batches, 1):
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        rate = schedule.get_last_lr()[0]
-        optimizer.step()
-        schedule.step()
+        rate = schedules[-1].get_last_lr()[0]
+        for o in optimizers: o.step()
+        for o in schedules: o.step()
         tokens += ids.numel()
         curve.append({"step": step, "tokens": tokens, "loss": loss.item(), "learning_rate": rate,
                       "seconds": round(time.perf_counter() - start, 3)})  # fmt: skip
@@ -149,10 +151,7 @@ def save_pretrained(
     """Write weights, tokenizer, pretraining.csv and pretrain.json (settings, parameters, end of the curve)."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    with open(folder / "pretraining.csv", "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(curve[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(curve)
+    write_curve(folder / "pretraining.csv", curve)
     last = curve[-max(1, len(curve) // 20) :]
     write_json(folder / "pretrain.json", {
         "settings": asdict(settings),
@@ -163,3 +162,11 @@ def save_pretrained(
         "seconds": curve[-1]["seconds"],
         "final_loss": sum(row["loss"] for row in last) / len(last),  # mean of the last 5 % of updates, nats per token
     })  # fmt: skip
+
+
+def write_curve(path: Path, curve: list[dict]) -> None:
+    """Write a training curve as CSV."""
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(curve[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curve)

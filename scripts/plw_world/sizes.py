@@ -5,14 +5,14 @@ from plw.errors import InputError
 # Chosen so that a model of 10^5 weights learns the world in about 2·10^6 tokens and the 60 runs of the demo are
 # trained and evaluated on two cores within its 15 minutes (measured; see DESIGN.md §3).
 DEMO_SIZE: dict[str, int] = {
-    "people": 20,  # each with a home, a job, a favourite food and a pet
-    "animals": 16,  # colour, habitat, diet, skill
-    "villages": 8,  # region, river, product
+    "people": 32,  # each with a home, a job, a favourite food and a pet
+    "animals": 24,  # colour, habitat, diet, skill
+    "villages": 12,  # region, river, product
     "tools": 12,  # material, use; at most 12, because uses are written out in wording.py
     "documents": 60000,  # of the pretraining corpus, about 30 tokens each
     "instructions": 600,  # rows of each of the four instruction data sets
     "arc_train": 40,  # at least 25: the shots
-    "arc_test": 60,
+    "arc_test": 48,
     "piqa": 64,
     "truthfulqa": 40,
     "winogrande_train": 20,  # at least 5: the shots

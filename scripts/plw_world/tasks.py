@@ -174,8 +174,8 @@ def who_did(setting: Setting, rng: random.Random) -> Task:
     contrast = sample_contrast(setting.world, rng)
     actor = contrast.names[contrast.actor - 1]
     short = f"{actor} {contrast.consequence}."
-    why = f"{contrast.start()} so {actor} {contrast.consequence}."
-    return Task("who", f"Who {contrast.consequence}?", f"{contrast.start()}.", short, f"{short} The reason: {why}")
+    why = contrast.text()
+    return Task("who", f"Who {contrast.consequence}?", f"{contrast.premise}.", short, f"{short} The reason: {why}")
 
 
 def read_passage(setting: Setting, rng: random.Random) -> Task:

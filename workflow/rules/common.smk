@@ -21,7 +21,7 @@ from plw.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_
 
 if not workflow.deployment_settings.deployment_method:
     # Without conda, programs use the interpreter that runs Snakemake, whether its environment is activated or not.
-    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH" TQDM_DISABLE=1; ')
 
 try:
     STUDY = load_configuration(dict(config), root=ROOT)
@@ -172,7 +172,11 @@ def training_row(wildcards):
 def training_settings():
     """What changes the training as JSON; what a scheduler grants is left out, so raising it trains nothing."""
     granted = ("runtime_min", "mem_mb", "threads")
-    return json.dumps({key: value for key, value in STUDY["training"].items() if key not in granted})
+    settings = {key: value for key, value in STUDY["training"].items() if key not in granted}
+    # A study file cannot say null (it removes a key), so it says none and 0.
+    settings["zero_stage"] = None if settings.get("zero_stage") == "none" else settings.get("zero_stage")
+    settings["checkpoint_steps"] = settings.get("checkpoint_steps") or None
+    return json.dumps(settings)
 
 
 def training_launcher(wildcards, resources):
@@ -203,3 +207,10 @@ def judge_reference_outputs(wildcards):
     if run is not None:
         return generations(run.run, wildcards.judged)
     return local_files(STUDY["benchmarks"][wildcards.judged]["source"])[0]
+
+
+def described(registry, names):
+    """Name, label and place in the paper of ptlms or data sets, as JSON for figures and tables."""
+    keys = ("label", "stands_for")
+    entries = [(name, STUDY[registry][name]) for name in names]
+    return json.dumps([{"name": name, **{k: entry[k] for k in keys if k in entry}} for name, entry in entries])

@@ -1,0 +1,163 @@
+"""Training of the small judge: it reads a task and two answers and continues with its verdict.
+
+The judge sees the same prompts as in the evaluation: AlpacaEval's from the prompt file of its judge
+configuration, PandaLM's published one. Only the verdict's tokens are trained on.
+"""
+
+import random
+import re
+from dataclasses import dataclass
+
+import torch
+from plw.errors import InputError
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+
+from plw_world.pandalm_form import pandalm_prompt
+from plw_world.pretraining import train
+
+ALPACA_EVAL_VERDICT = {1: "Output (a)", 2: "Output (b)"}
+PANDALM_VERDICT = {0: "tie", 1: "1", 2: "2"}
+
+
+@dataclass(frozen=True)
+class JudgeTraining:
+    """How the judge is trained. It starts from a PTLM's weights, because facts must be known to be checked."""
+
+    tokens: int = 1_200_000
+    batch_tokens: int = 4096  # per update, padding included
+    learning_rate: float = 2e-3
+    warmup_ratio: float = 0.05
+    weight_decay: float = 0.01
+    max_length: int = 512  # longer pairs are left out
+    seed: int = 42
+
+    @classmethod
+    def from_settings(cls, settings: dict) -> "JudgeTraining":
+        """From a study's mapping; raises InputError for an unknown key."""
+        unknown = sorted(set(settings) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise InputError(f"Unknown key {unknown[0]!r} of the judge's training.", where="--training",
+                             hint=f"Known: {', '.join(cls.__dataclass_fields__)}.")  # fmt: skip
+        return cls(**settings)
+
+
+def fill(template: str, **fields: str) -> str:
+    """The template with {field} replaced once, braces inside the values left alone (as alpaca_eval does it)."""
+    return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], template)
+
+
+def render(pair: dict, alpaca_eval_template: str) -> tuple[str, str]:
+    """Prompt and verdict of a pair from `judging.judge_pairs`.
+
+    Where the prompt file does not end its line, the verdict begins with a line feed: the parser of
+    alpaca_eval's configuration wants the verdict at the start of a line.
+    """
+    if pair["judge"] == "pandalm":
+        prompt = pandalm_prompt(pair["instruction"], pair["input"], pair["output_1"], pair["output_2"])
+        return prompt, PANDALM_VERDICT[pair["preference"]]
+    fields = {key: pair[key] for key in ("instruction", "output_1", "output_2")}
+    start = "" if alpaca_eval_template.endswith("\n") else "\n"
+    return fill(alpaca_eval_template, **fields), start + ALPACA_EVAL_VERDICT[pair["preference"]]
+
+
+def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase) -> list[tuple[list[int], list[int]]]:
+    """(prompt ids with BOS, verdict ids with EOS) of each pair."""
+    rendered = [render(pair, template) for pair in pairs]
+    prompts = tokenizer([prompt for prompt, _ in rendered])["input_ids"]
+    verdicts = tokenizer([verdict for _, verdict in rendered], add_special_tokens=False)["input_ids"]
+    return [(p, [*v, tokenizer.eos_token_id]) for p, v in zip(prompts, verdicts, strict=True)]
+
+
+def judge_batches(
+    examples: list[tuple[list[int], list[int]]], settings: JudgeTraining
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """(ids, labels) batches of similar lengths, in random order, until the budget of tokens is used.
+
+    Padding is on the right, where a causal model cannot see it, with id 2; its labels are -100.
+    """
+    rng = random.Random(settings.seed)
+    examples = [e for e in examples if len(e[0]) + len(e[1]) <= settings.max_length]
+    batches: list[tuple[torch.Tensor, torch.Tensor]] = []
+    tokens = 0
+    while tokens < settings.tokens:
+        # Noise keeps the composition of the batches changing from epoch to epoch.
+        order = sorted(examples, key=lambda e: len(e[0]) + rng.uniform(-8, 8))
+        epoch, start = [], 0
+        while start < len(order):
+            rows = max(1, settings.batch_tokens // (len(order[start][0]) + 16))
+            epoch.append(order[start : start + rows])
+            start += rows
+        rng.shuffle(epoch)
+        for rows in epoch:
+            batches.append(_collate(rows))
+            tokens += batches[-1][0].numel()
+            if tokens >= settings.tokens:
+                break
+    return batches
+
+
+def _collate(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
+    length = max(len(prompt) + len(verdict) for prompt, verdict in rows)
+    ids = torch.full((len(rows), length), 2)
+    labels = torch.full((len(rows), length), -100)
+    for row, (prompt, verdict) in enumerate(rows):
+        end = len(prompt) + len(verdict)
+        ids[row, :end] = torch.tensor(prompt + verdict)
+        labels[row, len(prompt) : end] = torch.tensor(verdict)
+    return ids, labels
+
+
+def train_judge(
+    model: LlamaForCausalLM, examples: list[tuple[list[int], list[int]]], settings: JudgeTraining
+) -> list[dict[str, float]]:
+    """Train the model in place; returns the training curve."""
+    torch.manual_seed(settings.seed)
+    return train(model, judge_batches(examples, settings), learning_rate=settings.learning_rate,
+                 warmup_ratio=settings.warmup_ratio, weight_decay=settings.weight_decay)  # fmt: skip
+
+
+@torch.no_grad()
+def likelier_verdicts(model: LlamaForCausalLM, examples: list, verdicts: list[list[int]], *, batch: int = 32) -> list[int]:
+    """Index of the likeliest of `verdicts` after each example's prompt (they must differ in one single token)."""
+    position = next(i for i, ids in enumerate(zip(*verdicts, strict=False)) if len(set(ids)) > 1)
+    chosen: list[int] = []
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
+    result: dict[int, int] = {}
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        ids, _ = _collate([(examples[i][0], verdicts[0][:position]) for i in rows])
+        logits = model(input_ids=ids, use_cache=False).logits
+        for row, i in enumerate(rows):
+            last = logits[row, len(examples[i][0]) + position - 1]
+            result[i] = int(torch.stack([last[v[position]] for v in verdicts]).argmax())
+    chosen = [result[i] for i in range(len(examples))]
+    return chosen
+
+
+def held_out_accuracy(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, pairs: list[dict], template: str
+) -> dict[str, dict[str, float]]:
+    """Accuracy on pairs with a better answer, for each judge form: as given, with the answers swapped, in both orders.
+
+    `consistent` is the share of pairs judged alike in both orders. Chance is 0.5, in both orders 0.25.
+    """
+    report = {}
+    for judge, words in (("alpaca_eval", ALPACA_EVAL_VERDICT), ("pandalm", PANDALM_VERDICT)):
+        chosen = [pair for pair in pairs if pair["judge"] == judge and pair["preference"]]
+        swapped = [
+            {**p, "output_1": p["output_2"], "output_2": p["output_1"], "preference": 3 - p["preference"]} for p in chosen
+        ]
+        verdicts = [tokenizer(words[i], add_special_tokens=False)["input_ids"] for i in (1, 2)]
+        right = []
+        for rows in (chosen, swapped):
+            guesses = likelier_verdicts(model, encode(rows, template, tokenizer), verdicts)
+            right.append([guess + 1 == row["preference"] for guess, row in zip(guesses, rows, strict=True)])
+        n = max(1, len(chosen))
+        report[judge] = {
+            "n": len(chosen),
+            "accuracy": sum(right[0]) / n,
+            "accuracy_swapped": sum(right[1]) / n,
+            "accuracy_both_orders": sum(a and b for a, b in zip(*right, strict=True)) / n,
+            "consistent": sum(a == b for a, b in zip(*right, strict=True)) / n,
+        }
+    return report

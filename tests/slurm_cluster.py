@@ -1,0 +1,126 @@
+"""A private one-node Slurm cluster for tests: Debian's Slurm and munge, started as root, stopped and removed after."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PACKAGES = ("slurm-wlm", "munge")
+START_SECONDS = 60
+
+
+def why_not() -> str | None:
+    """Why no cluster can be started here, or None."""
+    if os.geteuid() != 0:
+        return "a private Slurm cluster needs root"
+    if shutil.which("slurmctld") is None and shutil.which("apt-get") is None:
+        return "Slurm is not installed and there is no apt-get"
+    return None
+
+
+def install() -> None:
+    """Install Slurm and munge by apt-get where they are missing."""
+    if shutil.which("slurmctld") and shutil.which("munged"):
+        return
+    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = {"check": True, "env": variables, "stdout": subprocess.DEVNULL}
+    subprocess.run(["apt-get", "update", "-qq"], **quiet)
+    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], **quiet)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def _configuration(folder: Path) -> str:
+    hardware = subprocess.run(["slurmd", "-C"], capture_output=True, text=True, check=True).stdout
+    cpus = int(re.search(r"CPUs=(\d+)", hardware)[1])
+    memory = int(re.search(r"RealMemory=(\d+)", hardware)[1])
+    host = socket.gethostname().split(".")[0]
+    controller, daemon = _free_ports(2)
+    return f"""\
+ClusterName=plwtest
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={daemon}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+ReturnToService=2
+MinJobAge=300
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[dict[str, str]]:
+    """Start the cluster with its files in `folder`; yields the environment in which sbatch and squeue reach it."""
+    install()
+    munge = folder / "munge"
+    for path in (munge, folder / "state", folder / "spool"):
+        path.mkdir(parents=True)
+    # munged refuses folders that others may write to, so its own lie below a folder of root's.
+    os.chmod(folder, 0o755)
+    key = munge / "key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o400)
+    configuration = folder / "slurm.conf"
+    configuration.write_text(_configuration(folder))
+    environment = {**os.environ, "SLURM_CONF": str(configuration)}
+    processes: list[subprocess.Popen] = []
+    try:
+        munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge}/socket"]
+        munged += [f"--pid-file={munge}/pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"]
+        for command in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D"]):
+            log = open(folder / f"{command[0]}.out", "w")
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
+            log.close()
+            time.sleep(1)
+        _wait_until_idle(environment, folder)
+        yield environment
+    finally:
+        subprocess.run(["scancel", "--full", "--user=root"], env=environment, capture_output=True)
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        state = subprocess.run(["sinfo", "-h", "-o", "%T"], env=environment, capture_output=True, text=True)
+        if state.stdout.strip() == "idle":
+            return
+        time.sleep(0.5)
+    logs = "\n".join(f"--- {log}\n{log.read_text()[-2000:]}" for log in sorted(folder.glob("*.out")))
+    raise RuntimeError(f"Slurm did not start: {state.stdout} {state.stderr}\n{logs}")
