@@ -4,7 +4,6 @@ import argparse
 import json
 
 import pandas as pd
-
 from plw.errors import run_program
 from plw.figure_1 import coverage_note, draw, figure_data
 from plw.figure_files import save_figure

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 import torch
-
 from plw.errors import run_program
 from plw.evaluation import evaluate_model
 from plw.files import write_json

@@ -4,7 +4,6 @@ import argparse
 import json
 
 import pandas as pd
-
 from plw.errors import run_program
 from plw.files import write_json
 from plw.regression import fit_dataset

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import torch
-
 from plw import alpaca_eval_judge, pandalm
 from plw.errors import run_program
 from plw.files import write_json
@@ -48,11 +47,12 @@ def main(argv: list[str] | None = None) -> None:
         prompt = alpaca_eval_judge.read_prompt(arguments.judge.get("prompt", "mixtral"), arguments.prompts)
         runs = alpaca_eval_judge.judge_pairs(pairs, judge, prompt=prompt, folder=arguments.work)
     else:
+        prompt = pandalm.TASK
         runs = pandalm.judge_pairs(pairs, judge)
     refuse_unparsed(
         runs, min_parsed=arguments.judge.get("min_parsed", 0.0), answers=arguments.work / "answers.jsonl"
     )
-    described = {"settings": arguments.judge, "fingerprint": judge.fingerprint}
+    described = {"settings": arguments.judge, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
     write_json(arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "runs": runs})
 
 

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import yaml
-
 from plw.errors import run_program
 from plw.files import read_json, write_text
 from plw.table_3 import table_3

@@ -3,7 +3,7 @@
     pretrain_model.py --corpus WORLD/corpus.jsonl --tokenizer TOKENIZER --out MODEL \\
         --pretraining '{"hidden_size": 64, "layers": 2, "tokens": 3000000}'
 
-MODEL gets the weights (safetensors), the tokenizer, pretraining.csv (training curve) and pretrain.json (settings).
+MODEL gets weights (safetensors), tokenizer, pretraining.csv (training curve) and pretrain.json (settings).
 """
 
 import argparse
@@ -19,13 +19,19 @@ from transformers import AutoTokenizer
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--corpus", type=Path, required=True, help="JSON Lines with the key text")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer directory")
     parser.add_argument("--pretraining", type=json.loads, default={},
                         help=f"JSON: changes to the default settings {Pretraining()}")  # fmt: skip
-    parser.add_argument("--tokens", type=int, help="training budget in tokens (instead of the key in --pretraining)")
-    parser.add_argument("--threads", type=int, default=1, help="threads; the result is the same only for the same number")
+    parser.add_argument(
+        "--tokens", type=int, help="training budget in tokens (instead of the key in --pretraining)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads; the result is the same only for the same number"
+    )
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)

@@ -3,7 +3,7 @@
     train_judge.py --data WORLD/judge/train.jsonl --heldout WORLD/judge/heldout.jsonl --tokenizer TOKENIZER \\
         --init STRONG_PTLM --alpaca-eval-prompt config/judges/demo_alpaca_eval.txt --out JUDGE
 
-JUDGE gets the weights, the tokenizer, pretraining.csv (training curve) and judge.json (settings, held-out accuracy).
+JUDGE gets weights, tokenizer, pretraining.csv (training curve) and judge.json (settings, held-out accuracy).
 """
 
 import argparse
@@ -21,16 +21,24 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="pairs to train on (JSON Lines)")
     parser.add_argument("--heldout", type=Path, help="pairs to measure the accuracy on")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer directory")
     parser.add_argument("--init", type=Path, help="model to start from; without it a new one with --shape")
-    parser.add_argument("--shape", type=json.loads, default={}, help="JSON: shape of a new model, keys as in pretraining")
-    parser.add_argument("--alpaca-eval-prompt", type=Path, required=True, help="prompt file of the judge configuration")
+    parser.add_argument(
+        "--shape", type=json.loads, default={}, help="JSON: shape of a new model, keys as in pretraining"
+    )
+    parser.add_argument(
+        "--alpaca-eval-prompt", type=Path, required=True, help="prompt file of the judge configuration"
+    )
     parser.add_argument("--training", type=json.loads, default={},
                         help=f"JSON: changes to the default settings {JudgeTraining()}")  # fmt: skip
-    parser.add_argument("--tokens", type=int, help="training budget in tokens (instead of the key in --training)")
+    parser.add_argument(
+        "--tokens", type=int, help="training budget in tokens (instead of the key in --training)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
     arguments = parser.parse_args(argv)

@@ -21,7 +21,7 @@ def normal(name):
 
 
 def pins(lines):
-    """Versions by package of `name==version` lines; a local version label (+cpu) says nothing about the release."""
+    """Versions by package of `name==version` lines, without local labels such as +cpu."""
     return {normal(name): version.split("+")[0] for name, version in (line.split("==") for line in lines)}
 
 

@@ -1,7 +1,7 @@
 """Readers of instruction data: formats, faults with their places, strictness."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plw.errors import InputError
 from plw.instances import DROPPED, KEPT, READERS, Instance, instance_rows, instances_of, read_instances
@@ -192,6 +192,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(JSON, max_size=6), st.sampled_from(sorted(READERS)))
 def test_any_json_is_read_or_counted_but_never_crashes(values, format):
     good = {

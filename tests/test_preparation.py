@@ -88,7 +88,7 @@ def test_a_derived_data_set_is_inverted_from_its_parent(prepare):
 def test_a_target_needs_the_tokenizer_and_reports_what_was_reached(prepare):
     prepare("plain", {"source": source_file(prepare.folder, rows(600)), "format": "alpaca"})
     parent = prepare.folder / "plain" / "i.jsonl"
-    entry = {"from": "plain", "inversion": {"rule": "target", "r_g": 1.0}}
+    entry = {"from": "plain", "inversion": {"rule": "target", "r_g": 0.6}}
     with pytest.raises(InputError, match="needs a tokenizer"):
         prepare("medium", entry, "--parent", parent)
     tiny_tokenizer(prepare.folder / "tokenizer")

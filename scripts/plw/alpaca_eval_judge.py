@@ -1,12 +1,14 @@
 """AlpacaEval 1 through the alpaca_eval package, with a local judge and without network.
 
-The package makes the prompts, draws which text is shown first, parses the answers and computes the win rate. Only the
-completions come from `plw.judge_model`: the package's own backend loads the model again for every call and keeps no
-text of an answer that it cannot parse.
+The package makes the prompts, draws which text is shown first, parses the answers and computes the win rate.
+Only the completions come from `plw.judge_model`: the package's own backend loads the model again for every
+call and keeps no text of an answer that it cannot parse.
 """
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -45,15 +47,18 @@ class _RecordingAnnotator(SinglePairwiseAnnotator):
 
 class _Annotator(PairwiseAnnotator):
     @property
-    def SingleAnnotator(self):  # noqa: N802 (the package's name)
+    def SingleAnnotator(self):
         return _RecordingAnnotator
 
 
 def read_prompt(name: str, folder: Path) -> str:
-    """The judge's prompt: FOLDER/NAME.txt, or built by FOLDER/NAME.yaml from an evaluator of the installed package."""
+    """The judge's prompt.
+
+    FOLDER/NAME.txt, or built by FOLDER/NAME.yaml from an evaluator of the installed package.
+    """
     text_file, recipe_file = folder / f"{name}.txt", folder / f"{name}.yaml"
     if text_file.is_file():
-        prompt = text_file.read_text(encoding="utf-8").removesuffix("\n")
+        prompt = text_file.read_text(encoding="utf-8")  # as it is, with the line feed at its end
     elif recipe_file.is_file():
         prompt = _build_prompt(yaml.safe_load(recipe_file.read_text(encoding="utf-8")))
     else:
@@ -98,7 +103,8 @@ def judge_pairs(pairs: dict[str, list[Pair]], judge: Judge, *, prompt: str, fold
         for pair in members
     ]
     unique = pd.DataFrame(rows)[["instruction", "output_1", "output_2"]].drop_duplicates()
-    annotated = annotator(unique, chunksize=None)
+    with _package_silent():
+        annotated = annotator(unique, chunksize=None)
     preferences = {_content(row): row["preference"] for row in annotated}
     answers = {_content(_unswitched(answer)): answer for answer in annotator.annotators["judge"].answers}
     results = {}
@@ -109,7 +115,10 @@ def judge_pairs(pairs: dict[str, list[Pair]], judge: Judge, *, prompt: str, fold
 
 
 def summarize(items: Sequence[dict]) -> dict:
-    """The package's `get_winrate` over items with `preference` (1 to 2, None where not parsed), brought to 0 to 1."""
+    """The package's `get_winrate` over items, brought to 0 to 1.
+
+    items  with `preference`: 1 reference, 2 candidate, 1.5 draw, None where not parsed (left out, as there)
+    """
     frame = pd.DataFrame({"preference": pd.Series([item["preference"] for item in items], dtype=float)})
     found = metrics.get_winrate(frame)
     valid = int(found["n_total"])
@@ -127,6 +136,18 @@ def summarize(items: Sequence[dict]) -> dict:
         "n_identical": sum(not item.get("asked", True) for item in items),
         "draws": int(found["n_draws"]),
     }
+
+
+@contextmanager
+def _package_silent() -> Iterator[None]:
+    """The package logs a traceback for each answer that it cannot parse; they are counted and kept here."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _make_annotator(judge: Judge, *, prompt: str, folder: Path) -> _Annotator:

@@ -1,7 +1,8 @@
 """Rows of the benchmarks: found by the same `source` key everywhere, checked, and brought to one form each.
 
-Published copies of a benchmark differ in form (TruthfulQA's own repository ships other columns than its data set on
-the Hub). Each form here keeps exactly the fields that the task's prompt and metrics read, named as on the Hub.
+Published copies of a benchmark differ in form (TruthfulQA's own repository ships other columns than its data
+set on the Hub). Each form here keeps exactly the fields that the task's prompt and metrics read, named as on
+the Hub.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,8 @@ SHOTS_SPLIT = "train"  # the only split that few-shot examples come from
 def scored_rows(source: dict, split: str, *, where: str | None = None) -> Iterator[SourceRow]:
     """Rows to score, in file order; several splits are pooled (WMT: validation, then test).
 
-    source  resolved source. A local `path` by split gives the named splits, or all but `train` if it names its splits
-            otherwise; a file, list or pattern is scored whole
+    source  resolved source. A local `path` by split gives the named splits, or all but `train` if it names
+            its splits otherwise; a file, list or pattern is scored whole
     split   names of the benchmark's scored splits, joined by "+"
     """
     names = split.split("+")
@@ -41,7 +42,10 @@ def shot_rows(source: dict, *, where: str | None = None) -> Iterator[SourceRow]:
 
 
 def normalize_rows(rows: Iterable[SourceRow], form: str, **options) -> list[dict]:
-    """Bring rows to the Hub's fields of `form` (a key of FORMS); InputError names file, line and what is wrong."""
+    """Bring rows to the Hub's fields of `form` (a key of FORMS).
+
+    InputError names file, line and what is wrong.
+    """
     normalize = FORMS[form]
     result = []
     for row in rows:

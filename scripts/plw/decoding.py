@@ -1,8 +1,8 @@
 """Batched decoding that computes a beginning shared by all prompts only once.
 
-Few-shot examples, TruthfulQA's preamble and the judges' instructions stand before every prompt of a benchmark. Their
-keys and values are computed once and repeated over the batch. The generated tokens are those of plain
-`model.generate` (up to rounding: the sums are the same, their order in memory is not).
+Few-shot examples, TruthfulQA's preamble and the judges' instructions stand before every prompt of a
+benchmark. Their keys and values are computed once and repeated over the batch. The generated tokens are those
+of plain `model.generate` (up to rounding: the sums are the same, their order in memory is not).
 """
 
 import copy
@@ -74,7 +74,7 @@ def generate_from_tokens(
     stopping: Sequence[StoppingCriteria] = (),
     **generation,
 ) -> torch.Tensor:
-    """Return the new token ids [rows, steps] of one batch of prompts; rows that end early are filled with `pad_id`.
+    """Return the new token ids [rows, steps] of one batch; rows that end early are filled with `pad_id`.
 
     prompts       token ids of each prompt, not empty
     prefix_cache  compute a common beginning once; None decodes plainly. Not used with beams

@@ -1,7 +1,7 @@
 """Everything that one model is measured on, with what was measured before kept.
 
-A result is kept when the weights, the benchmark's specification and its data are the same as when it was made; each
-benchmark has its own file, so that a benchmark that is added later runs alone.
+A result is kept when the weights, the benchmark's specification and its data are the same as when it was
+made; each benchmark has its own file, so that a benchmark that is added later runs alone.
 """
 
 import hashlib
@@ -48,10 +48,11 @@ OUTPUT_FRAMEWORKS = ("alpaca_eval", "pandalm")
 def evaluate_model(
     source: dict, benchmarks: list[dict], evaluation: dict, *, run_dir: Path, harness_folder: Path
 ) -> dict:
-    """Measure the model of `source` on registry entries (each with its `name`); return the index of all results.
+    """Measure the model of `source` on registry entries (each with its `name`); return the results' index.
 
     evaluation      keys of DEFAULTS; others are refused
-    run_dir         results go to run_dir/benchmarks/NAME.json (harness) and NAME.outputs.json (texts for the judges)
+    run_dir         results go to run_dir/benchmarks/NAME.json (harness) and NAME.outputs.json (texts for the
+                    judges)
     harness_folder  definitions of the harness's tasks
     """
     evaluation = _with_defaults(evaluation)
@@ -86,7 +87,10 @@ def evaluate_model(
 
 
 def model_fingerprint(source: dict) -> str:
-    """What tells two models apart: sha256 over the folder's weights, configuration and tokenizer, or Hub id@revision."""
+    """What tells two models apart.
+
+    The sha256 over the folder's weights, configuration and tokenizer, or Hub id@revision.
+    """
     if "hub" in source:
         return f"{source['hub']}@{source.get('revision', 'main')}"
     digest = hashlib.sha256()
@@ -102,7 +106,10 @@ def model_fingerprint(source: dict) -> str:
 
 
 def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> str:
-    """Hash of all that a result depends on beside the model: settings, the task's definition, the data themselves."""
+    """Hash of all that a result depends on beside the model.
+
+    Settings, the task's definition, the data themselves.
+    """
     parts: dict = {"version": RESULT_VERSION}
     parts["entry"] = {
         key: value for key, value in entry.items() if key not in PRESENTATION_KEYS and value is not None

@@ -39,7 +39,7 @@ def coverage_note(data: pd.DataFrame, *, planned: int | None) -> str:
 
 
 def _mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> None:
-    """Line of the mean over ptlms, each the mean of its seeds; a gap where a ptlm that has other weights lacks this one."""
+    """Line of the mean over ptlms, each the mean of its seeds; a gap where one of the ptlms is missing."""
     if rows.empty:
         return
     means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(
@@ -94,8 +94,8 @@ def _legend(
         for entry in datasets
     ]
     shapes = [
-        Line2D([], [], color="#444444", alpha=0.7, marker=marks[entry["name"]][0], linestyle=marks[entry["name"]][1],
-               linewidth=0.9, label=entry.get("label", entry["name"]))
+        Line2D([], [], color="#444444", alpha=0.7, marker=marks[entry["name"]][0],
+               linestyle=marks[entry["name"]][1], linewidth=0.9, label=entry.get("label", entry["name"]))
         for entry in ptlms
     ]  # fmt: skip
     mean = [Line2D([], [], color="#444444", label="mean of the PTLMs")]
@@ -114,7 +114,7 @@ def draw(
 ) -> Figure:
     """Draw panel (a) for all data sets together and one panel of relative scores for each data set.
 
-    data      from `figure_data`; runs that lack benchmarks are not drawn, since means over other benchmarks differ
+    data      from `figure_data`; runs that lack benchmarks are not drawn: their means cannot be compared
     datasets  entries with name, label, stands_for, in the study's order; ptlms: entries with name, label
     style     from `figure_style.style_with`
     note      shown below the panels

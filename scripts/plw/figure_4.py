@@ -109,8 +109,7 @@ def _ratio_text(instance: Instance) -> str:
 def lay_out(label: str, runs: Sequence[Run], width: int) -> list[list[tuple[int, str, str]]]:
     """Break `label: "runs"` into lines of at most `width` characters.
 
-    Returns lines of (column, text, colour key); the label has the key "label" and following lines are
-    indented.
+    Returns lines of (column, text, colour key); the label has the key "label"; later lines are indented.
     """
     words = [(word, key) for text, key in runs for word in text.split()]
     lines, column = [[(0, f"{label}:", "label")]], len(label) + 2

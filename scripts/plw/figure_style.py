@@ -1,7 +1,7 @@
 """How figures look: one dictionary that a study may change, and the rule that gives a data set its colour.
 
-The same data set has the same colour on every figure and in every study: colours go by the data set of the paper
-that ours stands for. Nothing is drawn here.
+The same data set has the same colour on every figure and in every study: colours go by the data set of the
+paper that ours stands for. Nothing is drawn here.
 """
 
 import copy
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from plw.errors import InputError
 
-# Okabe and Ito's palette, which people with any common colour vision tell apart; its yellow is darkened for white paper.
+# Okabe and Ito's palette, which people with any common colour vision can tell apart, with a darker yellow.
 STYLE = {
     "colours": {
         "AlpacaData": "#0072B2",
@@ -50,7 +50,7 @@ STYLE = {
 def style_with(changes: dict | None) -> dict:
     """STYLE with a study's changes; mappings merge key by key, lists and values replace.
 
-    Raises InputError for a key that STYLE does not have (keys below `colours`, `sizes` and `matplotlib` are free).
+    Raises InputError for a key that STYLE lacks; keys below `colours`, `sizes` and `matplotlib` are free.
     """
     style = copy.deepcopy(STYLE)
     for key, value in (changes or {}).items():

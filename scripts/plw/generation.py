@@ -39,10 +39,13 @@ def generate_texts(
     num_beams: int = 1,
     repetition_penalty: float = 1.0,
 ) -> list[Generation]:
-    """Continue every prompt without sampling; the result does not depend on `batch_size` (float32, ties aside).
+    """Continue every prompt without sampling.
 
-    Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens` shrinks for all
-    prompts alike to what the longest leaves of the model's context; InputError if it leaves nothing.
+    The result does not depend on `batch_size` (in float32, and but for ties).
+
+    Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens`
+    shrinks for all prompts alike to what the longest leaves of the model's context; InputError if it leaves
+    nothing.
     """
     if not prompts:
         return []
@@ -87,7 +90,7 @@ def fits_context(
 
 
 def candidate_prompts(rows: Sequence[dict], template: str = "alpaca") -> list[str]:
-    """Prompts of a judged benchmark in the form that the model was trained on (or PandaLM's, with a newline more)."""
+    """Prompts of a judged benchmark in the form of the training (or PandaLM's, with a newline more)."""
     if template not in TEMPLATES:
         raise InputError(
             "Unknown candidate template.", value=template, hint=f"Use one of {', '.join(TEMPLATES)}."

@@ -21,7 +21,7 @@ POWER <- 0.30103 # §4.1
 squeeze_scores <- function(score, rule) {
   n <- length(score)
   epsilon <- suppressWarnings(as.numeric(sub("^(clamp|pad)_", "", rule)))
-  if (grepl("^(clamp|pad)_", rule) && !isTRUE(epsilon > 0 && epsilon < 0.5)) stop("no margin in (0, 0.5): ", rule)
+  if (grepl("^(clamp|pad)", rule) && !isTRUE(epsilon > 0 && epsilon < 0.5)) stop("no margin in (0, 0.5): ", rule)
   switch(sub("^(clamp|pad)_.*", "\\1", rule),
     smithson_verkuilen = (score * (n - 1) + 0.5) / n,
     clamp = pmin(pmax(score, epsilon), 1 - epsilon),
@@ -252,7 +252,7 @@ describe_fit <- function(data, name, structure, basis, squeeze, alpha) {
     list(name = name, formula = paste(deparse(formula, width.cutoff = 500), collapse = " "), structure = structure,
          basis = basis, squeeze = squeeze, dropped_terms = terms$dropped),
     fitted$flags["converged"],
-    list(default_optimizer_converged = fitted$attempts[[1]]$converged, singular = NA,
+    list(error = fitted$flags$error, default_optimizer_converged = fitted$attempts[[1]]$converged, singular = NA,
          flags = fitted$flags, attempts = fitted$attempts)
   )
   if (is.null(fitted$model)) return(list(result = result, model = NULL, data = data))
@@ -260,6 +260,8 @@ describe_fit <- function(data, name, structure, basis, squeeze, alpha) {
   result$coefficients <- coefficient_table(raw, alpha)
   result$critical <- critical_plw(raw, alpha)
   result$test <- list(wald = wald_test(fitted$model, terms, nlevels(data$benchmark)))
+  result$p <- result$test$wald$p # for readers that list many fits
+  result$plw <- result$critical$plw
   if (judged) result$test$likelihood_ratio <- likelihood_ratio_test(fitted$model, terms, data)
   result$random_effects <- random_effects(fitted$model)
   result$singular <- is_singular(fitted$model)
@@ -295,6 +297,11 @@ sensitivity_rows <- function(data, squeeze, alternatives, basis, reduced_models,
 
 package_version_text <- function(name) {
   if (requireNamespace(name, quietly = TRUE)) as.character(utils::packageVersion(name)) else NA
+}
+
+# One model alone, with its tests: what studies of the method itself (coverage, error rates) fit many times.
+fit_model <- function(data, structure = "full", basis = "raw", squeeze = "none", alpha = 0.05) {
+  describe_fit(prepare_data(data), "main", structure, basis, squeeze, alpha)$result
 }
 
 # squeeze, squeeze_alternatives  rules of squeeze_scores()

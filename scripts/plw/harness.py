@@ -1,4 +1,4 @@
-"""Run one benchmark of the LM Evaluation Harness through its Python API and bring the result to the project's form."""
+"""One benchmark of the LM Evaluation Harness through its Python API, its result in the project's form."""
 
 import hashlib
 import importlib.metadata
@@ -21,7 +21,8 @@ CORPUS_METRICS = ("bleu", "chrf", "ter")  # computed over all sentences together
 def run_benchmark(entry: dict, model: HarnessModel, *, folder: Path, evaluation: dict) -> dict:
     """Score `model` on the benchmark of a registry entry; see `format_result` for what is returned.
 
-    lm-eval takes the first `limit` rows, in file order. Standard errors are ours (lm-eval's bootstrap starts processes).
+    lm-eval takes the first `limit` rows, in file order. Standard errors are ours (lm-eval's bootstrap starts
+    processes).
     """
     with compiled_templates():
         task = load_task(entry, folder=folder, evaluation=evaluation)
@@ -41,7 +42,8 @@ def run_benchmark(entry: dict, model: HarnessModel, *, folder: Path, evaluation:
 def compiled_templates() -> Iterator[None]:
     """Compile each of lm-eval's prompt templates once instead of once per document and shot.
 
-    A template is a pure function of its text, so the prompts are the same; on 25-shot ARC this was half of the time.
+    A template is a pure function of its text, so the prompts are the same; on 25-shot ARC this was half of
+    the time.
     """
     environment = lm_eval.utils.env
     original = environment.from_string
@@ -60,9 +62,10 @@ def harness_version() -> str:
 def format_result(answer: dict, task: str, *, output_type: str, metric: str) -> dict:
     """Bring lm-eval's answer to {task, task_version, harness_version, n, prompt_hash, metrics, items}.
 
-    metrics  {name: {score, stderr, n, higher_is_better}}; `score` is lm-eval's number, divided by 100 where that is a
-             percentage (PERCENT_METRICS). TER may exceed 1
-    items    one per row: `id`, the item's own metrics in the same unit, and for generated text `output`, `target`
+    metrics  {name: {score, stderr, n, higher_is_better}}; `score` is lm-eval's number, divided by 100 where
+             that is a percentage (PERCENT_METRICS). TER may exceed 1
+    items    one per row: `id`, the item's own metrics in the same unit, and for generated text `output`,
+             `target`
     """
     samples = sorted(answer["samples"][task], key=lambda sample: sample["doc_id"])
     higher = answer["higher_is_better"][task]

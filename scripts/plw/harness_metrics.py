@@ -1,4 +1,7 @@
-"""Scores of the harness's tasks: metrics that lm-eval computes slowly or leaves out, and their standard errors."""
+"""Scores of the harness's tasks.
+
+Metrics that lm-eval computes slowly or leaves out, and their standard errors.
+"""
 
 import math
 import random
@@ -10,8 +13,9 @@ from lm_eval.tasks.truthfulqa.utils import bleu
 from rouge_score.rouge_scorer import RougeScorer
 
 ROUGE_NAMES = {"rouge1": "rouge1", "rouge2": "rouge2", "rougeL": "rougeLsum"}
-PERCENT_METRICS = ("bleu", "chrf", "ter", "bleu_max", "bleu_diff") + tuple(
-    f"{name}_{kind}" for name in ROUGE_NAMES for kind in ("max", "diff")
+PERCENT_METRICS = (
+    *("bleu", "chrf", "ter", "bleu_max", "bleu_diff"),
+    *(f"{name}_{kind}" for name in ROUGE_NAMES for kind in ("max", "diff")),
 )  # lm-eval gives these in percent; everything else already lies in 0 to 1
 BLEU_RESAMPLES = 100  # lm-eval's own cap for corpus metrics (evaluator_utils.py)
 
@@ -19,8 +23,9 @@ BLEU_RESAMPLES = 100  # lm-eval's own cap for corpus metrics (evaluator_utils.py
 def truthfulqa_gen_results(doc: dict, results: Sequence[str]) -> dict[str, float]:
     """BLEU and ROUGE of one answer against its true and false references, as lm-eval's `process_results_gen`.
 
-    Same numbers, about a thousand times faster: lm-eval draws 1000 bootstrap samples from a single ROUGE score and
-    takes their median, which is the score itself. Values are lm-eval's: 0 or 1 for *_acc, percent for the others.
+    Same numbers, about a thousand times faster: lm-eval draws 1000 bootstrap samples from a single ROUGE
+    score and takes their median, which is the score itself. Values are lm-eval's: 0 or 1 for *_acc, percent
+    for the others.
     """
     answer = results[0]
     correct, incorrect = doc["correct_answers"], doc["incorrect_answers"]

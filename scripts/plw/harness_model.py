@@ -1,8 +1,9 @@
-"""The model as lm-eval sees it, loaded once for all benchmarks, with contexts shared between the choices of a question.
+"""The model as lm-eval sees it: loaded once, with contexts shared between the choices of a question.
 
-`shared_contexts` off is lm-eval's own HFLM, digit for digit. On, the tokens that requests have in common are computed
-once: a question's context for all its choices, and what stands before every question (a preamble, equal shots) for the
-whole benchmark. Each log-likelihood is the same sum of the same terms; only rounding differs (about 1e-6 in float32).
+`shared_contexts` off is lm-eval's own HFLM, digit for digit. On, the tokens that requests have in common are
+computed once: a question's context for all its choices, and what stands before every question (a preamble,
+equal shots) for the whole benchmark. Each log-likelihood is the same sum of the same terms; only rounding
+differs (about 1e-6 in float32).
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,10 @@ MAX_ROW_TOKENS = 512  # of branches in a row, beside the group's beginning: atte
 
 @dataclass(frozen=True)
 class Request:
-    """One log-likelihood request: `tokens` without the last, and how many final tokens are the continuation."""
+    """One log-likelihood request.
+
+    `tokens` without the last, and how many final tokens are the continuation.
+    """
 
     index: int
     tokens: list[int]
@@ -46,7 +50,10 @@ class Group:
 
 
 class HarnessModel(HFLM):
-    """An in-memory model and tokenizer for lm-eval; counts requests that did not fit into the model's context."""
+    """An in-memory model and tokenizer for lm-eval.
+
+    Counts requests that did not fit into the model's context.
+    """
 
     def __init__(
         self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False
@@ -85,8 +92,9 @@ class HarnessModel(HFLM):
     def _score_groups(self, groups: list[Group], prefix: int) -> Iterator[tuple[int, tuple[float, bool]]]:
         """Log-likelihood and greediness of every request of a batch of rows: one group per row.
 
-        A row is [beginning of all requests, `prefix` tokens, cached | padding | rest of the group's beginning | branch 1 | branch 2 | …];
-        a branch sees the group's beginning and itself, and its positions continue the beginning's.
+        A row is [beginning of all requests, `prefix` tokens, cached | padding | rest of the group's beginning
+        | branch 1 | branch 2 | …]; a branch sees the group's beginning and itself, and its positions continue
+        the beginning's.
         """
         width = max(group.length for group in groups) - prefix
         ids = torch.zeros((len(groups), width), dtype=torch.long)
@@ -133,14 +141,17 @@ class HarnessModel(HFLM):
 
 
 def shared_beginning(requests: Sequence[Request]) -> int:
-    """Number of leading tokens that all requests share and whose logits nobody needs; 0 if it is not worth a cache."""
+    """Number of leading tokens that all requests share and whose logits nobody needs.
+
+    0 if it is not worth a cache.
+    """
     length = common_prefix_length([request.tokens for request in requests])
     length = min(length, min(map(_first_wanted, requests)) - 1)
     return length if length >= MIN_SHARED_TOKENS else 0
 
 
 def group_requests(requests: Sequence[Request], *, prefix: int) -> list[Group]:
-    """Put neighbouring requests together that share most of what follows `prefix` (the choices of one question)."""
+    """Put neighbours together that share most of what follows `prefix`: the choices of one question."""
     groups: list[Group] = []
     for request in requests:
         limit = _first_wanted(request)
@@ -149,9 +160,8 @@ def group_requests(requests: Sequence[Request], *, prefix: int) -> list[Group]:
             first = last.requests[0].tokens
             shared = min(last.shared, limit, common_prefix_length([first, request.tokens]))
             branches = sum(len(other.tokens) - shared for other in [*last.requests, request])
-            if branches <= MAX_ROW_TOKENS and shared - prefix >= SHARED_PART * (
-                max(len(first), len(request.tokens)) - prefix
-            ):
+            longest = max(len(first), len(request.tokens))
+            if branches <= MAX_ROW_TOKENS and shared - prefix >= SHARED_PART * (longest - prefix):
                 groups[-1] = Group([*last.requests, request], shared)
                 continue
         groups.append(Group([request], max(limit, 1)))
@@ -164,8 +174,9 @@ def _first_wanted(request: Request) -> int:
 
 
 def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[int]]:
-    """Fill one row (views of ids [width], positions [width], visible [width, prefix + width]), aligned to the right.
+    """Fill one row, aligned to the right; the tensors are views that are written to.
 
+    ids, positions  [width];  visible [width, prefix + width]: what each column may look at
     Returns, for each request, the columns whose logits predict its continuation.
     """
     width = len(ids)
@@ -177,9 +188,8 @@ def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[in
     lower = torch.ones((branches - start, branches - start), dtype=torch.bool).tril()
     visible[start:branches, :prefix] = True
     visible[start:branches, prefix + start : prefix + branches] = lower
-    visible[torch.arange(start), prefix + torch.arange(start)] = (
-        True  # padding sees itself: softmax needs something
-    )
+    padding = torch.arange(start)
+    visible[padding, prefix + padding] = True  # padding sees itself: a softmax needs something
     columns, column = [], branches
     for request in group.requests:
         rest = request.tokens[group.shared :]
@@ -198,7 +208,10 @@ def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[in
 
 
 def _read_off(logits, wanted, *, offset: int) -> Iterator[tuple[int, tuple[float, bool]]]:
-    """Sum the log-probabilities of each continuation; logits [rows, kept, vocabulary] begin at column `offset`."""
+    """Sum the log-probabilities of each continuation.
+
+    Logits [rows, kept, vocabulary] begin at column `offset`.
+    """
     rows = torch.tensor([row for _, row, columns in wanted for _ in columns])
     places = torch.tensor([column - offset for _, _, columns in wanted for column in columns])
     targets = torch.tensor([token for request, _, _ in wanted for token in request.continuation])

@@ -1,7 +1,8 @@
 """Tasks of the LM Evaluation Harness, defined in config/harness/ and fed with rows from any source.
 
-Each definition mirrors the harness's own task but for where its rows come from: it names `load_splits` as lm-eval's
-`custom_dataset`, which lm-eval calls with the task's metadata. The registry entry travels in that metadata.
+Each definition mirrors the harness's own task but for where its rows come from: it names `load_splits` as
+lm-eval's `custom_dataset`, which lm-eval calls with the task's metadata. The registry entry travels in that
+metadata.
 """
 
 from functools import cache
@@ -54,7 +55,7 @@ def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTas
 
 
 def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[str, Dataset]:
-    """lm-eval's `custom_dataset`: the rows to score under the split name `scored`, few-shot rows under `train`.
+    """lm-eval's `custom_dataset`: the rows to score as split `scored`, few-shot rows as split `train`.
 
     form      a key of plw.benchmark_rows.FORMS
     registry  `entry` (the benchmark's registry entry) and `preamble_file`
@@ -73,7 +74,7 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
         raise InputError(
             f"The benchmark asks for {entry['shots']} few-shot examples and there are {len(shots)}.",
             where=where,
-            hint="Give the source a `train` split, or set `fewshot_holdout` to take them from the rows' head.",
+            hint="Give the source a `train` split, or take them from the rows' head: `fewshot_holdout`.",
         )
     if not rows:
         raise InputError("The benchmark has no rows to score.", value=entry["source"], where=where)
@@ -115,7 +116,10 @@ def _set_sampler(task: ConfigurableTask, entry: dict) -> None:
 
 
 def _set_translation_prompt(task: ConfigurableTask, choice: str) -> None:
-    """`prefix` is the definition's own prompt; `alpaca_template` makes the instruction one of Alpaca's form."""
+    """`prefix` is the definition's own prompt.
+
+    `alpaca_template` makes the instruction one of Alpaca's form.
+    """
     if choice not in TRANSLATION_PROMPTS:
         hint = f"Use {' or '.join(TRANSLATION_PROMPTS)}."
         raise InputError(

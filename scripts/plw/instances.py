@@ -1,5 +1,4 @@
-"""Instances: instruction data in one form (instruction, input, output), read from the field's four common
-formats.
+"""Instances: instruction data in one form (instruction, input, output), read from four common formats.
 
 Rows are kept exactly as they are: no stripping, and only "" counts as an empty input. White space and fillers
 such as "<noinput>" stay, because the totals of the paper's Table 1 come out only that way.
@@ -14,8 +13,7 @@ from plw.sources import RowError, SourceRow
 from plw.study import nearest_hint
 
 # What can be wrong with a row. Of the reasons in KEPT the row stays: the paper's data hold empty outputs and
-# duplicates, and Table 1 counts them. NOTES are no faults: parts of a conversation that a triple has no place
-# for.
+# duplicates, and Table 1 counts them. NOTES are no faults: turns of a conversation that do not fit a triple.
 DROPPED = ("bad_json", "bad_encoding", "not_an_object", "missing_field", "wrong_type", "empty_instruction")
 KEPT = ("empty_output", "duplicate")
 NOTES = ("system_turn_ignored", "later_turns_ignored")

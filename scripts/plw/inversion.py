@@ -1,7 +1,6 @@
 """Prompt inversion: teach the model to predict the instruction that led to an output (§4.3, App. A).
 
-It turns long-completion data into short-completion data with the same texts. No instance is ever inverted
-twice.
+It turns long-completion data into short-completion data with the same texts. Nothing is ever inverted twice.
 """
 
 import random
@@ -91,8 +90,7 @@ def invert_to_target(
 def thin_to_target(
     instances: Sequence[Instance], measure: Measure, count_tokens: Measure, *, r_g: float, seed: int
 ) -> Inverted:
-    """Rule `tiny`: invert every long instance, then leave high-ratio rows out at random until R_g crosses
-    `r_g`.
+    """Rule `tiny`: invert every long instance, then leave out high-ratio rows at random down to `r_g`.
 
     High-ratio rows are those above the data set's R_g, because leaving out any of them lowers it; once all of
     them are gone, those above the R_g that is left. The result has fewer rows than its parent, so its ratio
@@ -129,10 +127,9 @@ def _high_ratio_order(
 
 
 def _steps_to_target(lengths: FieldLengths, steps: list[tuple[int, int]], r_g: float) -> tuple[int, float]:
-    """How many of `steps` (changes of completion and prompt tokens) bring the ratio nearest to `r_g` at its
-    crossing.
+    """How many of `steps` (changes of completion and prompt tokens) bring the ratio to `r_g`, and that ratio.
 
-    Returns that number and the ratio. Sums are kept up to date, so the cost is linear in the number of steps.
+    Of the two states around the crossing the nearer one counts. Sums are kept up to date: the cost is linear.
     """
     completion, prompt = sum(lengths.output), sum(lengths.prompt)
     ratio = ratio_of_means(lengths)

@@ -1,7 +1,7 @@
 """The judge's answers to prompts: loaded once, only when something is missing, and kept by content.
 
-Answers are appended to a file as they come, so an interrupted call resumes with what is missing, and a new run asks
-only for its own pairs.
+Answers are appended to a file as they come, so an interrupted call resumes with what is missing, and a new
+run asks only for its own pairs.
 """
 
 import hashlib
@@ -15,19 +15,20 @@ from plw.evaluation import choose_device, model_fingerprint
 from plw.generation import fits_context, generate_texts
 from plw.models import load_model, load_tokenizer
 
-OWN_BACKEND = "transformers"
-PACKAGE_BACKENDS = ("huggingface_local_completions", "vllm_local_completions", "openai_completions")
+# Ours under the package's name: the package's own needs peft, asks for 8-bit weights in a way that
+# transformers 5 refuses, and loads the model again for each call.
+OWN_BACKEND = "huggingface_local_completions"
+PACKAGE_BACKENDS = ("vllm_local_completions", "openai_completions")
 CHUNK_PROMPTS = 256  # prompts between two writes of the answer file
-TOO_LONG = (
-    ""  # the answer to a prompt that leaves no room in the judge's context: nothing, so it is not parsed
-)
+TOO_LONG = ""  # answer to a prompt that leaves no room in the judge's context: nothing, so it is not parsed
 
 
 class Judge:
     """Answers prompts with one judge's settings.
 
-    judge   source, backend (transformers, or a completions function of the alpaca_eval package), max_new_tokens,
-            batch_size, dtype, device, num_beams, repetition_penalty; model_kwargs and completions_kwargs for the package
+    judge   source, backend (OWN_BACKEND or one of PACKAGE_BACKENDS), max_new_tokens; for our backend
+            batch_size, dtype, device, num_beams, repetition_penalty; for the package's model_kwargs and
+            completions_kwargs
     folder  where answers are kept (answers.jsonl); one process at a time
     """
 
@@ -41,14 +42,18 @@ class Judge:
             raise InputError(
                 "Judges answer without sampling.", value=judge["temperature"], where="judge.temperature"
             )
-        self.fingerprint = model_fingerprint(judge["source"])
+        self.model = model_fingerprint(judge["source"])
         self.asked = 0
         self._settings = json.dumps(
-            [self.fingerprint, self.backend, {key: judge.get(key) for key in ANSWER_SETTINGS}], sort_keys=True
+            [self.model, self.backend, {key: judge.get(key) for key in ANSWER_SETTINGS}], sort_keys=True
         )
         self._file = Path(folder) / "answers.jsonl"
         self._answers = _read_answers(self._file)
         self._complete: Callable[[Sequence[str]], list[str]] | None = None
+
+    def fingerprint(self, prompt: str) -> str:
+        """What tells two judges apart: model, settings and the template of its prompt."""
+        return self._key(prompt)
 
     def answers(self, prompts: Sequence[str]) -> list[str]:
         """The judge's raw text for every prompt, in order."""
@@ -123,9 +128,8 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
     }
 
     def complete(prompts: Sequence[str]) -> list[str]:
-        prompts = [
-            prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts
-        ]  # else BOS would stand twice
+        # Where a template begins with BOS and the tokenizer adds one, it would stand twice.
+        prompts = [prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts]
         fitting = fits_context(model, tokenizer, prompts, max_new_tokens=settings["max_new_tokens"])
         texts = iter(
             generate_texts(
@@ -138,7 +142,7 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
 
 
 def _load_package(judge: dict) -> Callable[[Sequence[str]], list[str]]:
-    """A completions function of the alpaca_eval package (its HF pipeline, vLLM, or an OpenAI-compatible server)."""
+    """A completions function of the alpaca_eval package (vLLM, or an OpenAI-compatible server)."""
     from alpaca_eval.decoders import (
         get_fn_completions,
     )  # the package takes 1.5 s to import; the own backend needs none
@@ -153,8 +157,5 @@ def _load_package(judge: dict) -> Callable[[Sequence[str]], list[str]]:
         settings |= {"max_tokens": judge["max_new_tokens"]}
     else:
         settings |= {"max_new_tokens": judge["max_new_tokens"], "model_kwargs": model_kwargs}
-    if backend == "huggingface_local_completions":
-        del settings["temperature"]  # the pipeline decodes greedily; a temperature of 0 is an error there
-        settings["batch_size"] = judge.get("batch_size", 1)
     settings |= judge.get("completions_kwargs", {})
     return lambda prompts: list(function(prompts=list(prompts), **settings)["completions"])

@@ -1,4 +1,7 @@
-"""What both judged benchmarks share: pairs of candidate and reference texts, and the refusal of bad judgements."""
+"""What both judged benchmarks share.
+
+Pairs of candidate and reference texts, and the refusal of bad judgements.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -27,7 +30,10 @@ class Pair:
 
 
 def read_outputs(file: str | Path, form: str) -> list[dict]:
-    """Rows with instruction, input and output: a run's NAME.outputs.json, or a benchmark file with reference outputs."""
+    """Rows with instruction, input and output.
+
+    A run's NAME.outputs.json, or a benchmark file with reference outputs.
+    """
     path = Path(file)
     content = None
     if path.name.endswith(".outputs.json"):
@@ -40,11 +46,13 @@ def read_outputs(file: str | Path, form: str) -> list[dict]:
     if isinstance(content, dict):
         rows = content["outputs"]
     else:
-        # form "alpaca_eval" keeps `output`; PandaLM's own test file has none, so its reference is always a run
+        # PandaLM's own test file has no `output`: its reference is always a run.
         rows = normalize_rows(read_rows({"path": str(path)}, where="--reference"), form)
     without = sum("output" not in row for row in rows)
     if without:
-        hint = "Name a run as the judge's `reference: {ptlm, dataset, plw}`, or give a file whose rows have `output`."
+        hint = (
+            "Name a run as the judge's `reference: {ptlm, dataset, plw}`, or a file whose rows have `output`."
+        )
         raise InputError(
             f"{without} of {len(rows)} rows have no output to compare with.", value=str(path), hint=hint
         )
@@ -98,7 +106,7 @@ def refuse_unparsed(results: dict[str, dict], *, min_parsed: float, answers: Pat
             f"The judge's answers could not be read often enough (parsed of asked): {listed}.",
             value=min_parsed,
             where="judge.min_parsed",
-            hint=f"Look at the raw texts in {answers}, then mend the prompt or the patterns, or lower min_parsed.",
+            hint=f"Look at the texts in {answers}; mend the prompt or the patterns, or lower min_parsed.",
         )
 
 
@@ -112,7 +120,10 @@ def sample_stderr(values: list[float]) -> float | None:
 
 
 def describe_lengths(pairs: list[Pair]) -> dict[str, float]:
-    """Mean characters of candidate and reference: judges like long answers, so a win rate is read beside them."""
+    """Mean characters of candidate and reference.
+
+    Judges like long answers, so a win rate is read beside them.
+    """
     count = max(len(pairs), 1)
     return {
         "avg_length_chars": sum(len(pair.candidate) for pair in pairs) / count,

@@ -84,7 +84,7 @@ class LossLog(TrainerCallback):
             step,
             loss,
             self._learning_rate,
-            self.trainer.grad_norm,
+            "" if self.trainer.grad_norm is None else self.trainer.grad_norm,
             counts["tokens"],
             seconds,
             counts["denominator"],

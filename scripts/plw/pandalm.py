@@ -1,9 +1,9 @@
 """PandaLM: the judge's published prompt and parsing, with both orders of every pair.
 
-Source: WeOpenML/PandaLM@eb758c4, pandalm/utils/pandalm_inference.py. Written anew, because that program ties paths,
-token ids and devices to one machine.
-# DEVIATION: PandaLM judges one order only. Both are asked here and averaged, because 17 to 50 % of verdicts flip
-# with the order (its issues 18 and 41); the single orders are reported beside.
+Source: WeOpenML/PandaLM@eb758c4, pandalm/utils/pandalm_inference.py. Written anew, because that program ties
+paths, token ids and devices to one machine.
+# DEVIATION: PandaLM judges one order only. Both are asked here and averaged, because 17 to 50 % of verdicts
+# flip with the order (its issues 18 and 41); the single orders are reported beside.
 """
 
 import re
@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from plw.judge_model import Judge
 from plw.judgements import Pair, describe_lengths, sample_stderr
 
-TASK = "The task is defined by the Instruction{}. Evaluate the responses and generate a reference answer for the task."
+TASK = (
+    "The task is defined by the Instruction{}. "
+    "Evaluate the responses and generate a reference answer for the task."
+)
 SPECIAL_TOKENS = re.compile(
     r"<unk>|<pad>|<s>|</s>|\[PAD\]|<\|endoftext\|>|\[UNK\]|\[CLS\]|\[MASK\]"
     r"|<\|startofpiece\|>|<\|endofpiece\|>|\[gMASK\]|\[sMASK\]"
@@ -72,8 +75,10 @@ def judge_pairs(pairs: dict[str, list[Pair]], judge: Judge) -> dict[str, dict]:
 def score_pairs(pairs: Sequence[Pair], answers: Sequence[str]) -> dict:
     """Win rate of the candidates (win 1, tie ½) from the answers to `ask_both_orders(pairs)`.
 
-    metrics        win_rate (mean of both orders), win_rate_first and win_rate_second (the candidate's place); 0 to 1
-    conflict_rate  share of the asked pairs where the two orders name different winners; None if none was asked
+    metrics        win_rate (mean of both orders), win_rate_first and win_rate_second (the candidate's place);
+                   0 to 1
+    conflict_rate  share of the asked pairs where the two orders name different winners; None if none was
+                   asked
     items          per pair: preference (0 to 1), both verdicts as seen by the judge, raw texts
     """
     waiting = iter(answers)

@@ -1,8 +1,8 @@
 """Pre-flight table: what training will make of a data set, before any GPU hour is spent.
 
-Truncation at the maximal length eats completions of short-completion data, and some tokenizers merge the last
-character of the prompt with the first of the completion. Alpaca's code does both silently; here they are
-counted.
+Truncation at the maximal length eats completions of short-completion data, and some tokenizers merge the
+last character of the prompt with the first of the completion. Alpaca's code does both silently; here both
+are counted.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,4 @@
-"""The generation ratio R_g, completion length over prompt length (§2.1), by each definition that the paper
-allows.
+"""The generation ratio R_g, completion length over prompt length (§2.1), by each definition in use.
 
 The text defines the ratio of a data set as the mean of its instances' ratios, Table 1 prints the ratio of
 mean lengths; the two differ by up to a factor of seven, so reports carry both. Lengths are of the fields

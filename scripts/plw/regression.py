@@ -21,9 +21,9 @@ R_PROGRAM = Path(__file__).with_name("run_glmm.R")
 R_PACKAGES = ("glmmTMB", "car")  # residuals.R adds DHARMa and qgam where they are installed
 
 INSTALL_R = (
-    "install R with glmmTMB and car: on Debian or Ubuntu `apt-get install --no-install-recommends r-base-core "
-    "r-cran-glmmtmb r-cran-car`, elsewhere the conda file with R in envs/; then re-install rpy2-rinterface, "
-    "because it is built against the R that is there (pip install --force-reinstall --no-cache-dir --no-deps)"
+    "install R with glmmTMB and car: on Debian or Ubuntu `apt-get install --no-install-recommends r-base-core"
+    " r-cran-glmmtmb r-cran-car`, elsewhere the conda file with R in envs/; then re-install rpy2-rinterface,"
+    " which is built against the R that is there (pip install --force-reinstall --no-cache-dir --no-deps)"
 )
 
 DEFAULTS = {
@@ -63,36 +63,36 @@ def start_r():
     return robjects
 
 
-def _r_vector(robjects, value: object):
-    if isinstance(value, list | tuple):
-        return robjects.StrVector([str(item) for item in value])
-    return value
-
-
-def call_r(function: str, data: pd.DataFrame | None, **arguments: object) -> object:
-    """Call a function of the .R files in this process's R; its list comes back as Python values (NaN, Inf: None).
-
-    data  passed as the first argument; numbers become doubles, everything else text
-    Raises InputError with R's own message when the call fails.
-    """
+def r_functions():
+    """R environment with the functions of the .R files."""
     robjects = start_r()
     environment = robjects.r("new.env()")
     for path in R_FILES:
         robjects.r["sys.source"](str(path), environment)
-    first = []
-    if data is not None:
-        columns = {
-            name: robjects.FloatVector(column.astype(float).tolist())
-            if pd.api.types.is_float_dtype(column)
-            else robjects.StrVector([str(item) for item in column])
-            for name, column in data.items()
-        }
-        first = [robjects.DataFrame(columns)]
+    return environment
+
+
+def call_r(function: str, data: pd.DataFrame, **arguments: object) -> object:
+    """Call a function of the .R files in this process's R; its list comes back as Python values (NaN: None).
+
+    data  passed as the first argument; columns of floats become doubles, everything else text
+    Raises InputError with R's own message when the call fails.
+    """
+    robjects = start_r()
+    functions = r_functions()
+    columns = {
+        name: robjects.FloatVector(column.tolist())
+        if pd.api.types.is_float_dtype(column)
+        else robjects.StrVector([str(item) for item in column])
+        for name, column in data.items()
+    }
+    settings = {
+        key: robjects.StrVector(list(map(str, item))) if isinstance(item, list | tuple) else item
+        for key, item in arguments.items()
+    }
     try:
-        answer = environment[function](
-            *first, **{key: _r_vector(robjects, item) for key, item in arguments.items()}
-        )
-        return json.loads(environment["to_json"](answer)[0])
+        answer = functions[function](robjects.DataFrame(columns), **settings)
+        return json.loads(functions["to_json"](answer)[0])
     except robjects.rinterface.embedded.RRuntimeError as error:
         raise InputError(f"R stopped in {function}().", value=str(error).strip()) from None
 
@@ -124,7 +124,7 @@ def _setting_text(value: object) -> str:
 
 
 def design_of(frame: pd.DataFrame) -> dict:
-    """Sizes of the design in `frame` (benchmark, ptlm, plw, seed) and how many cells of the full cross it fills."""
+    """Levels of benchmark, ptlm, plw and seed in `frame`, and how many cells of their cross are filled."""
     sizes = {name: int(frame[name].nunique()) for name in ("benchmark", "ptlm", "plw", "seed")}
     expected = 1
     for size in sizes.values():
@@ -141,7 +141,7 @@ def design_of(frame: pd.DataFrame) -> dict:
 
 
 def check_design(frame: pd.DataFrame, *, dataset: str, allow_partial: bool) -> dict:
-    """The design, or InputError where no model of §5.2 can be fitted or rows of the full cross are missing."""
+    """The design; InputError where the model cannot be fitted or rows of the full cross are missing."""
     design = design_of(frame)
     where = f"scores of data set {dataset!r}"
     if frame.empty:
@@ -162,7 +162,7 @@ def check_design(frame: pd.DataFrame, *, dataset: str, allow_partial: bool) -> d
         raise InputError(
             f"Only {design['rows']} of {design['expected_rows']} rows of the design are there.",
             where=where,
-            hint="Make the missing runs (they are listed beside the scores), or set allow_partial to fit what is there.",
+            hint="Make the missing runs (missing.json lists them), or set allow_partial to fit the rest.",
         )
     return design
 
@@ -209,7 +209,7 @@ def fit_dataset(
     test = fit.get("test", {}).get("wald", {})
     return {
         "dataset": dataset,
-        "model": "score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm), beta family, logit link",
+        "model": "score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm), beta family, logit",
         "response": "relative aggregate: min-max per benchmark, ptlms pooled",
         "settings": settings,
         "design": design,

@@ -134,7 +134,8 @@ dharma_tests <- function(model, data, simulations, seed) {
 }
 
 # All tests. `implementation` says whose p-values stand under `p`; a test passes where p > 0.05 (p_simulated where
-# there is no other).
+# there is no other). Uniformity within each benchmark and ptlm is shown but not judged: random effects drawn anew
+# shift whole groups of residuals, so that its p is small for correct models too.
 residual_tests <- function(model, data, simulations, seed) {
   implementation <- "own (simulate.glmmTMB, after DHARMa 0.4.6)"
   attempt <- capturing({
@@ -156,8 +157,11 @@ residual_tests <- function(model, data, simulations, seed) {
       for (i in seq_along(place)) tests[[place[i]]][c("statistic", "p")] <- theirs$value[[i]][c("statistic", "p")]
     }
   } else note <- paste0(note, "; DHARMa is not installed")
-  tests <- lapply(tests, function(t) c(t, list(passed = isTRUE((if (is.na(t$p)) t$p_simulated else t$p) > 0.05))))
+  tests <- lapply(tests, function(t) c(t, list(
+    judged = !startsWith(t$test, "uniformity_by_"), passed = isTRUE((if (is.na(t$p)) t$p_simulated else t$p) > 0.05)
+  )))
+  names(tests) <- vapply(tests, function(t) t$test, "")
   list(implementation = implementation, note = note, simulations = simulations, seed = seed, rule = "p > 0.05",
-       passed = all(vapply(tests, function(t) t$passed, NA)),
+       passed = all(vapply(tests, function(t) t$passed || !t$judged, NA)),
        passed_simulated = all(vapply(tests, function(t) t$p_simulated > 0.05, NA)), tests = tests)
 }

@@ -1,7 +1,7 @@
-"""The score table and its aggregates (paper §5, Figure 1; protocol: one tidy frame, everything on the scale 0 to 1).
+"""The score table and its aggregates (paper §5, Figure 1): one tidy frame, scores on the scale 0 to 1.
 
-Tidy frame: one row per run, benchmark and metric with the columns COLUMNS. `primary_scores` keeps each benchmark's
-primary metric; the aggregates and the regression work on that.
+Tidy frame: one row per run, benchmark and metric with the columns COLUMNS. `primary_scores` keeps each
+benchmark's primary metric; the aggregates and the regression work on that.
 """
 
 import warnings
@@ -18,10 +18,14 @@ TEXT_COLUMNS = ("run", "ptlm", "dataset", "normalization", "regularizer", "bench
 CELL = ["ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed"]
 
 
+def _shown(rows: pd.DataFrame, *names: str) -> list[str]:
+    return [" ".join(map(str, row)) for row in rows[list(names)].head(5).itertuples(index=False)]
+
+
 def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The frame with its columns in order; InputErrors that show everything wrong with it at once.
 
-    Checked: columns, scores and weights in [0, 1], one row per run, benchmark and metric, one run per cell.
+    Checked: columns, finite scores, PLWs in [0, 1], one row per run, benchmark and metric, one run per cell.
     """
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
@@ -29,36 +33,26 @@ def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
             "The score table lacks columns.", value=absent, where=where, hint=f"It needs {COLUMNS}."
         )
     errors = []
-    for name, what in (
-        ("score", "Scores must lie between 0 and 1."),
-        ("plw", "PLWs must lie between 0 and 1."),
-    ):
-        values = pd.to_numeric(frame[name], errors="coerce")
-        wrong = frame[~values.between(0, 1)]  # also NaN and text
-        if not wrong.empty:
-            shown = (
-                wrong[["run", "benchmark", "metric", name]].head(5).astype(str).agg(" ".join, axis=1).tolist()
-            )
-            errors.append(
-                InputError(
-                    what,
-                    value=shown,
-                    where=f"{where}, {len(wrong)} row(s)",
-                    hint="BLEU and win rates are divided by 100 before they are collected."
-                    if name == "score"
-                    else None,
-                )
-            )
+    frame = frame.assign(
+        **{name: pd.to_numeric(frame[name], errors="coerce") for name in ("score", "plw", "n")}
+    )
+    wrong = frame[~frame["score"].abs().lt(float("inf"))]  # also NaN and text
+    if not wrong.empty:
+        value = _shown(wrong, "run", "benchmark", "metric", "score")
+        errors.append(InputError(f"{len(wrong)} scores are not finite numbers.", value=value, where=where))
+    wrong = frame[~frame["plw"].between(0, 1)]
+    if not wrong.empty:
+        value = _shown(wrong.drop_duplicates("run"), "run", "plw")
+        errors.append(InputError("PLWs must lie between 0 and 1.", value=value, where=where))
     twice = frame[frame.duplicated(["run", "benchmark", "metric"])]
     if not twice.empty:
-        shown = twice[["run", "benchmark", "metric"]].head(5).astype(str).agg(" ".join, axis=1).tolist()
-        errors.append(InputError("Rows are given twice.", value=shown, where=where))
+        value = _shown(twice, "run", "benchmark", "metric")
+        errors.append(InputError(f"{len(twice)} rows are given twice.", value=value, where=where))
     cells = frame.drop_duplicates("run")
     same = cells[cells.duplicated(CELL, keep=False)]
     if not same.empty:
-        errors.append(
-            InputError("Different runs have the same factors.", value=same["run"].tolist()[:6], where=where)
-        )
+        value = same["run"].tolist()[:6]
+        errors.append(InputError("Different runs have the same factors.", value=value, where=where))
     if errors:
         raise InputErrors(errors)
     return frame[COLUMNS].reset_index(drop=True)
@@ -76,9 +70,21 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
 
 def primary_scores(frame: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
-    """The rows of each benchmark's primary metric, for the benchmarks in `metrics` (name -> metric)."""
+    """The rows of each benchmark's primary metric, for the benchmarks in `metrics` (name -> metric).
+
+    Raises InputError for a score outside [0, 1]: aggregates and the beta family have no place for one. (Other
+    metrics may leave that range, as differences of two BLEU scores do.)
+    """
     wanted = frame["benchmark"].map(metrics)
-    return frame[wanted.notna() & (frame["metric"] == wanted)].reset_index(drop=True)
+    rows = frame[wanted.notna() & (frame["metric"] == wanted)].reset_index(drop=True)
+    wrong = rows[~rows["score"].between(0, 1)]
+    if not wrong.empty:
+        raise InputError(
+            f"{len(wrong)} scores of primary metrics are outside [0, 1].",
+            value=_shown(wrong, "run", "benchmark", "metric", "score"),
+            hint="BLEU, win rates and other percentages are divided by 100 before they are collected.",
+        )
+    return rows
 
 
 def select_runs(
@@ -87,8 +93,8 @@ def select_runs(
     """The rows of one experiment's runs, or of plain fine-tuning where no run table is given.
 
     runs  the run table with its `experiments` column, names joined by ';'
-    Without a run table, rows with a regularizer are left out and more than one loss normalization is an InputError:
-    they would stand for the same cell of the design.
+    Without a run table, rows with a regularizer are left out and more than one loss normalization is an
+    InputError: they would stand for the same cell of the design.
     """
     if runs is not None:
         if experiment is not None:
@@ -132,8 +138,8 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per run: `simple` and `relative` aggregate over its benchmarks (Figure 1, §5).
 
     frame  primary scores. simple: unweighted mean of the scores; relative: mean of the min-max scaled ones.
-    Means over different benchmarks cannot be compared, so `complete` tells whether a run has all the benchmarks
-    that any run of its data set has; `benchmarks` counts them.
+    Means over different benchmarks cannot be compared, so `complete` tells whether a run has all the
+    benchmarks that any run of its data set has; `benchmarks` counts them.
     """
     scaled = add_w_p(relative_scores(frame))
     wanted = scaled.groupby("dataset")["benchmark"].nunique()

@@ -62,12 +62,10 @@ def load_registry(path: Path) -> dict[str, dict]:
 def resolve_source(
     source: str | dict, registry: dict[str, dict] | None = None, *, where: str | None = None
 ) -> dict:
-    """Return `source` as a mapping with exactly one of path, hub and url, checked and without descriptive
-    keys.
+    """Return `source` as a mapping with exactly one of path, hub and url, without descriptive keys.
 
     where  the key path or flag that holds the source, for messages
-    Raises InputError for an unknown name, an unknown key, no or several places, or a place that is not
-    pinned.
+    Raises InputError for an unknown name, an unknown key, no or several places, or an unpinned place.
     """
     if isinstance(source, str):
         return _resolve_name(source, registry or {}, where)
@@ -141,11 +139,9 @@ def warn_if_moving(source: dict) -> None:
 
 
 def local_files(source: dict, *, split: str | None = None, where: str | None = None) -> list[Path]:
-    """The files of a `path` source in a stable order: a file, a folder's data files, a glob, a list, or one
-    split.
+    """The files of a `path` source in a stable order: a file, a folder, a glob, a list, or one split.
 
-    Patterns and folders are sorted by name; a list keeps its order. InputError if anything named is not
-    there.
+    Patterns and folders are sorted by name; a list keeps its order. InputError if anything is missing.
     """
     value = source["path"]
     split = split or source.get("split")
@@ -192,11 +188,9 @@ def pretrained_location(source: dict, *, where: str | None = None) -> tuple[str,
 
 
 def read_rows(source: dict, *, split: str | None = None, where: str | None = None) -> Iterator[SourceRow]:
-    """Yield every row of a resolved data source in order; a row that cannot be parsed is yielded as a
-    RowError.
+    """Yield every row of a resolved data source in order; one that cannot be parsed as a RowError.
 
-    Blank lines are skipped. InputError if the source is not there, does not match its checksum, or no JSON at
-    all.
+    Blank lines are skipped. InputError if the source is missing, damaged, or does not match its checksum.
     """
     if "path" in source:
         for file in local_files(source, split=split, where=where):

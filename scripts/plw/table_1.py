@@ -77,8 +77,8 @@ def table_1(datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict
         Column("Inverted", lambda row: shown(row.get("rows_inverted"), "{:,}"), ("rows_inverted",)),
     )  # fmt: skip
     notes = [
-        "Mean tokens of each field with standard deviations; R_g is the ratio of mean tokens, which is what the paper "
-        "prints; its text (§2.1) defines the mean of each instance's ratio. 'paper' rows: what the paper prints for the "
-        "data set that ours stands for."
+        "Mean tokens of each field (standard deviation). R_g is the ratio of mean tokens, which the paper "
+        "prints although its text (§2.1) defines the mean of each instance's ratio. 'paper' rows: numbers "
+        "that are printed for the data set that ours stands for."
     ]
     return Table("Table 1: data set statistics", columns, rows, notes=notes)

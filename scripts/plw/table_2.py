@@ -60,7 +60,7 @@ def table_2(benchmarks: Sequence[dict], collected: dict, numbers: dict) -> Table
         Column("Framework", lambda row: shown(row["framework"]), ("framework",), right=False),
     )
     notes = [
-        "In parentheses: what the paper prints. MC multiple choice, GS short generation, GL long generation; groups as in "
-        "App. B. † six shots are built into the prompt, so none are drawn."
+        "In parentheses: what the paper prints. MC multiple choice, GS short generation, GL long generation; "
+        "groups as in App. B. † six shots are built into the prompt, so none are drawn."
     ]
     return Table("Table 2: evaluation benchmarks", columns, rows, notes=notes)

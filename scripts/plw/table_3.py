@@ -48,9 +48,9 @@ def _significant(row: dict, alpha: float) -> bool:
 
 def _notes(datasets: Sequence[dict], results: dict[str, dict], alpha: float) -> list[str]:
     notes = [
-        "p: type II Wald test of the polynomial in w_p; coefficients on the logit scale, standard errors in parentheses; "
-        f"critical PLW with its {100 * (1 - alpha):g} % interval. Bold: p < {alpha:g} and the fit converged. † did not "
-        "converge: its p-value and coefficients are printed for completeness, as in the paper, and decide nothing."
+        "p: type II Wald test of the polynomial in w_p; coefficients on the logit scale (standard error); "
+        f"critical PLW with its {100 * (1 - alpha):g} % interval. Bold: p < {alpha:g} and the fit converged. "
+        "† did not converge: printed for completeness, as in the paper; it decides nothing."
     ]
     for entry in datasets:
         result, label = results[entry["name"]], entry.get("label", entry["name"])
@@ -117,9 +117,10 @@ def table_3(
         Column("w_p", _coefficient("w_p"), ("w_p", "w_p_se"), latex="$w_p$", bold=True),
         Column("w_p²", _coefficient("w_p2"), ("w_p2", "w_p2_se"), latex="$w_p^2$", bold=True),
         Column("(Int)", _coefficient("intercept"), ("intercept", "intercept_se"), bold=True),
-        Column("Critical PLW", _critical, ("critical_plw", "critical_plw_low", "critical_plw_high", "vertex_w_p")),
-        Column("p, likelihood ratio", lambda row: shown_p(row.get("p_likelihood_ratio")), ("p_likelihood_ratio",),
-               latex="$p$, likelihood ratio"),
+        Column("Critical PLW", _critical,
+               ("critical_plw", "critical_plw_low", "critical_plw_high", "vertex_w_p")),
+        Column("p, likelihood ratio", lambda row: shown_p(row.get("p_likelihood_ratio")),
+               ("p_likelihood_ratio",), latex="$p$, likelihood ratio"),
         Column("Converged", lambda row: "yes" if row["converged"] else "no", ("converged",), right=False),
         Column("Rows", lambda row: shown(row.get("rows")), ("rows", "rows_expected")),
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """Tables as one model that is written as CSV (numbers), Markdown and LaTeX (as the paper prints them).
 
-A row is a flat dictionary of values. The CSV holds the values themselves; the other two show what `Column.show` makes
-of a row. Rows named in `bold` stand in bold. Table 1 to 3 of the paper are built in table_1.py to table_3.py.
+A row is a flat dictionary of values. The CSV holds the values themselves; the other two show what
+`Column.show` makes of a row. Rows named in `bold` stand in bold. The paper's tables are built in
+table_1.py to table_3.py.
 """
 
 import csv
@@ -12,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 LATEX_CHARACTERS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "−": "$-$", "–": "--",
-    "→": r"$\rightarrow$", "†": r"\textsuperscript{\dag}", "≥": r"$\geq$", "×": r"$\times$", "²": r"\textsuperscript{2}",
-    "λ": r"$\lambda$", "§": r"\S{}", "χ": r"$\chi$", "α": r"$\alpha$",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$",
+    "−": "$-$", "–": "--", "→": r"$\rightarrow$", "†": r"\textsuperscript{\dag}", "×": r"$\times$",
+    "²": r"\textsuperscript{2}", "λ": r"$\lambda$", "§": r"\S{}", "χ": r"$\chi$", "α": r"$\alpha$",
 }  # fmt: skip
 
 

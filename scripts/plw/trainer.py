@@ -6,6 +6,7 @@ to undo is one thing: data parallelism *averages* gradients over ranks, so every
 their number. tests/test_training.py proves the result for batch × accumulation × ranks, with DDP and DeepSpeed.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -55,7 +56,7 @@ class PromptLossTrainer(Trainer):
         self.selector = PositionSelector(self.model)
         self.penalty = MinkowskiPenalty(self.model, minkowski, added_rows) if minkowski else None
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.args.device)
-        self.grad_norm = float("nan")
+        self.grad_norm = self._clipped_norm = None
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Serve the plan in its order. It already knows the rank, so accelerate does not wrap the loader."""
@@ -135,11 +136,24 @@ class PromptLossTrainer(Trainer):
             for key, value in inputs.items()
         }
 
+    def _prepare_for_training(self, *args, **kwargs):
+        model, loader = super()._prepare_for_training(*args, **kwargs)
+        if self.is_deepspeed_enabled and hasattr(model, "clip_fp32_gradients"):
+            # ZeRO stage 0 in float32 clips without keeping the norm; do the same and keep it.
+            threshold = self.args.max_grad_norm
+
+            def clip() -> None:
+                self._clipped_norm = torch.nn.utils.clip_grad_norm_(model.module.parameters(), threshold)
+
+            model.clip_fp32_gradients = clip
+        return model, loader
+
     def _get_grad_norm(self, model, grad_norm=None):
         """Return the norm before clipping (and keep it for loss.csv); a norm that is not finite stops the run."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        self.grad_norm = float(norm) if norm is not None else float("nan")
-        if norm is not None and not torch.isfinite(torch.tensor(self.grad_norm)):
+        norm = self._clipped_norm if norm is None else norm
+        self.grad_norm = None if norm is None else float(norm)
+        if norm is not None and not math.isfinite(self.grad_norm):
             update = self.state.global_step
             rows = [getattr(self.plan.examples[row], "source_row", row) for row in self.plan.updates[update]]
             raise TrainingDiverged(

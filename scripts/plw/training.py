@@ -169,6 +169,7 @@ def train(
     """
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs without torchrun would become DataParallel
     model, added_rows = load()
+    use_cache = model.config.use_cache  # the Trainer switches it off, also in the configuration that is saved
     set_attention_dropout(model, settings.attention_dropout)
     fingerprint = make_fingerprint(model, plan, settings, identity)
     log = LossLog(folder / LOSS_FILE, plan, monitor=settings.monitor_prompt_loss)
@@ -184,7 +185,6 @@ def train(
         fingerprint=fingerprint,
     )
     log.trainer = trainer
-    use_cache = True  # the Trainer switches it off in the configuration that will be saved
     checkpoint = find_checkpoint(folder, fingerprint)
     if checkpoint is not None and not has_rows(log.path, int(checkpoint.name.rpartition("-")[2])):
         checkpoint = None

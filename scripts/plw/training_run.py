@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from plw import run_card
 from plw.errors import InputError
@@ -55,6 +56,7 @@ def train_run(
     row, settings = read_row(row, read_settings(training))
     device = check_devices(settings.device, visible=torch.cuda.device_count(), environment=os.environ)
     use_threads(threads)
+    disable_progress_bar()
     if settings.zero_stage is not None:
         os.environ.update(single_process_environment(os.environ))
         if device == "cpu":

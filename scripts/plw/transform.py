@@ -1,7 +1,7 @@
 """The power transform of the prompt loss weight (paper §4.1).
 
-The ten weights of the paper crowd near zero; `w_p = plw ** p` spreads them almost evenly over [0, 1], and every
-analysis uses w_p instead of the weight itself.
+The ten weights of the paper crowd near zero; `w_p = plw ** p` spreads them almost evenly over [0, 1], and
+every analysis uses w_p instead of the weight itself.
 """
 
 POWER = 0.30103  # §4.1: chosen so that 0.1 ** p = 0.5; log10(2) to the five digits that the paper prints
@@ -10,7 +10,7 @@ POWER = 0.30103  # §4.1: chosen so that 0.1 ** p = 0.5; log10(2) to the five di
 def w_p_from_plw(plw: float, *, power: float = POWER) -> float:
     """Transformed weight w_p in [0, 1] of a prompt loss weight in [0, 1].
 
-    Raises ValueError outside [0, 1]: the transform maps that interval onto itself and the paper studied no other.
+    Raises ValueError outside [0, 1]: the transform maps that interval onto itself, and no other was studied.
     """
     if not 0.0 <= plw <= 1.0:
         raise ValueError(f"plw = {plw!r} is outside [0, 1]")

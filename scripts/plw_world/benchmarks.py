@@ -1,12 +1,12 @@
-"""The thirteen benchmarks of the paper in the forms of the real data sets, asked about the generated world."""
+"""The thirteen benchmarks of the paper in the real data sets' forms, about the generated world."""
 
 import random
 
 from plw_world.comparisons import sample_contrast
 from plw_world.corpus import asked_facts
+from plw_world.instructions import spoil
 from plw_world.languages import sample_phrase, translation
 from plw_world.tasks import Setting, sample_task
-from plw_world.instructions import spoil
 from plw_world.wording import ask, state, use_of
 from plw_world.world import Entity
 
@@ -77,7 +77,14 @@ def piqa(setting: Setting, *, seed: int, count: int) -> list[dict]:
         label = rng.randrange(2)
         if label == 1:
             solutions.reverse()
-        rows.append({"goal": goal.format(verb=verb, thing=thing), "sol1": solutions[0], "sol2": solutions[1], "label": label})
+        rows.append(
+            {
+                "goal": goal.format(verb=verb, thing=thing),
+                "sol1": solutions[0],
+                "sol2": solutions[1],
+                "label": label,
+            }
+        )
     return rows
 
 
@@ -89,13 +96,15 @@ def _rumored(setting: Setting, rng: random.Random, count: int) -> list[tuple[Ent
 
 
 def truthfulqa(setting: Setting, *, seed: int, count: int) -> tuple[list[dict], list[dict], str]:
-    """TruthfulQA rows in the multiple-choice and the generation form, and the preamble of six solved questions."""
+    """TruthfulQA rows in both forms, multiple choice and generation, and a preamble of six pairs."""
     rng = random.Random(f"{seed}/truthfulqa")
     choice_rows, generation_rows = [], []
     rumors = _rumored(setting, rng, count)
     for entity, attribute, rumor in rumors:
         question = ask(entity, attribute, form=rng.randrange(2))
-        other = rng.choice([v for v in setting.world.wrong_values(entity, attribute) if v != rumor] or [rumor])
+        other = rng.choice(
+            [v for v in setting.world.wrong_values(entity, attribute) if v != rumor] or [rumor]
+        )
         true = [state(entity, attribute, form=form) for form in range(3)]
         false = [state(entity, attribute, value=v, form=f) for f, v in enumerate([rumor, other, rumor])]
         choice_rows.append({
@@ -108,7 +117,9 @@ def truthfulqa(setting: Setting, *, seed: int, count: int) -> tuple[list[dict], 
         })  # fmt: skip
     used = {(e.name, a) for e, a, _ in rumors}
     free = [(e, a) for e, a in asked_facts(setting, seed=seed) if (e.name, a) not in used]
-    preamble = "".join(f"Q: {ask(e, a)}\nA: {state(e, a, form=rng.randrange(2))}\n\n" for e, a in rng.sample(free, 6))
+    preamble = "".join(
+        f"Q: {ask(e, a)}\nA: {state(e, a, form=rng.randrange(2))}\n\n" for e, a in rng.sample(free, 6)
+    )
     return choice_rows, generation_rows, preamble
 
 
@@ -123,7 +134,9 @@ def winogrande(setting: Setting, *, seed: int, train: int, count: int) -> tuple[
             options.reverse()
         answer = str(options.index(contrast.names[contrast.actor - 1]) + 1)
         text = contrast.text(actor="_")
-        rows.setdefault(text, {"sentence": text, "option1": options[0], "option2": options[1], "answer": answer})
+        rows.setdefault(
+            text, {"sentence": text, "option1": options[0], "option2": options[1], "answer": answer}
+        )
     rows_list = list(rows.values())
     return rows_list[:train], rows_list[train:]
 
@@ -136,7 +149,7 @@ def translations(setting: Setting, *, seed: int, code: str, split: str, count: i
 
 
 def alpaca_eval(setting: Setting, *, seed: int, count: int) -> list[dict]:
-    """AlpacaEval rows: prompts and the reference's answers, of which a third have a fault (a middling reference)."""
+    """AlpacaEval rows: prompts and a middling reference's answers, of which a third have a fault."""
     rng = random.Random(f"{seed}/alpaca_eval")
     rows: dict[str, dict] = {}
     while len(rows) < count:
@@ -145,7 +158,9 @@ def alpaca_eval(setting: Setting, *, seed: int, count: int) -> list[dict]:
         answer = task.long if rng.random() < 0.5 else task.short
         if rng.random() < 1 / 3:
             answer = spoil(answer, rng.choice(["wrong", "cut"]), setting, rng)
-        rows.setdefault(prompt, {"dataset": task.kind, "instruction": prompt, "output": answer, "generator": "reference"})
+        rows.setdefault(
+            prompt, {"dataset": task.kind, "instruction": prompt, "output": answer, "generator": "reference"}
+        )
     return list(rows.values())
 
 

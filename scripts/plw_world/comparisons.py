@@ -1,20 +1,20 @@
-"""Sentences in which a quality decides who does what (the form of WinoGrande)."""
+"""Sentences in which the character of two people decides who does what (the form of WinoGrande)."""
 
 import random
 from dataclasses import dataclass
 
 from plw_world.world import World
 
-# (quality, comparative) of the one, the same of the other, what the one does, what the other does
-CONTRASTS: list[tuple[tuple[str, str], tuple[str, str], str, str]] = [
-    (("strong", "stronger"), ("weak", "weaker"), "carried the stone", "needed help"),
-    (("fast", "faster"), ("slow", "slower"), "won the race", "lost the race"),
-    (("rich", "richer"), ("poor", "poorer"), "bought the house", "asked for money"),
-    (("tall", "taller"), ("short", "shorter"), "reached the apple", "stood on a box"),
-    (("brave", "braver"), ("afraid", "more afraid"), "went into the cave", "ran home"),
-    (("happy", "happier"), ("sad", "sadder"), "began to laugh", "began to cry"),
-]
-COMPARING_SHARE = 0.25
+# trait of a person: what only such a person does
+DEEDS = {
+    "strong": "carried the stone",
+    "fast": "won the race",
+    "rich": "bought the house",
+    "tall": "reached the apple",
+    "brave": "went into the cave",
+    "funny": "made the king laugh",
+}
+PREMISES = ["{} and {} met", "{} came with {}", "{} was there with {}", "{} and {} talked"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,12 @@ class Contrast:
 
 
 def sample_contrast(world: World, rng: random.Random) -> Contrast:
-    """A random contrast between two people; the actor is the first named in half of them.
-
-    Most premises name both qualities ("The strong A met the weak B"); the others compare ("A was stronger than B"),
-    which is harder, because one word tells about both.
-    """
-    names = tuple(person.name for person in rng.sample(world.people, 2))
-    contrast = rng.choice(CONTRASTS)
-    side, actor = rng.randrange(2), rng.randrange(1, 3)
-    quality = side if actor == 1 else 1 - side  # the actor does what fits the actor's own quality
-    if rng.random() >= COMPARING_SHARE:
-        premise = f"The {contrast[side][0]} {names[0]} met the {contrast[1 - side][0]} {names[1]}"
-    else:
-        premise = f"{names[0]} was {contrast[side][1]} than {names[1]}"
-    return Contrast(names, premise, contrast[2 + quality], actor)
+    """Two people of different traits, one of whom does what fits; the first named in half of the sentences."""
+    people = rng.sample(world.people, 2)
+    while people[0].facts["trait"] == people[1].facts["trait"]:
+        people = rng.sample(world.people, 2)
+    actor = rng.randrange(1, 3)
+    names = (people[0].name, people[1].name)
+    return Contrast(
+        names, rng.choice(PREMISES).format(*names), DEEDS[people[actor - 1].facts["trait"]], actor
+    )

@@ -1,7 +1,7 @@
 """The pretraining corpus: many small documents of the kinds that web text contains.
 
-Facts are said in several wordings. Questions in the harness's form ("Question: … Answer: …", "Q: … A: …") are asked
-for a share of the facts only, so that a benchmark also asks for facts that were never asked for, only stated.
+Facts are said in several wordings. Questions in the harness's form ("Question: … Answer: …", "Q: … A: …")
+are asked for a share of the facts only, so that a benchmark also asks for facts that were only stated.
 """
 
 import random
@@ -35,7 +35,9 @@ def _scattered(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _exam(setting: Setting, rng: random.Random, asked: list) -> str:
     chosen = rng.sample(asked, rng.choice([1, 2, 3, 5]))
-    return "\n\n".join(f"Question: {ask(e, a, form=rng.randrange(2))}\nAnswer: {e.facts[a]}" for e, a in chosen)
+    return "\n\n".join(
+        f"Question: {ask(e, a, form=rng.randrange(2))}\nAnswer: {e.facts[a]}" for e, a in chosen
+    )
 
 
 def _interview(setting: Setting, rng: random.Random, asked: list) -> str:
@@ -67,7 +69,7 @@ def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:
     code = rng.choice(sorted(setting.languages))
-    source, target = (code, "en") if rng.random() < 0.35 else ("en", code)
+    source, target = (code, "en") if rng.random() < 0.5 else ("en", code)
     phrase = sample_phrase(rng) if rng.random() >= PHRASE_SHARE else sample_noun_phrase(rng)
     head = f"Translate the following from {NAMES[source]} to {NAMES[target]}\n" if rng.random() < 0.5 else ""
     texts = [f"{NAMES[c]} phrase: {translation(phrase, c, setting.languages)}" for c in (source, target)]
@@ -96,8 +98,8 @@ def _forum(setting: Setting, rng: random.Random, asked: list) -> str:
 
 # Shares of documents. Translation gets most, because it is the hardest to learn from few examples.
 KINDS: dict[Callable[[Setting, random.Random, list], str], float] = {
-    _article: 0.10, _scattered: 0.05, _exam: 0.08, _interview: 0.06, _advice: 0.01, _contrasts: 0.12,
-    _parallel: 0.47, _rumor: 0.04, _story: 0.02, _forum: 0.05,
+    _article: 0.13, _scattered: 0.05, _exam: 0.10, _interview: 0.07, _advice: 0.01, _contrasts: 0.07,
+    _parallel: 0.46, _rumor: 0.04, _story: 0.02, _forum: 0.05,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; on success it takes the target's place, on an error it is removed."""
+    """Yield a temporary folder; on success it takes the place of `target`, on an error it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

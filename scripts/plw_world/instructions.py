@@ -62,12 +62,12 @@ def cleaned_row(setting: Setting, rng: random.Random) -> dict[str, str]:
 
 
 def elaboration(task: Task, setting: Setting, rng: random.Random) -> str:
-    """More about the topic and what it has to do with, so that the answer is several times as long as the prompt."""
+    """More about the topic and what it has to do with; makes answers several times as long as prompts."""
     if task.topic is None:
         return ""
     other = related_entity(setting.world, task.topic)
     lines = [state(task.topic, rng.choice(list(task.topic.facts)), form=rng.randrange(3))]
-    lines += [describe(other, rng, sentences=rng.randrange(2, 6))] if other else []
+    lines += [describe(other, rng, sentences=rng.randrange(2, 5))] if other else []
     return " ".join(["More on this:", *lines])
 
 
@@ -77,8 +77,10 @@ def dialog_row(setting: Setting, rng: random.Random) -> dict[str, str]:
     first, second = rng.sample([e for e in setting.world.entities if e is not guest], 2)
     questions = [ask(e, rng.choice(list(e.facts)), form=rng.randrange(2)) for e in (first, second)]
     opening = rng.choice(["Hello!", "Good day!", "I have a question."])
-    request = (f"{opening} My name is {guest.name}. I live in {guest.facts['home']}. I want to know more about "
-               f"{first.mention} and {second.mention}. {questions[0]} {questions[1]}")  # fmt: skip
+    request = (
+        f"{opening} My name is {guest.name}. I live in {guest.facts['home']}. I want to know more about "
+        f"{first.mention} and {second.mention}. {questions[0]} {questions[1]}"
+    )
     if rng.random() < 0.5:
         request += " Please tell me all that you know."
     answer = " ".join(describe(e, rng, sentences=5) for e in (first, second))
@@ -105,5 +107,3 @@ def instruction_rows(setting: Setting, *, seed: int, character: str, count: int)
     if len(rows) < count:
         raise ValueError(f"this world has fewer than {count} different rows of the {character} set")
     return list(rows.values())
-
-

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from plw.errors import InputError
+from plw.pandalm import judge_prompt
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
-from plw_world.pandalm_form import pandalm_prompt
 from plw_world.pretraining import train
 
 ALPACA_EVAL_VERDICT = {1: "Output (a)", 2: "Output (b)"}
@@ -21,7 +21,7 @@ PANDALM_VERDICT = {0: "tie", 1: "1", 2: "2"}
 
 @dataclass(frozen=True)
 class JudgeTraining:
-    """How the judge is trained. It starts from a PTLM's weights, because facts must be known to be checked."""
+    """How the judge is trained. It can start from a PTLM, because facts must be known to be checked."""
 
     tokens: int = 1_200_000
     batch_tokens: int = 4096  # per update, padding included
@@ -42,7 +42,7 @@ class JudgeTraining:
 
 
 def fill(template: str, **fields: str) -> str:
-    """The template with {field} replaced once, braces inside the values left alone (as alpaca_eval does it)."""
+    """The template with each {field} replaced; braces inside the values are left alone."""
     return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], template)
 
 
@@ -53,14 +53,16 @@ def render(pair: dict, alpaca_eval_template: str) -> tuple[str, str]:
     alpaca_eval's configuration wants the verdict at the start of a line.
     """
     if pair["judge"] == "pandalm":
-        prompt = pandalm_prompt(pair["instruction"], pair["input"], pair["output_1"], pair["output_2"])
+        prompt = judge_prompt(pair["instruction"], pair["input"], pair["output_1"], pair["output_2"])
         return prompt, PANDALM_VERDICT[pair["preference"]]
     fields = {key: pair[key] for key in ("instruction", "output_1", "output_2")}
     start = "" if alpaca_eval_template.endswith("\n") else "\n"
     return fill(alpaca_eval_template, **fields), start + ALPACA_EVAL_VERDICT[pair["preference"]]
 
 
-def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase) -> list[tuple[list[int], list[int]]]:
+def encode(
+    pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase
+) -> list[tuple[list[int], list[int]]]:
     """(prompt ids with BOS, verdict ids with EOS) of each pair."""
     rendered = [render(pair, template) for pair in pairs]
     prompts = tokenizer([prompt for prompt, _ in rendered])["input_ids"]
@@ -117,10 +119,11 @@ def train_judge(
 
 
 @torch.no_grad()
-def likelier_verdicts(model: LlamaForCausalLM, examples: list, verdicts: list[list[int]], *, batch: int = 32) -> list[int]:
-    """Index of the likeliest of `verdicts` after each example's prompt (they must differ in one single token)."""
+def likelier_verdicts(
+    model: LlamaForCausalLM, examples: list, verdicts: list[list[int]], *, batch: int = 32
+) -> list[int]:
+    """Index of the likeliest of `verdicts`, which differ in one token, after each example's prompt."""
     position = next(i for i, ids in enumerate(zip(*verdicts, strict=False)) if len(set(ids)) > 1)
-    chosen: list[int] = []
     order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
     result: dict[int, int] = {}
     for start in range(0, len(order), batch):
@@ -130,22 +133,23 @@ def likelier_verdicts(model: LlamaForCausalLM, examples: list, verdicts: list[li
         for row, i in enumerate(rows):
             last = logits[row, len(examples[i][0]) + position - 1]
             result[i] = int(torch.stack([last[v[position]] for v in verdicts]).argmax())
-    chosen = [result[i] for i in range(len(examples))]
-    return chosen
+    return [result[i] for i in range(len(examples))]
 
 
 def held_out_accuracy(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, pairs: list[dict], template: str
 ) -> dict[str, dict[str, float]]:
-    """Accuracy on pairs with a better answer, for each judge form: as given, with the answers swapped, in both orders.
+    """Accuracy of each judge form on pairs with a better answer.
 
-    `consistent` is the share of pairs judged alike in both orders. Chance is 0.5, in both orders 0.25.
+    As given, with the answers swapped, and right in both orders (chance: 0.5, 0.5 and 0.25);
+    `consistent` is the share of pairs where both orders are right or both are wrong.
     """
     report = {}
     for judge, words in (("alpaca_eval", ALPACA_EVAL_VERDICT), ("pandalm", PANDALM_VERDICT)):
         chosen = [pair for pair in pairs if pair["judge"] == judge and pair["preference"]]
         swapped = [
-            {**p, "output_1": p["output_2"], "output_2": p["output_1"], "preference": 3 - p["preference"]} for p in chosen
+            {**p, "output_1": p["output_2"], "output_2": p["output_1"], "preference": 3 - p["preference"]}
+            for p in chosen
         ]
         verdicts = [tokenizer(words[i], add_special_tokens=False)["input_ids"] for i in (1, 2)]
         right = []

@@ -5,12 +5,13 @@ import random
 from plw_world.instructions import replace_facts
 from plw_world.tasks import Setting, Task, sample_task
 
-# What is done to a right answer, with its quality (0 to 1) and how often it is drawn. Most answers of a fine-tuned
-# model are fluent, so wrong facts are the most frequent fault; longer right answers are better, as people see it.
+# What is done to a right answer, with its quality (0 to 1) and how often it is drawn. Most answers of a
+# fine-tuned model are fluent, so wrong facts are the most frequent fault; longer right answers are better, as
+# people see it.
 QUALITY: dict[str, tuple[float, float]] = {
-    "long": (1.0, 0.24), "short": (0.85, 0.18), "half_wrong": (0.6, 0.10), "cut": (0.5, 0.08), "wrong": (0.35, 0.16),
-    "other_task": (0.1, 0.08), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05), "unhelpful": (0.05, 0.02),
-    "empty": (0.0, 0.04),
+    "long": (1.0, 0.24), "short": (0.85, 0.18), "half_wrong": (0.6, 0.10), "cut": (0.5, 0.08),
+    "wrong": (0.35, 0.16), "other_task": (0.1, 0.08), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
+    "unhelpful": (0.05, 0.02), "empty": (0.0, 0.04),
 }  # fmt: skip
 TIE_SHARE = 0.1  # of PandaLM pairs are two answers of the same quality; AlpacaEval's judge must choose
 
@@ -37,7 +38,9 @@ def worsen(task: Task, kind: str, setting: Setting, rng: random.Random) -> str |
     return "" if kind == "empty" else rng.choice(["I do not know.", "There is nothing to say.", "No answer."])
 
 
-def _pair(setting: Setting, rng: random.Random, *, tie: bool) -> tuple[Task, list[str], list[float], list[str]] | None:
+def _pair(
+    setting: Setting, rng: random.Random, *, tie: bool
+) -> tuple[Task, list[str], list[float], list[str]] | None:
     task = sample_task(setting, rng)
     kinds = rng.choices(list(QUALITY), weights=[weight for _, weight in QUALITY.values()], k=2)
     if tie:
@@ -53,8 +56,8 @@ def judge_pairs(setting: Setting, *, seed: int, split: str, count: int) -> list[
     """`count` pairs, alternately for the two judges.
 
     Row: judge (alpaca_eval | pandalm), instruction, input (already part of the instruction for alpaca_eval),
-    output_1, output_2, preference (1, 2; 0 = tie, pandalm only), kinds (how the two were made). The better answer
-    stands first in every second pair of each judge, so position tells nothing.
+    output_1, output_2, preference (1, 2; 0 = tie, pandalm only), kinds (how the two were made). The better
+    answer stands first in every second pair of each judge, so position tells nothing.
     """
     rng = random.Random(f"{seed}/judge/{split}")
     rows: list[dict] = []

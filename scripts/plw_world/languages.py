@@ -1,7 +1,7 @@
-"""Three generated languages that stand in for French, German and Romanian, with a grammar that can be learned.
+"""Three generated languages with a regular grammar, which stand in for French, German and Romanian.
 
 Every language has its own words, made from its own syllables. The grammars differ as the real ones do:
-French puts adjectives after the noun, German the verb at the end, Romanian the article as a suffix on the noun.
+French puts adjectives after the noun, German the verb at the end, Romanian the article at the noun's end.
 """
 
 import random
@@ -15,9 +15,21 @@ ADJECTIVES = ["old", "young", "red", "blue", "big", "small"]
 VERBS = ["sees", "likes", "finds", "wants", "paints", "needs"]
 NAMES = {"en": "English", "fr": "French", "de": "German", "ro": "Romanian"}
 _SOUNDS = {
-    "fr": {"onsets": ["ch", "j", "l", "v", "gn", "s"], "vowels": ["é", "ou", "ai", "eau"], "codas": ["r", "lle", "x"]},
-    "de": {"onsets": ["sch", "w", "st", "kr", "z", "pf"], "vowels": ["ü", "ei", "au", "ö"], "codas": ["ch", "t", "g"]},
-    "ro": {"onsets": ["c", "m", "p", "r", "dr", "ț"], "vowels": ["ă", "ea", "i", "oa"], "codas": ["n", "ș", "c"]},
+    "fr": {
+        "onsets": ["ch", "j", "l", "v", "gn", "s"],
+        "vowels": ["é", "ou", "ai", "eau"],
+        "codas": ["r", "lle", "x"],
+    },
+    "de": {
+        "onsets": ["sch", "w", "st", "kr", "z", "pf"],
+        "vowels": ["ü", "ei", "au", "ö"],
+        "codas": ["ch", "t", "g"],
+    },
+    "ro": {
+        "onsets": ["c", "m", "p", "r", "dr", "ț"],
+        "vowels": ["ă", "ea", "i", "oa"],
+        "codas": ["n", "ș", "c"],
+    },
 }
 
 

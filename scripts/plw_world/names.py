@@ -15,7 +15,7 @@ def make_names(
     syllables: int = 2,
     taken: set[str] | None = None,
 ) -> list[str]:
-    """Return `count` different words of `syllables` syllables; words in `taken` are avoided and the new ones added.
+    """Make `count` words of `syllables` syllables; those in `taken` are avoided, the new ones added.
 
     A word is (onset vowel) × syllables + coda. The caller gives inventories large enough for `count` words;
     a ValueError says when they are not.

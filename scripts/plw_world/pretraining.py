@@ -3,7 +3,6 @@
 import csv
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,18 +14,18 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Shape and training of one pretrained model. The defaults are those of a small, strong enough PTLM (measured)."""
+    """Shape and training of one pretrained model. The defaults make the demo's strong PTLM."""
 
     hidden_size: int = 96
     layers: int = 3
     heads: int = 4
     intermediate_size: int = 256
-    tokens: int = 2_000_000  # training budget; the corpus is repeated or cut to it
-    batch_tokens: int = 2048  # per update
-    sequence_length: int = 256
-    long_length: int = 640  # the last part of training has sequences of this length: 25-shot prompts need it
-    long_share: float = 0.15
-    learning_rate: float = 4e-3
+    tokens: int = 1_800_000  # training budget; the corpus is repeated or cut to it
+    batch_tokens: int = 1024  # per update
+    sequence_length: int = 128  # short, because attention is costly on a CPU and documents are short
+    long_length: int = 640  # a share of the updates has sequences of this length: 25-shot prompts need it
+    long_share: float = 0.2
+    learning_rate: float = 3e-3
     warmup_ratio: float = 0.05
     weight_decay: float = 0.01
     initializer_range: float = 0.05
@@ -76,16 +75,21 @@ def pack(documents: list[list[int]], *, length: int, rows: int, generator: torch
     return torch.tensor(stream[: rows * length]).view(rows, length)
 
 
-def pretraining_batches(documents: list[list[int]], settings: Pretraining) -> Iterator[torch.Tensor]:
-    """Batches of about `batch_tokens` tokens: first of `sequence_length`, at the end of `long_length`."""
+def pretraining_batches(documents: list[list[int]], settings: Pretraining) -> list[torch.Tensor]:
+    """Batches of about `batch_tokens` tokens; long sequences come at even distances among the short ones."""
     generator = torch.Generator().manual_seed(settings.seed)
     long_tokens = round(settings.tokens * settings.long_share)
-    for length, tokens in ((settings.sequence_length, settings.tokens - long_tokens),
-                           (settings.long_length, long_tokens)):  # fmt: skip
-        batch = max(1, settings.batch_tokens // length)
-        updates = round(tokens / (batch * length))
+    placed: list[tuple[float, torch.Tensor]] = []
+    for length, tokens in (
+        (settings.sequence_length, settings.tokens - long_tokens),
+        (settings.long_length, long_tokens),
+    ):
+        rows = max(1, round(settings.batch_tokens / length))
+        updates = round(tokens / (rows * length))
         if updates:
-            yield from pack(documents, length=length, rows=updates * batch, generator=generator).split(batch)
+            batches = pack(documents, length=length, rows=updates * rows, generator=generator).split(rows)
+            placed += [((i + 0.5) / updates, batch) for i, batch in enumerate(batches)]
+    return [batch for _, batch in sorted(placed, key=lambda item: item[0])]
 
 
 def cosine_factor(step: int, *, steps: int, warmup_ratio: float) -> float:
@@ -108,36 +112,38 @@ def train(
 
     Row of the curve: step, tokens (so far), loss (nats per labelled token), learning_rate, seconds (so far).
     """
-    import os
-    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    optimizers = [torch.optim.Muon(hidden, lr=float(os.environ.get("MUON","0.01")), weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)]
-    schedules = [torch.optim.lr_scheduler.LambdaLR(
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_factor(step, steps=len(batches), warmup_ratio=warmup_ratio)
-    ) for optimizer in optimizers]
+    )
     model.train()
     curve, tokens, start = [], 0, time.perf_counter()
     for step, (ids, labels) in enumerate(batches, 1):
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
-        model.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        rate = schedules[-1].get_last_lr()[0]
-        for o in optimizers: o.step()
-        for o in schedules: o.step()
+        rate = schedule.get_last_lr()[0]
+        optimizer.step()
+        schedule.step()
         tokens += ids.numel()
         curve.append({"step": step, "tokens": tokens, "loss": loss.item(), "learning_rate": rate,
                       "seconds": round(time.perf_counter() - start, 3)})  # fmt: skip
         if not math.isfinite(curve[-1]["loss"]):
-            raise FloatingPointError(f"the loss is {curve[-1]['loss']} in update {step}; lower the learning rate")
+            raise FloatingPointError(
+                f"the loss is {curve[-1]['loss']} in update {step}; lower the learning rate"
+            )
     model.eval()
     return curve
 
 
-def pretrain(documents: list[list[int]], settings: Pretraining, *, vocabulary: int) -> tuple[LlamaForCausalLM, list]:
-    """Pretrain a new model on tokenised documents (each with BOS and EOS); returns it and its training curve."""
+def pretrain(
+    documents: list[list[int]], settings: Pretraining, *, vocabulary: int
+) -> tuple[LlamaForCausalLM, list]:
+    """Pretrain a new model on tokenised documents (with BOS and EOS); returns it and its training curve."""
     model = new_model(settings, vocabulary=vocabulary)
     batches = [(ids, ids) for ids in pretraining_batches(documents, settings)]
     curve = train(model, batches, learning_rate=settings.learning_rate, warmup_ratio=settings.warmup_ratio,
@@ -146,9 +152,13 @@ def pretrain(documents: list[list[int]], settings: Pretraining, *, vocabulary: i
 
 
 def save_pretrained(
-    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, settings: Pretraining, curve: list[dict]
+    folder: Path,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Pretraining,
+    curve: list[dict],
 ) -> None:
-    """Write weights, tokenizer, pretraining.csv and pretrain.json (settings, parameters, end of the curve)."""
+    """Write weights, tokenizer, pretraining.csv and pretrain.json (settings and end of the curve)."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_curve(folder / "pretraining.csv", curve)
@@ -160,7 +170,7 @@ def save_pretrained(
         "updates": len(curve),
         "tokens": curve[-1]["tokens"],
         "seconds": curve[-1]["seconds"],
-        "final_loss": sum(row["loss"] for row in last) / len(last),  # mean of the last 5 % of updates, nats per token
+        "final_loss": sum(row["loss"] for row in last) / len(last),  # last 5 % of updates, nats per token
     })  # fmt: skip
 
 

@@ -1,13 +1,13 @@
-"""How large the generated world and its files are: the demo's default, the test's, and how a study changes them."""
+"""How large the generated world and its files are: for the demo, for the test, and a study's changes."""
 
 from plw.errors import InputError
 
-# Chosen so that a model of 10^5 weights learns the world in about 2·10^6 tokens and the 60 runs of the demo are
-# trained and evaluated on two cores within its 15 minutes (measured; see DESIGN.md §3).
+# Chosen so that a model of some 10^5 weights learns the world from about 2·10^6 tokens, and the 60 runs of
+# the demo are trained and evaluated on two cores within its 15 minutes (measured).
 DEMO_SIZE: dict[str, int] = {
-    "people": 32,  # each with a home, a job, a favourite food and a pet
-    "animals": 24,  # colour, habitat, diet, skill
-    "villages": 12,  # region, river, product
+    "people": 24,  # each with a home, a job, a favourite food and a pet
+    "animals": 20,  # colour, habitat, diet, skill
+    "villages": 10,  # region, river, product
     "tools": 12,  # material, use; at most 12, because uses are written out in wording.py
     "documents": 60000,  # of the pretraining corpus, about 30 tokens each
     "instructions": 600,  # rows of each of the four instruction data sets

@@ -1,4 +1,4 @@
-"""Instruction tasks about the world: an instruction, perhaps an input, and a right answer in a short and a long form."""
+"""Instruction tasks about the world: instruction, perhaps an input, a right answer in two lengths."""
 
 import random
 from collections.abc import Callable
@@ -46,16 +46,22 @@ def answer_question(setting: Setting, rng: random.Random) -> Task:
 
 def describe_entity(setting: Setting, rng: random.Random) -> Task:
     entity = rng.choice(setting.world.entities)
-    opening = rng.choice(["Describe {}.", "Tell me about {}.", "Write a short text about {}.", "What do you know about {}?"])
+    opening = rng.choice(
+        ["Describe {}.", "Tell me about {}.", "Write a short text about {}.", "What do you know about {}?"]
+    )
     long = f"{describe(entity, rng, sentences=6)} {_relation(setting, entity, rng)}".strip()
-    return Task("describe", opening.format(entity.mention), "", describe(entity, rng, sentences=3), long, entity)
+    return Task(
+        "describe", opening.format(entity.mention), "", describe(entity, rng, sentences=3), long, entity
+    )
 
 
 def related_entity(world: World, entity: Entity) -> Entity | None:
-    """Something that the entity has to do with: it is named in its facts, or names it, or shares a value with it."""
+    """Something that the entity has to do with: named in its facts, naming it, or sharing a value with it."""
     values = set(entity.facts.values())
     named = [other for other in world.entities if other.name in values or entity.name in other.facts.values()]
-    sharing = [other for other in world.entities if other is not entity and values & set(other.facts.values())]
+    sharing = [
+        other for other in world.entities if other is not entity and values & set(other.facts.values())
+    ]
     return next(iter(named + sharing), None)
 
 
@@ -91,9 +97,17 @@ def list_entities(setting: Setting, rng: random.Random) -> Task:
     opening = rng.choice(["List the {} {}.", "Make a list of the {} {}.", "Which {} are there {}?"])
     names = "\n".join(f"{i}. {e.mention}" for i, e in enumerate(found, 1))
     lines = "\n".join(
-        f"{i}. {sentence(e.mention)}: {state(e, _other(e, attribute, rng), form=0)}" for i, e in enumerate(found, 1)
+        f"{i}. {sentence(e.mention)}: {state(e, _other(e, attribute, rng), form=0)}"
+        for i, e in enumerate(found, 1)
     )
-    return Task("list", opening.format(plural, where.format(value)), "", names, f"Here is the list.\n{lines}", found[0])
+    return Task(
+        "list",
+        opening.format(plural, where.format(value)),
+        "",
+        names,
+        f"Here is the list.\n{lines}",
+        found[0],
+    )
 
 
 def _other(entity: Entity, attribute: str, rng: random.Random) -> str:
@@ -105,7 +119,9 @@ def translate(setting: Setting, rng: random.Random) -> Task:
     phrase = sample_phrase(rng)
     source, target = (code, "en") if rng.random() < 0.4 else ("en", code)
     text, result = (translation(phrase, c, setting.languages) for c in (source, target))
-    opening = rng.choice(["Translate the sentence from {0} to {1}.", "Say this in {1}.", "Write the sentence in {1}."])
+    opening = rng.choice(
+        ["Translate the sentence from {0} to {1}.", "Say this in {1}.", "Write the sentence in {1}."]
+    )
     words = setting.languages[code].words
     noun, verb = phrase.subject[1], phrase.verb
     notes = f"In {NAMES[code]}, {noun} is {words[noun]} and {verb} is {words[verb]}."
@@ -148,7 +164,9 @@ def story_sentences(setting: Setting, rng: random.Random, hero: Entity) -> list[
 def tell_story(setting: Setting, rng: random.Random) -> Task:
     hero = rng.choice(setting.world.people)
     lines = story_sentences(setting, rng, hero)
-    opening = rng.choice(["Write a story about {}.", "Tell a short story about {}.", "Make up a story with {}."])
+    opening = rng.choice(
+        ["Write a story about {}.", "Tell a short story about {}.", "Make up a story with {}."]
+    )
     return Task("story", opening.format(hero.name), "", " ".join(lines[:3]), " ".join(lines), hero)
 
 
@@ -163,10 +181,12 @@ def how_to(setting: Setting, rng: random.Random) -> Task:
     tool = rng.choice(setting.world.tools)
     verb, objects = use_of(tool)
     thing = rng.choice(objects)
-    opening = rng.choice(["How do I {} the {}?", "Explain how to {} the {}.", "I want to {} the {}. What do I need?"])
+    opening = rng.choice(
+        ["How do I {} the {}?", "Explain how to {} the {}.", "I want to {} the {}. What do I need?"]
+    )
     short = f"Use the {tool.name} to {verb} the {thing}."
-    long = (f"1. Take the {tool.name}.\n2. Go to the {thing}.\n3. Use the {tool.name} to {verb} the {thing}.\n"
-            f"4. Clean the {tool.name}. {state(tool, 'material')}")  # fmt: skip
+    steps = [f"Take the {tool.name}.", f"Go to the {thing}.", short, f"Clean the {tool.name}."]
+    long = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1)) + f" {state(tool, 'material')}"
     return Task("how_to", opening.format(verb, thing), "", short, long, tool)
 
 
@@ -175,7 +195,9 @@ def who_did(setting: Setting, rng: random.Random) -> Task:
     actor = contrast.names[contrast.actor - 1]
     short = f"{actor} {contrast.consequence}."
     why = contrast.text()
-    return Task("who", f"Who {contrast.consequence}?", f"{contrast.premise}.", short, f"{short} The reason: {why}")
+    return Task(
+        "who", f"Who {contrast.consequence}?", f"{contrast.premise}.", short, f"{short} The reason: {why}"
+    )
 
 
 def read_passage(setting: Setting, rng: random.Random) -> Task:
@@ -183,7 +205,14 @@ def read_passage(setting: Setting, rng: random.Random) -> Task:
     entity, attribute = _some_fact(setting, rng)
     passage = describe(entity, rng, sentences=len(entity.facts) + 1)
     short = state(entity, attribute)
-    return Task("read", ask(entity, attribute), passage, short, f"{short} {_other_line(entity, attribute, rng)}", entity)
+    return Task(
+        "read",
+        ask(entity, attribute),
+        passage,
+        short,
+        f"{short} {_other_line(entity, attribute, rng)}",
+        entity,
+    )
 
 
 def _other_line(entity: Entity, attribute: str, rng: random.Random) -> str:
@@ -196,15 +225,18 @@ def summarize(setting: Setting, rng: random.Random) -> Task:
     passage = describe(entity, rng, sentences=5)
     first, second = (state(entity, a) for a in rng.sample(list(entity.facts), 2))
     opening = rng.choice(["Summarize the text.", "What are the main points of the text?"])
-    return Task("summarize", opening, passage, first, f"The text is about {entity.mention}. {first} {second}", entity)
+    return Task(
+        "summarize", opening, passage, first, f"The text is about {entity.mention}. {first} {second}", entity
+    )
 
 
 PLAIN_TASKS: dict[Callable[[Setting, random.Random], Task], float] = {
     answer_question: 0.2, describe_entity: 0.16, compare: 0.1, list_entities: 0.1, translate: 0.12,
-    correct_statement: 0.06, judge_statement: 0.06, tell_story: 0.08, continue_story: 0.04, how_to: 0.06, who_did: 0.02,
+    correct_statement: 0.06, judge_statement: 0.06, tell_story: 0.08, continue_story: 0.04, how_to: 0.06,
+    who_did: 0.02,
 }  # fmt: skip
-BALANCED_TASKS = {read_passage: 0.45, summarize: 0.2, answer_question: 0.1, describe_entity: 0.1, correct_statement: 0.1,
-                  list_entities: 0.05}  # fmt: skip
+BALANCED_TASKS = {read_passage: 0.45, summarize: 0.2, answer_question: 0.1, describe_entity: 0.1,
+                  correct_statement: 0.1, list_entities: 0.05}  # fmt: skip
 
 
 def sample_task(setting: Setting, rng: random.Random, *, kinds: dict = PLAIN_TASKS) -> Task:

@@ -7,7 +7,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ["<unk>", "<s>", "</s>"]  # ids 0, 1, 2 as in LLaMA; Alpaca's own code adds [PAD]
-# A word with the space before it, punctuation, one line feed, or other white space. Digits stand alone, as in LLaMA.
+# A word with the space before it, punctuation, one line feed, or other white space. Digits stand alone, as in
+# LLaMA.
 PIECES = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\n|[^\S\n]+"
 
 

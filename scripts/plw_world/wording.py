@@ -10,12 +10,25 @@ STATEMENTS: dict[tuple[str, str], list[str]] = {
     ("person", "job"): ["{e} is a {v}.", "{e} works as a {v}.", "The job of {e} is {v}."],
     ("person", "food"): ["{e} likes {v}.", "The favorite food of {e} is {v}.", "{e} eats {v} every day."],
     ("person", "pet"): ["{e} has a {v}.", "The pet of {e} is a {v}.", "A {v} lives with {e}."],
+    ("person", "trait"): ["{e} is {v}.", "{e} is known to be {v}.", "People call {e} {v}."],
     ("animal", "color"): ["{e} is {v}.", "The color of {e} is {v}.", "{e} has {v} fur."],
-    ("animal", "habitat"): ["{e} is found in the {v}.", "{e} sleeps in the {v}.", "The {v} is the home of {e}."],
+    ("animal", "habitat"): [
+        "{e} is found in the {v}.",
+        "{e} sleeps in the {v}.",
+        "The {v} is the home of {e}.",
+    ],
     ("animal", "diet"): ["{e} eats {v}.", "The food of {e} is {v}.", "{e} lives on {v}."],
     ("animal", "skill"): ["{e} can {v}.", "{e} likes to {v}.", "{e} knows how to {v}."],
-    ("village", "region"): ["{e} lies in the {v}.", "{e} is a village in the {v}.", "The place of {e} is the {v}."],
-    ("village", "river"): ["{e} lies on the {v}.", "The river of {e} is the {v}.", "The {v} runs through {e}."],
+    ("village", "region"): [
+        "{e} lies in the {v}.",
+        "{e} is a village in the {v}.",
+        "The place of {e} is the {v}.",
+    ],
+    ("village", "river"): [
+        "{e} lies on the {v}.",
+        "The river of {e} is the {v}.",
+        "The {v} runs through {e}.",
+    ],
     ("village", "product"): ["{e} is known for {v}.", "{e} makes {v}.", "People buy {v} in {e}."],
     ("tool", "material"): ["{e} is made of {v}.", "{e} is a thing of {v}.", "People make {e} of {v}."],
 }
@@ -24,6 +37,7 @@ QUESTIONS: dict[tuple[str, str], list[str]] = {
     ("person", "job"): ["What is the job of {e}?", "What work does {e} do?"],
     ("person", "food"): ["What food does {e} like?", "What is the favorite food of {e}?"],
     ("person", "pet"): ["What pet does {e} have?", "What is the pet of {e}?"],
+    ("person", "trait"): ["What is {e} known to be?", "What do people call {e}?"],
     ("animal", "color"): ["What is the color of {e}?", "What color is {e}?"],
     ("animal", "habitat"): ["Where is {e} found?", "Where does {e} sleep?"],
     ("animal", "diet"): ["What does {e} eat?", "What is the food of {e}?"],
@@ -41,8 +55,10 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def state(entity: Entity, attribute: str, *, value: str | None = None, form: int = 0, short_name: bool = False) -> str:
-    """One statement about the entity; `value` replaces the true value, `short_name` says "It" instead of the name."""
+def state(
+    entity: Entity, attribute: str, *, value: str | None = None, form: int = 0, short_name: bool = False
+) -> str:
+    """One statement about the entity; `value` replaces the true one, `short_name` says "It" for the name."""
     template = STATEMENTS[entity.kind, attribute][form]
     mention = entity.mention
     if short_name and template.startswith("{e}"):
@@ -57,7 +73,9 @@ def ask(entity: Entity, attribute: str, *, form: int = 0) -> str:
 
 def introduce(entity: Entity) -> str:
     """The first sentence of a text about the entity."""
-    noun = {"person": "a person", "animal": "an animal", "village": "a village", "tool": "a tool"}[entity.kind]
+    noun = {"person": "a person", "animal": "an animal", "village": "a village", "tool": "a tool"}[
+        entity.kind
+    ]
     return sentence(f"{entity.mention} is {noun} of this land.")
 
 
@@ -66,13 +84,16 @@ def use_of(tool: Entity) -> tuple[str, list[str]]:
     return USES[tool.name]
 
 
-def describe(entity: Entity, rng: random.Random, *, sentences: int, values: dict[str, str] | None = None) -> str:
-    """A text of at most `sentences` sentences about the entity; `values` replaces true values (for worse answers)."""
+def describe(
+    entity: Entity, rng: random.Random, *, sentences: int, values: dict[str, str] | None = None
+) -> str:
+    """A text of at most `sentences` sentences about the entity; `values` replaces true values."""
     values = values or {}
     attributes = list(entity.facts)
     rng.shuffle(attributes)
     lines = [
-        state(entity, a, value=values.get(a), form=rng.randrange(3), short_name=i > 0) for i, a in enumerate(attributes)
+        state(entity, a, value=values.get(a), form=rng.randrange(3), short_name=i > 0)
+        for i, a in enumerate(attributes)
     ]
     if entity.kind == "tool":
         verb, objects = use_of(entity)

@@ -10,6 +10,7 @@ HABITATS = ["forest", "lake", "desert", "cave", "meadow", "swamp"]
 FOODS = ["bread", "fish", "rice", "cheese", "honey", "apples", "soup", "nuts"]
 SKILLS = ["swim", "climb", "dig", "sing", "jump", "hide"]
 JOBS = ["baker", "farmer", "weaver", "singer", "potter", "hunter", "teacher", "smith"]
+TRAITS = ["strong", "fast", "rich", "tall", "brave", "funny"]
 REGIONS = ["north", "south", "east", "west"]
 PRODUCTS = ["rope", "glass", "wine", "cloth", "paper", "salt", "oil", "boats"]
 MATERIALS = ["wood", "iron", "stone", "clay", "bone"]
@@ -85,17 +86,22 @@ def build_world(*, seed: int, size: dict[str, int]) -> World:
     rng = random.Random(f"{seed}/world")
     taken: set[str] = set()
     soft = ["m", "t", "l", "n", "d", "r", "s", "k", "b", "v"]
-    people = [n.title() for n in make_names(rng, count=size["people"], onsets=soft, vowels="aio", taken=taken)]
+    people = [
+        n.title() for n in make_names(rng, count=size["people"], onsets=soft, vowels="aio", taken=taken)
+    ]
     villages = make_names(rng, count=size["villages"], onsets=["d", "g", "h", "p", "w"], codas=["ton", "by"],
                           syllables=1, taken=taken)  # fmt: skip
     villages = [n.title() for n in villages]
-    rivers = make_names(rng, count=max(3, size["villages"] // 2), onsets=["z", "y", "sh"], vowels="eo", taken=taken)
+    rivers = make_names(
+        rng, count=max(3, size["villages"] // 2), onsets=["z", "y", "sh"], vowels="eo", taken=taken
+    )
     rivers = [n.title() for n in rivers]
     animals = make_names(rng, count=size["animals"], onsets=["l", "m", "g", "z", "p", "qu", "f", "b"],
                          vowels="aeou", taken=taken)  # fmt: skip
     tools = list(USES)[: size["tools"]]
     pools = {
-        ("person", "home"): villages, ("person", "job"): JOBS, ("person", "food"): FOODS, ("person", "pet"): animals,
+        ("person", "home"): villages, ("person", "job"): JOBS, ("person", "food"): FOODS,
+        ("person", "pet"): animals, ("person", "trait"): TRAITS,
         ("animal", "color"): COLORS, ("animal", "habitat"): HABITATS, ("animal", "diet"): FOODS,
         ("animal", "skill"): SKILLS, ("village", "region"): REGIONS, ("village", "river"): rivers,
         ("village", "product"): PRODUCTS, ("tool", "material"): MATERIALS,
