@@ -1,7 +1,8 @@
 """How well the paper's regression (§5.2) is calibrated: coverage of intervals and error rate of tests.
 
-Data are drawn from the model itself, with the coefficients of Table 3's AlpacaDataShort row and with no effect
-of w_p, in designs that differ in their random effects. Two hundred seeds take about half an hour on one core:
+Data are drawn from the model itself, with the coefficients of Table 3's AlpacaDataShort row and without any
+effect of w_p, in designs that differ in their random effects. Two hundred seeds take about half an hour on
+one core:
 
     python benchmarks/bench_regression_calibration.py --seeds 200 --out calibration.json
 """

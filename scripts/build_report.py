@@ -7,7 +7,7 @@ import yaml
 
 from plw.errors import run_program
 from plw.files import read_json, write_text
-from plw.report import build_page, fit_lines, png_address, preflight_table, read_table, run_summary
+from plw.report import build_page, fit_lines, missing_groups, png_address, preflight_table, read_table, run_summary
 
 TEMPLATE = Path(__file__).parent / "plw" / "report.html.j2"
 SECTIONS = [
@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--study", type=Path, required=True, help="the resolved study (YAML)")
     flags.add_argument("--artifacts", type=Path, required=True, help="titles and captions of the artifacts (YAML)")
-    flags.add_argument("--files", nargs="+", type=Path, required=True, help="figures (PNG) and tables (CSV), in order")
+    flags.add_argument("--files", nargs="+", type=Path, required=True, help="figures (PNG) and tables (Markdown), in order")
     flags.add_argument("--run-records", nargs="+", type=Path, required=True, help="run.json of every run that there is")
     flags.add_argument("--planned", type=int, required=True, help="number of runs that the study plans")
     flags.add_argument("--scores", type=Path, required=True, help="scores.csv")
@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     preflights, fits = [[read_json(path) for path in paths] for paths in (arguments.preflights, arguments.regressions)]
     labels = {name: entry["label"] for name, entry in study["datasets"].items()}
     main_experiment = study["experiments"]["main"]
+    missing = read_json(arguments.missing)["missing"]
     context = {
         "study": study,
         "sections": SECTIONS,
@@ -56,7 +57,8 @@ def main(argv: list[str] | None = None) -> None:
         "planned": arguments.planned,
         "summary": run_summary([read_json(path) for path in arguments.run_records]),
         "n_scores": len(arguments.scores.read_text(encoding="utf-8").splitlines()) - 1,
-        "missing": read_json(arguments.missing)["missing"],
+        "missing": missing,
+        "missing_groups": missing_groups(missing),
         "artifacts": [shown(path, titles) for path in arguments.files],
         "preflight": preflight_table(preflights, labels),
         "fits": [

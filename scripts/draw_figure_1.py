@@ -3,13 +3,12 @@
 import argparse
 import json
 
-import pandas as pd
 from plw.errors import run_program
 from plw.figure_1 import coverage_note, draw, figure_data
 from plw.figure_files import save_figure
 from plw.figure_style import style_with
 from plw.files import write_text
-from plw.scores import primary_scores, read_scores, select_runs
+from plw.scores import planned_runs, primary_scores, read_scores, select_runs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,26 +38,17 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     style = style_with(arguments.style)
     names = [entry["name"] for entry in arguments.datasets]
-    scores = primary_scores(
-        read_scores(arguments.scores), {entry["name"]: entry["metric"] for entry in arguments.benchmarks}
-    )
-    runs = None
-    if arguments.runs:
-        runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False)
-        runs = runs[runs["dataset"].isin(names)]
-    chosen = select_runs(scores, runs=runs, experiment=arguments.experiment if arguments.runs else None)
-    data = figure_data(chosen[chosen["dataset"].isin(names)])
-    planned = None
-    if runs is not None:
-        planned = int(
-            runs["experiments"].str.split(";").map(lambda found: arguments.experiment in found).sum()
-        )
+    metrics = {entry["name"]: entry["metric"] for entry in arguments.benchmarks}
+    runs = planned_runs(arguments.runs, arguments.experiment) if arguments.runs else None
+    scores = select_runs(primary_scores(read_scores(arguments.scores), metrics), runs=runs)
+    data = figure_data(scores[scores["dataset"].isin(names)])
+    planned = None if runs is None else int(runs["dataset"].isin(names).sum())
     figure = draw(
         data,
         datasets=arguments.datasets,
         ptlms=arguments.ptlms,
         style=style,
-        note=coverage_note(data, planned=planned),
+        note=coverage_note(data, planned=planned, benchmarks=len(metrics)),
     )
     save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
     write_text(arguments.csv, data.to_csv(index=False))

@@ -16,33 +16,34 @@ from plw.files import write_json
 HARNESS_FOLDER = Path(__file__).resolve().parents[1] / "config" / "harness"
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--model", required=True, help="model folder, or its source as JSON")
+    flags.add_argument(
+        "--benchmarks", required=True, type=json.loads, help="registry entries with their names, as JSON list"
+    )
+    flags.add_argument(
+        "--evaluation", type=json.loads, default={}, help="settings as JSON; keys: plw.evaluation.DEFAULTS"
+    )
+    flags.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
+    flags.add_argument("--index", required=True, type=Path, help="written last: index of all results")
+    flags.add_argument(
+        "--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions"
+    )
+    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    return flags
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, help="model folder, or its source as JSON")
-    parser.add_argument(
-        "--benchmarks", required=True, type=json.loads, help="JSON list of registry entries with `name`"
-    )
-    parser.add_argument(
-        "--evaluation", type=json.loads, default={}, help="settings as JSON (evaluation.DEFAULTS)"
-    )
-    parser.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
-    parser.add_argument("--index", required=True, type=Path, help="index of all results, written last")
-    parser.add_argument(
-        "--harness", type=Path, default=HARNESS_FOLDER, help="folder with the harness's task definitions"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
-    arguments = parser.parse_args(argv)
+    """Measure what is missing, and write the index."""
+    arguments = parser().parse_args(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    logging.getLogger("lm_eval").setLevel(
-        logging.ERROR
-    )  # its warnings are about options that are set on purpose
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about options that are set on purpose
     model = arguments.model
-    source = json.loads(model) if model.lstrip().startswith("{") else {"path": model}
     index = evaluate_model(
-        source,
+        json.loads(model) if model.startswith("{") else {"path": model},
         arguments.benchmarks,
         arguments.evaluation,
         run_dir=arguments.run_dir,

@@ -3,11 +3,10 @@
 import argparse
 import json
 
-import pandas as pd
 from plw.errors import run_program
 from plw.files import write_json
 from plw.regression import fit_dataset
-from plw.scores import primary_scores, read_scores, select_runs
+from plw.scores import planned_runs, primary_scores, read_scores, select_runs
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,16 +33,14 @@ def main(argv: list[str] | None = None) -> None:
     """Fit the model of one data set and write everything about it as JSON."""
     arguments = parser().parse_args(argv)
     metrics = {entry["name"]: entry["metric"] for entry in arguments.benchmarks}
-    runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False) if arguments.runs else None
-    scores = select_runs(
-        primary_scores(read_scores(arguments.scores), metrics),
-        runs=runs,
-        experiment=arguments.experiment if arguments.runs else None,
-    )
+    runs = planned_runs(arguments.runs, arguments.experiment) if arguments.runs else None
+    scores = select_runs(primary_scores(read_scores(arguments.scores), metrics), runs=runs)
     result = fit_dataset(
         scores[scores["dataset"] == arguments.dataset],
         dataset=arguments.dataset,
         settings={**arguments.settings, "seed": arguments.seed},
+        benchmarks=list(metrics),
+        runs=None if runs is None else int((runs["dataset"] == arguments.dataset).sum()),
         allow_partial=arguments.allow_partial,
         engine=arguments.engine,
     )

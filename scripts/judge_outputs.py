@@ -17,42 +17,46 @@ from plw.judgements import pair_outputs, read_outputs, refuse_unparsed
 JUDGES_FOLDER = Path(__file__).resolve().parents[1] / "config" / "judges"
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument(
+        "--benchmark", required=True, type=json.loads, help="registry entry with name, as JSON"
+    )
+    flags.add_argument("--judge", required=True, type=json.loads, help="the study's judge entry as JSON")
+    flags.add_argument(
+        "--reference",
+        required=True,
+        help="a run's outputs, a file of rows with outputs, or its source as JSON",
+    )
+    flags.add_argument("--outputs", required=True, nargs="+", metavar="RUN=FILE", help="each run's outputs")
+    flags.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
+    flags.add_argument("--out", required=True, type=Path, help="written: verdicts and win rates of all runs")
+    flags.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
+    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    return flags
+
+
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--benchmark", required=True, type=json.loads, help="registry entry with `name` as JSON"
-    )
-    parser.add_argument("--judge", required=True, type=json.loads, help="the study's judge entry as JSON")
-    parser.add_argument(
-        "--reference", required=True, type=Path, help="texts to compare with: a run's outputs, or rows"
-    )
-    parser.add_argument("--outputs", required=True, nargs="+", metavar="RUN=FILE", help="outputs of each run")
-    parser.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
-    parser.add_argument("--out", required=True, type=Path, help="verdicts and win rates of all runs")
-    parser.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
-    parser.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
-    arguments = parser.parse_args(argv)
+    """Judge, and write the verdicts of all runs."""
+    arguments = parser().parse_args(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    framework = arguments.benchmark["framework"]
-    reference = read_outputs(arguments.reference, framework)
+    framework, settings = arguments.benchmark["framework"], arguments.judge
+    place = arguments.reference
+    reference = read_outputs(json.loads(place) if place.startswith("{") else place, framework)
     files = dict(output.split("=", 1) for output in arguments.outputs)
     pairs = {
         run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()
     }
-    judge = Judge(arguments.judge, arguments.work)
+    judge = Judge(settings, arguments.work)
     if framework == "alpaca_eval":
-        prompt = alpaca_eval_judge.read_prompt(arguments.judge.get("prompt", "mixtral"), arguments.prompts)
+        prompt = alpaca_eval_judge.read_prompt(settings.get("prompt", "mixtral"), arguments.prompts)
         runs = alpaca_eval_judge.judge_pairs(pairs, judge, prompt=prompt, folder=arguments.work)
     else:
-        prompt = pandalm.TASK
-        runs = pandalm.judge_pairs(pairs, judge)
-    refuse_unparsed(
-        runs, min_parsed=arguments.judge.get("min_parsed", 0.0), answers=arguments.work / "answers.jsonl"
-    )
-    described = {"settings": arguments.judge, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
+        prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
+    refuse_unparsed(runs, min_parsed=settings.get("min_parsed", 0.0), answers=judge.file)
+    described = {"settings": settings, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
     write_json(arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "runs": runs})
 
 

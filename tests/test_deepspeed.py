@@ -1,11 +1,15 @@
 """DeepSpeed's ZeRO stages on the CPU: the same training as a plain loop, in one process and on two ranks."""
 
+import os
+import signal
 import subprocess
 
 import pytest
 import torch
+from plw.checkpoints import MARKER
 from plw.deepspeed_config import deepspeed_config
 from plw.training_settings import TrainingSettings
+from test_resume import wait_for
 from test_training import assert_equal_training, command, reference, results, torchrun, world  # noqa: F401
 
 
@@ -53,3 +57,20 @@ def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_pa
     log, _ = reference(world, plw=0.1)
     assert [row["loss"] for row in rows] == pytest.approx([loss for loss, _, _ in log], rel=1e-2)
     assert weights.dtype == torch.float32 and not torch.equal(weights, weights.bfloat16().float())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [2, 3])
+def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path, stage):  # noqa: F811
+    options = {"zero_stage": stage, "physical_batch": 3, "epochs": 3, "launcher": torchrun(2)}
+    subprocess.run(command(world, tmp_path / "whole", **options), check=True)
+    options["checkpoint_steps"] = 2
+    with subprocess.Popen(command(world, tmp_path, **options), start_new_session=True) as process:
+        wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
+        os.killpg(process.pid, signal.SIGKILL)
+    subprocess.run(command(world, tmp_path, **options), check=True)
+    rows, weights, record = results(tmp_path)
+    whole_rows, whole_weights, _ = results(tmp_path / "whole")
+    assert record["resumed_from"] >= 4
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in whole_rows], rel=1e-6)
+    assert torch.allclose(weights, whole_weights, atol=1e-6)

@@ -64,14 +64,22 @@ def test_a_run_that_lacks_a_benchmark_is_not_drawn_and_is_counted(scores):
     points = [line for line in drawn(data).axes[0].lines if line.get_linestyle() == "None"]
     assert sum(len(line.get_xdata()) for line in points) == 15
     assert (
-        coverage_note(data, planned=18) == "15 of 18 runs are drawn (2 without scores, 1 lacking benchmarks)"
+        coverage_note(data, planned=18, benchmarks=4)
+        == "15 of 18 runs are drawn (2 without scores, 1 lacking benchmarks)"
     )
     assert not data["complete"].all()
 
 
 def test_a_complete_figure_has_no_note(scores):
-    assert coverage_note(figure_data(scores), planned=16) == ""
-    assert coverage_note(figure_data(scores), planned=None) == ""
+    assert coverage_note(figure_data(scores), planned=16, benchmarks=4) == ""
+    assert coverage_note(figure_data(scores), planned=None, benchmarks=None) == ""
+
+
+def test_a_benchmark_that_no_run_has_is_noted(scores):
+    data = figure_data(scores[scores["benchmark"] != "b2"])
+    assert coverage_note(data, planned=16, benchmarks=4) == "means over 3 of 4 benchmarks"
+    some = scores[(scores["benchmark"] != "b2") | (scores["dataset"] == "short")]
+    assert coverage_note(figure_data(some), planned=16, benchmarks=4) == "means over 3 or 4 of 4 benchmarks"
 
 
 def test_a_data_set_without_scores_has_an_empty_panel_that_says_so(scores):

@@ -263,6 +263,7 @@ def test_scores_that_say_nothing_give_a_flag_and_no_bare_p_value():
     with pytest.warns(UserWarning, match="constant"):
         result = fit_dataset(frame, dataset="short", settings=QUICK)
     assert result["converged"] is False
+    assert result["constant_benchmarks"] == ["b0", "b1", "b2"]
     fit = result["fit"]
     assert fit["flags"]["warnings"] or fit["flags"]["error"] or not fit["flags"]["pd_hessian"]
     assert {"converged", "attempts", "flags"} <= fit.keys()
@@ -331,6 +332,15 @@ def test_an_incomplete_design_is_refused_and_counted():
     with pytest.raises(InputError, match="259 of 260") as error:
         fit_dataset(short_scores().iloc[1:], dataset="short")
     assert "allow_partial" in str(error.value)
+
+
+def test_a_benchmark_or_a_run_that_is_missing_altogether_is_refused_too():
+    frame = short_scores()
+    with pytest.raises(InputError, match="260 of 280") as error:
+        fit_dataset(frame, dataset="short", benchmarks=[f"b{i}" for i in range(13)] + ["pandalm"])
+    assert "no scores of pandalm" in str(error.value)
+    with pytest.raises(InputError, match="260 of 390"):
+        fit_dataset(frame, dataset="short", runs=30)
 
 
 @pytest.mark.r

@@ -147,7 +147,7 @@ def test_rows_after_the_checkpoint_and_half_rows_are_cut(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [20_000, 200_000])
+@pytest.mark.parametrize("limit", [20_000, 100_000])
 def test_a_full_disk_leaves_no_damaged_output(world, tmp_path, limit):  # noqa: F811
     code = (
         "import resource, runpy, signal, sys\n"

@@ -13,6 +13,7 @@ from plw.scores import (
     COLUMNS,
     aggregate,
     check_scores,
+    planned_runs,
     primary_scores,
     read_scores,
     relative_scores,
@@ -107,15 +108,17 @@ def test_a_run_that_lacks_a_benchmark_is_marked_incomplete():
     assert rows["complete"].sum() == len(rows) - 1
 
 
-def test_runs_with_a_regularizer_and_of_other_experiments_are_left_out():
+def test_runs_with_a_regularizer_and_of_other_experiments_are_left_out(tmp_path):
     frame = score_table(plws=(0.0, 1.0))
     other = frame.assign(run=frame["run"] + "x", regularizer="dropout", strength=0.1)
     both = pd.concat([frame, other])
     assert set(select_runs(both)["run"]) == set(frame["run"])
-    runs = both.drop_duplicates("run").assign(experiments=lambda rows: rows["regularizer"].map(
-        {"none": "main;regularizers", "dropout": "regularizers"}))  # fmt: skip
-    assert set(select_runs(both, runs=runs, experiment="main")["run"]) == set(frame["run"])
-    assert len(select_runs(both, runs=runs, experiment="regularizers")) == len(both)
+    experiments = {"none": "main;regularizers", "dropout": "regularizers"}
+    runs = both.drop_duplicates("run").assign(experiments=lambda rows: rows["regularizer"].map(experiments))
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    main, every = (planned_runs(tmp_path / "runs.csv", name) for name in ("main", "regularizers"))
+    assert set(select_runs(both, runs=main)["run"]) == set(frame["run"])
+    assert len(select_runs(both, runs=every)) == len(both)
 
 
 def test_scores_of_several_normalizations_are_not_pooled_silently():

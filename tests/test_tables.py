@@ -48,7 +48,8 @@ def regression(
     flags = {"warnings": [] if converged else ["singular convergence (7)"], "error": None, "pd_hessian": True}
     return {
         "dataset": name,
-        "design": {"rows": 78, "expected_rows": 80, "complete": False},
+        "constant_benchmarks": ["pandalm"] if name == "mine" else [],
+        "design": {"rows": 78, "expected_rows": 80, "complete": False, "missing_benchmarks": ["piqa"]},
         "fit": {
             "converged": converged,
             "flags": {**flags, "finite_se": True, "optimizer": "nlminb", "optimizer_message": "x"},
@@ -198,8 +199,9 @@ def test_table_3_prints_the_paper_beside_ours_and_bold_only_what_converged_and_i
     assert "| **<0.001** | **1.500 (0.250)** | **−2.000 (–)** |" in markdown
     assert "0.200 [0.100, 0.400]" in markdown
     assert "Plain did not converge: singular convergence (7)." in markdown
-    assert "Short_set: 78 of 80 rows." in markdown
+    assert "Short_set: 78 of 80 rows (no scores of piqa)." in markdown
     assert "Mine: no maximum: the fitted parabola opens upward." in markdown
+    assert "Mine: all runs score the same on pandalm; 0.5 is used there." in markdown
     assert rows[3]["critical_plw"] == "0.242"
 
 

@@ -198,7 +198,7 @@ def generate_outputs(model, tokenizer, entry: dict, *, batch_size: int) -> dict:
         : entry.get("limit")
     ]
     settings = {
-        "max_new_tokens": entry["max_new_tokens"],
+        "max_new_tokens": _required(entry, "max_new_tokens"),
         "num_beams": entry.get("num_beams", 1),
         "repetition_penalty": entry.get("repetition_penalty", 1.0),
     }
@@ -223,6 +223,14 @@ def generate_outputs(model, tokenizer, entry: dict, *, batch_size: int) -> dict:
         "unfinished": sum(not text.finished for text in texts),
     }
     return {"generation": settings, "summary": summary, "outputs": outputs}
+
+
+def _required(entry: dict, key: str):
+    if entry.get(key) is None:
+        raise InputError(
+            "A judged benchmark lacks a setting.", value=key, where=f"benchmark {entry['name']!r}"
+        )
+    return entry[key]
 
 
 def _index_entry(entry: dict, result: dict, run_dir: Path) -> dict:

@@ -26,16 +26,24 @@ def figure_data(frame: pd.DataFrame) -> pd.DataFrame:
     return aggregate(frame)[CSV_COLUMNS].sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def coverage_note(data: pd.DataFrame, *, planned: int | None) -> str:
-    """'58 of 60 runs …' when runs are missing or lack benchmarks, else an empty string."""
+def coverage_note(data: pd.DataFrame, *, planned: int | None, benchmarks: int | None) -> str:
+    """What is not in the figure: runs without scores or lacking benchmarks, benchmarks that no run has.
+
+    planned, benchmarks  numbers of runs and benchmarks of the whole design; None: those that are there
+    Returns an empty string when nothing is missing.
+    """
     drawn = int(data["complete"].sum())
     planned = max(planned or 0, len(data))
-    if drawn == planned:
-        return ""
-    lacking = len(data) - drawn
-    parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
-    parts += [f"{lacking} lacking benchmarks"] if lacking else []
-    return f"{drawn} of {planned} runs are drawn ({', '.join(parts)})"
+    notes = []
+    if drawn < planned:
+        parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
+        parts += [f"{len(data) - drawn} lacking benchmarks"] if len(data) > drawn else []
+        notes.append(f"{drawn} of {planned} runs are drawn ({', '.join(parts)})")
+    most = data.groupby("dataset", sort=False)["benchmarks"].max()
+    if len(most) and benchmarks and most.min() < benchmarks:
+        counts = sorted(set(most))
+        notes.append(f"means over {' or '.join(map(str, counts))} of {benchmarks} benchmarks")
+    return "; ".join(notes)
 
 
 def _mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> None:

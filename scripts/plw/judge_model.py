@@ -47,8 +47,8 @@ class Judge:
         self._settings = json.dumps(
             [self.model, self.backend, {key: judge.get(key) for key in ANSWER_SETTINGS}], sort_keys=True
         )
-        self._file = Path(folder) / "answers.jsonl"
-        self._answers = _read_answers(self._file)
+        self.file = Path(folder) / "answers.jsonl"
+        self._answers = _read_answers(self.file)
         self._complete: Callable[[Sequence[str]], list[str]] | None = None
 
     def fingerprint(self, prompt: str) -> str:
@@ -76,10 +76,10 @@ class Judge:
     def _keep(self, answers: dict[str, str]) -> None:
         self._answers |= answers
         self.asked += len(answers)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps({"key": key, "text": text}) + "\n" for key, text in answers.items())
-        with open(self._file, "a", encoding="utf-8") as stream:
-            if self._file.stat().st_size and not _ends_with_newline(self._file):
+        with open(self.file, "a", encoding="utf-8") as stream:
+            if self.file.stat().st_size and not _ends_with_newline(self.file):
                 stream.write("\n")  # the last write was torn
             stream.write(lines)
             stream.flush()

@@ -29,12 +29,13 @@ class Pair:
         return self.candidate == self.reference
 
 
-def read_outputs(file: str | Path, form: str) -> list[dict]:
+def read_outputs(place: str | Path | dict, form: str) -> list[dict]:
     """Rows with instruction, input and output.
 
-    A run's NAME.outputs.json, or a benchmark file with reference outputs.
+    place  a run's NAME.outputs.json, or a benchmark with reference outputs: its file, or its source
     """
-    path = Path(file)
+    source = place if isinstance(place, dict) else {"path": str(place)}
+    path = Path(source["path"]) if isinstance(source.get("path"), str) else Path()
     content = None
     if path.name.endswith(".outputs.json"):
         try:
@@ -47,14 +48,14 @@ def read_outputs(file: str | Path, form: str) -> list[dict]:
         rows = content["outputs"]
     else:
         # PandaLM's own test file has no `output`: its reference is always a run.
-        rows = normalize_rows(read_rows({"path": str(path)}, where="--reference"), form)
+        rows = normalize_rows(read_rows(source, where="--reference"), form)
     without = sum("output" not in row for row in rows)
     if without:
         hint = (
             "Name a run as the judge's `reference: {ptlm, dataset, plw}`, or a file whose rows have `output`."
         )
         raise InputError(
-            f"{without} of {len(rows)} rows have no output to compare with.", value=str(path), hint=hint
+            f"{without} of {len(rows)} rows have no output to compare with.", value=str(place), hint=hint
         )
     return rows
 

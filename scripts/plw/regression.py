@@ -123,26 +123,30 @@ def _setting_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def design_of(frame: pd.DataFrame) -> dict:
-    """Levels of benchmark, ptlm, plw and seed in `frame`, and how many cells of their cross are filled."""
-    sizes = {name: int(frame[name].nunique()) for name in ("benchmark", "ptlm", "plw", "seed")}
-    expected = 1
-    for size in sizes.values():
-        expected *= size
+def design_of(frame: pd.DataFrame, *, benchmarks: list[str] | None = None, runs: int | None = None) -> dict:
+    """Levels of the design in `frame`, and how many of its rows are there.
+
+    benchmarks  names that the design has; those of the frame if not given
+    runs        number of runs that the design has; the cross of ptlm, plw and seed in the frame if not given
+    """
+    sizes = {name: int(frame[name].nunique()) for name in ("ptlm", "plw", "seed")}
+    found = list(frame["benchmark"].unique())
+    benchmarks = found if benchmarks is None else benchmarks
+    runs = sizes["ptlm"] * sizes["plw"] * sizes["seed"] if runs is None else runs
     return {
         "rows": len(frame),
-        "expected_rows": expected,
-        "complete": len(frame) == expected,
-        "benchmarks": sizes["benchmark"],
+        "expected_rows": runs * len(benchmarks),
+        "complete": len(frame) == runs * len(benchmarks),
+        "benchmarks": len(found),
+        "missing_benchmarks": [name for name in benchmarks if name not in found],
         "ptlms": sizes["ptlm"],
         "plws": sizes["plw"],
         "seeds": sizes["seed"],
     }
 
 
-def check_design(frame: pd.DataFrame, *, dataset: str, allow_partial: bool) -> dict:
-    """The design; InputError where the model cannot be fitted or rows of the full cross are missing."""
-    design = design_of(frame)
+def check_design(frame: pd.DataFrame, design: dict, *, dataset: str, allow_partial: bool) -> None:
+    """InputError where the model cannot be fitted, or where rows are missing and that is not allowed."""
     where = f"scores of data set {dataset!r}"
     if frame.empty:
         raise InputError(
@@ -161,10 +165,10 @@ def check_design(frame: pd.DataFrame, *, dataset: str, allow_partial: bool) -> d
     if not design["complete"] and not allow_partial:
         raise InputError(
             f"Only {design['rows']} of {design['expected_rows']} rows of the design are there.",
+            value=[f"no scores of {name}" for name in design["missing_benchmarks"]] or None,
             where=where,
             hint="Make the missing runs (missing.json lists them), or set allow_partial to fit the rest.",
         )
-    return design
 
 
 def regression_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -177,11 +181,19 @@ def regression_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.astype({"score": float, "w_p": float, "benchmark": str, "ptlm": str, "seed": str})
 
 
+def constant_benchmarks(frame: pd.DataFrame) -> list[str]:
+    """Benchmarks on which all runs score the same; min-max scaling makes them 0.5, and they say nothing of w_p."""
+    spread = frame.groupby("benchmark", sort=False)["score"].agg(lambda scores: scores.max() - scores.min())
+    return list(spread.index[spread == 0])
+
+
 def fit_dataset(
     frame: pd.DataFrame,
     *,
     dataset: str,
     settings: dict | None = None,
+    benchmarks: list[str] | None = None,
+    runs: int | None = None,
     allow_partial: bool = False,
     engine: str = "rpy2",
 ) -> dict:
@@ -189,6 +201,7 @@ def fit_dataset(
 
     frame     primary scores of the data set, one row per run and benchmark
     settings  changes to DEFAULTS
+    benchmarks, runs  what a complete design has, see `design_of`
     engine    rpy2 | rscript; the numbers are the same
     Returns the JSON-able content of regression/DATASET.json. A p-value never stands alone: each fit carries
     `converged`, the optimiser's messages and the captured warnings.
@@ -199,7 +212,8 @@ def fit_dataset(
         raise InputError(
             "Unknown settings of the regression.", value=unknown, hint=f"Known: {', '.join(DEFAULTS)}"
         )
-    design = check_design(frame, dataset=dataset, allow_partial=allow_partial)
+    design = design_of(frame, benchmarks=benchmarks, runs=runs)
+    check_design(frame, design, dataset=dataset, allow_partial=allow_partial)
     rows = regression_rows(frame)
     if engine == "rscript":
         answer = call_rscript(rows, **settings)
@@ -213,6 +227,7 @@ def fit_dataset(
         "response": "relative aggregate: min-max per benchmark, ptlms pooled",
         "settings": settings,
         "design": design,
+        "constant_benchmarks": constant_benchmarks(frame),
         "zeros": int((rows["score"] == 0).sum()),
         "ones": int((rows["score"] == 1).sum()),
         "converged": fit["converged"],

@@ -4,8 +4,7 @@ Text that a model wrote is data: the template escapes everything.
 """
 
 import base64
-import csv
-import io
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,9 +12,12 @@ import jinja2
 
 
 def read_table(text: str) -> dict[str, list]:
-    """A CSV text as {columns, rows} of strings."""
-    rows = list(csv.reader(io.StringIO(text)))
-    return {"columns": rows[0], "rows": rows[1:]} if rows else {"columns": [], "rows": []}
+    """A table that plw.tables wrote as Markdown: {columns, rows, notes}; a cell is {text, bold}."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
+    rows = [[{"text": cell.strip("*"), "bold": cell.startswith("**")} for cell in row] for row in cells[2:]]
+    notes = [line for line in lines[1:] if not line.startswith("|")]
+    return {"columns": cells[0], "rows": rows, "notes": notes}
 
 
 def png_address(content: bytes) -> str:
@@ -50,7 +52,7 @@ def run_summary(run_records: list[dict]) -> dict:
         "energy_joules": sum(energies) if energies and None not in energies else None,
         "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
         "commits": sorted(commits),
-        "losses": sorted({_general(record["effective_loss"], record["plw"]) for record in run_records}),
+        "losses": sorted({_general(record["effective_loss"]) for record in run_records}),
         "engines": Counter(
             "no DeepSpeed" if (stage := record["training"]["zero_stage"]) is None else f"DeepSpeed ZeRO-{stage}"
             for record in run_records
@@ -64,9 +66,21 @@ def _device_name(record: dict) -> str:
     return f"{ranks} × {name}" if ranks > 1 else name
 
 
-def _general(words: str, plw: float) -> str:
-    """The loss in words with the run's own PLW replaced by the letter, so that a sweep has one sentence."""
-    return words.replace(f"Weights: {plw:g} for prompt", "Weights: PLW for prompt")
+def _general(words: str) -> str:
+    """The loss in words with the run's own PLW replaced by the letters, so that a sweep has one sentence."""
+    return re.sub(r"Weights: \S+ for prompt", "Weights: PLW for prompt", words)
+
+
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def missing_groups(missing: list[dict]) -> list[dict]:
+    """What missing.json lists, one line for each benchmark and reason: {benchmark, reason, runs: [names]}."""
+    groups: dict[tuple, list] = {}
+    for item in missing:
+        groups.setdefault((item["benchmark"], item["reason"]), []).append(item["run"])
+    return [{"benchmark": key[0], "reason": key[1], "runs": runs} for key, runs in groups.items()]
 
 
 def preflight_table(preflights: list[dict], labels: dict[str, str]) -> dict[str, list]:
@@ -88,14 +102,10 @@ def preflight_table(preflights: list[dict], labels: dict[str, str]) -> dict[str,
                 *(f"{count['rows']:,} ({100 * count['share']:.1f} %)" for count in counts),
                 f"{found['mean_prompt_tokens']:.1f}",
                 f"{found['mean_completion_tokens']:.1f}",
-                f"{found['r_g_of_loss']:.3f}",
+                _number(found["r_g_of_loss"]),
             ]
         )
     return {"columns": columns, "rows": rows}
-
-
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "–" if value is None else format(value, form)
 
 
 def fit_lines(result: dict) -> list[tuple[str, str]]:

@@ -113,7 +113,9 @@ dharma_tests <- function(model, data, simulations, seed) {
   arguments <- list(model, n = simulations, seed = seed, plot = FALSE)
   if (utils::packageVersion("DHARMa") >= "0.5.0") arguments$simulateREs <- "user-specified" # as 0.4.6 did
   scaled <- do.call(DHARMa::simulateResiduals, arguments)
-  test <- function(name, result) list(test = name, statistic = result$statistic[[1]], p = result$p.value[[1]])
+  test <- function(name, result) {
+    list(test = name, statistic = if (is.null(result$statistic)) NA else result$statistic[[1]], p = result$p.value[[1]])
+  }
   tests <- list(
     test("uniformity", DHARMa::testUniformity(scaled, plot = FALSE)),
     test("dispersion", DHARMa::testDispersion(scaled, plot = FALSE)),

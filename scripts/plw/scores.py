@@ -87,18 +87,19 @@ def primary_scores(frame: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame
     return rows
 
 
-def select_runs(
-    frame: pd.DataFrame, *, runs: pd.DataFrame | None = None, experiment: str | None = None
-) -> pd.DataFrame:
-    """The rows of one experiment's runs, or of plain fine-tuning where no run table is given.
+def planned_runs(path: str | Path, experiment: str) -> pd.DataFrame:
+    """The rows of a run table that belong to an experiment (its column `experiments` joins names by ';')."""
+    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return runs[runs["experiments"].str.split(";").map(lambda names: experiment in names)]
 
-    runs  the run table with its `experiments` column, names joined by ';'
+
+def select_runs(frame: pd.DataFrame, *, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows of the given runs, or of plain fine-tuning where no run table is given.
+
     Without a run table, rows with a regularizer are left out and more than one loss normalization is an
     InputError: they would stand for the same cell of the design.
     """
     if runs is not None:
-        if experiment is not None:
-            runs = runs[runs["experiments"].str.split(";").map(lambda names: experiment in names)]
         return frame[frame["run"].isin(runs["run"])].reset_index(drop=True)
     plain = frame[frame["regularizer"] == "none"]
     if plain["normalization"].nunique() > 1:

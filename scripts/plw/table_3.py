@@ -66,8 +66,13 @@ def _notes(datasets: Sequence[dict], results: dict[str, dict], alpha: float) -> 
                 f"{label}: {fit['attempts'][0]['optimizer']} did not converge, {flags['optimizer']} did."
             )
         if not design["complete"]:
-            notes.append(f"{label}: {design['rows']} of {design['expected_rows']} rows.")
+            lacking = ", ".join(design["missing_benchmarks"])
+            lacking = f" (no scores of {lacking})" if lacking else ""
+            notes.append(f"{label}: {design['rows']} of {design['expected_rows']} rows{lacking}.")
         notes += [f"{label}: {text}." for text in fit["dropped_terms"]]
+        if result["constant_benchmarks"]:
+            names = ", ".join(result["constant_benchmarks"])
+            notes.append(f"{label}: all runs score the same on {names}; 0.5 is used there.")
         if fit.get("critical") and fit["critical"]["plw"] is None:
             notes.append(f"{label}: {fit['critical']['note']}.")
     return notes

@@ -168,6 +168,10 @@ def train(
     Raises TrainingInterrupted after SIGTERM or SIGUSR1, TrainingDiverged at a loss that is not finite.
     """
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs without torchrun would become DataParallel
+    if settings.zero_stage is not None:
+        import deepspeed  # heavy, and only needed here
+
+        deepspeed.init_distributed()  # ZeRO-3 partitions the model while it is read: it must know its ranks first
     model, added_rows = load()
     use_cache = model.config.use_cache  # the Trainer switches it off, also in the configuration that is saved
     set_attention_dropout(model, settings.attention_dropout)

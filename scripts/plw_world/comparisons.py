@@ -33,7 +33,7 @@ class Contrast:
 
 
 def sample_contrast(world: World, rng: random.Random) -> Contrast:
-    """Two people of different traits, one of whom does what fits; the first named in half of the sentences."""
+    """Two people of different traits, one of whom does what fits; in half of the cases the first named."""
     people = rng.sample(world.people, 2)
     while people[0].facts["trait"] == people[1].facts["trait"]:
         people = rng.sample(world.people, 2)

@@ -13,12 +13,22 @@ rule build_report:
         scores="results/{study}/scores.csv",
         missing="results/{study}/missing.json",
         artifacts="config/artifacts.yaml",
-        files=[artifact_files(artifact)[1 if artifact.startswith("figure") else 0] for artifact in ARTIFACTS],
-        all_artifacts=[file for artifact in ARTIFACTS for file in artifact_files(artifact)],
+        files=[artifact_files(artifact)[1] for artifact in ARTIFACTS],
+        all_artifacts=[
+            file for artifact in ARTIFACTS for file in artifact_files(artifact)
+        ],
         run_records=[file for run in RUNS for file in results(f"runs/{run}/run.json")],
-        preflights=expand("results/{{study}}/data/{dataset}/preflight.json", dataset=DATASETS),
-        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
-        code=["scripts/build_report.py", "scripts/plw/report.py", "scripts/plw/report.html.j2"],
+        preflights=expand(
+            "results/{{study}}/data/{dataset}/preflight.json", dataset=DATASETS
+        ),
+        regressions=expand(
+            "results/{{study}}/regression/{dataset}.json", dataset=main_datasets()
+        ),
+        code=[
+            "scripts/build_report.py",
+            "scripts/plw/report.py",
+            "scripts/plw/report.html.j2",
+        ],
     output:
         report(
             "results/{study}/report.html",
@@ -28,11 +38,11 @@ rule build_report:
         ),
     log:
         "results/{study}/logs/build_report.log",
-    params:
-        planned=len(RUNS),
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
-    localrule: True
+    params:
+        planned=len(RUNS),
     shell:
         "python scripts/build_report.py --study {input.study:q} --artifacts {input.artifacts:q} --files {input.files:q}"
         " --run-records {input.run_records:q} --planned {params.planned} --scores {input.scores:q}"

@@ -10,18 +10,24 @@ rule collect_scores:
     """scores.csv, and the list of what is missing."""
     input:
         runs="results/{study}/runs.csv",
-        evaluations=[file for run in RUNS for file in results(f"runs/{run}/evaluation.json")],
+        evaluations=[
+            file for run in RUNS for file in results(f"runs/{run}/evaluation.json")
+        ],
         judgements=all_judgements(),
-        code=["scripts/collect_scores.py", "scripts/plw/scores.py"],
+        code=[
+            "scripts/collect_scores.py",
+            "scripts/plw/collection.py",
+            "scripts/plw/scores.py",
+        ],
     output:
         scores="results/{study}/scores.csv",
         missing="results/{study}/missing.json",
     log:
         "results/{study}/logs/collect_scores.log",
-    params:
-        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
     conda:
         "../../envs/workflow.yaml"
+    params:
+        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
     shell:
         "python scripts/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
         " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q} --scores {output.scores:q}"

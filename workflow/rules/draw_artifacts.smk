@@ -12,7 +12,12 @@ rule draw_figure_1:
     input:
         scores="results/{study}/scores.csv",
         runs="results/{study}/runs.csv",
-        code=["scripts/draw_figure_1.py", "scripts/plw/figure_1.py", "scripts/plw/figure_style.py"],
+        code=[
+            "scripts/draw_figure_1.py",
+            "scripts/plw/figure_1.py",
+            "scripts/plw/scores.py",
+            *FIGURE_CODE,
+        ],
     output:
         pdf=report(
             "results/{study}/figures/figure_1.pdf",
@@ -24,14 +29,14 @@ rule draw_figure_1:
         csv="results/{study}/figures/figure_1.csv",
     log:
         "results/{study}/logs/draw_figure_1.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
     params:
         benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
         datasets=described("datasets", main_datasets()),
         ptlms=described("ptlms", STUDY["experiments"]["main"]["ptlms"]),
         style=json.dumps(STUDY.get("figures", {})),
-    conda:
-        "../../envs/workflow.yaml"
-    localrule: True
     shell:
         "python scripts/draw_figure_1.py --scores {input.scores:q} --runs {input.runs:q}"
         " --benchmarks {params.benchmarks:q} --datasets {params.datasets:q} --ptlms {params.ptlms:q}"
@@ -41,7 +46,12 @@ rule draw_figure_1:
 rule draw_figure_4:
     """Examples of prompt inversion (App. A)."""
     input:
-        code=["scripts/draw_figure_4.py", "scripts/plw/figure_4.py", "scripts/plw/figure_style.py"],
+        code=[
+            "scripts/draw_figure_4.py",
+            "scripts/plw/figure_4.py",
+            "scripts/plw/inversion.py",
+            *FIGURE_CODE,
+        ],
     output:
         pdf=report(
             "results/{study}/figures/figure_4.pdf",
@@ -53,30 +63,38 @@ rule draw_figure_4:
         csv="results/{study}/figures/figure_4.csv",
     log:
         "results/{study}/logs/draw_figure_4.log",
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
-    localrule: True
+    params:
+        style=json.dumps(STUDY.get("figures", {})),
     shell:
-        "python scripts/draw_figure_4.py --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        "python scripts/draw_figure_4.py --style {params.style:q} --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule make_table_1:
     """Data set statistics (§4.3)."""
     input:
-        statistics=expand("results/{{study}}/data/{dataset}/statistics.json", dataset=DATASETS),
+        statistics=expand(
+            "results/{{study}}/data/{dataset}/statistics.json", dataset=DATASETS
+        ),
         numbers="config/paper_numbers.yaml",
-        code=["scripts/make_table_1.py", "scripts/plw/tables.py"],
+        code=[
+            "scripts/make_table_1.py",
+            "scripts/plw/table_1.py",
+            "scripts/plw/tables.py",
+        ],
     output:
         csv="results/{study}/tables/table_1.csv",
         md="results/{study}/tables/table_1.md",
         tex="results/{study}/tables/table_1.tex",
     log:
         "results/{study}/logs/make_table_1.log",
-    params:
-        datasets=described("datasets", DATASETS),
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
-    localrule: True
+    params:
+        datasets=described("datasets", DATASETS),
     shell:
         "python scripts/make_table_1.py --statistics {input.statistics:q} --datasets {params.datasets:q}"
         " --paper-numbers {input.numbers:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"
@@ -87,18 +105,22 @@ rule make_table_2:
     input:
         missing="results/{study}/missing.json",
         numbers="config/paper_numbers.yaml",
-        code=["scripts/make_table_2.py", "scripts/plw/tables.py"],
+        code=[
+            "scripts/make_table_2.py",
+            "scripts/plw/table_2.py",
+            "scripts/plw/tables.py",
+        ],
     output:
         csv="results/{study}/tables/table_2.csv",
         md="results/{study}/tables/table_2.md",
         tex="results/{study}/tables/table_2.tex",
     log:
         "results/{study}/logs/make_table_2.log",
-    params:
-        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
-    localrule: True
+    params:
+        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
     shell:
         "python scripts/make_table_2.py --missing {input.missing:q} --benchmarks {params.benchmarks:q}"
         " --paper-numbers {input.numbers:q}"
@@ -108,20 +130,26 @@ rule make_table_2:
 rule make_table_3:
     """Regression of the relative scores on w_p (§5.2)."""
     input:
-        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
+        regressions=expand(
+            "results/{{study}}/regression/{dataset}.json", dataset=main_datasets()
+        ),
         numbers="config/paper_numbers.yaml",
-        code=["scripts/make_table_3.py", "scripts/plw/tables.py"],
+        code=[
+            "scripts/make_table_3.py",
+            "scripts/plw/table_3.py",
+            "scripts/plw/tables.py",
+        ],
     output:
         csv="results/{study}/tables/table_3.csv",
         md="results/{study}/tables/table_3.md",
         tex="results/{study}/tables/table_3.tex",
     log:
         "results/{study}/logs/make_table_3.log",
-    params:
-        datasets=described("datasets", main_datasets()),
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
-    localrule: True
+    params:
+        datasets=described("datasets", main_datasets()),
     shell:
         "python scripts/make_table_3.py --regressions {input.regressions:q} --datasets {params.datasets:q}"
         " --paper-numbers {input.numbers:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"

@@ -19,19 +19,21 @@ rule evaluate_model:
         "results/{study}/logs/evaluate_model/{run}.log",
     benchmark:
         "results/{study}/times/evaluate_model/{run}.tsv"
-    params:
-        version=1,  # raise it when a change of the evaluation code changes results
-        benchmarks=lambda wildcards: benchmark_entries(benchmarks_of(RUNS[wildcards.run], STUDY)),
-        evaluation=evaluation_settings(),
-        run_dir="results/{study}/runs/{run}",
+    conda:
+        "../../envs/workflow.yaml"
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
         gpu=gpus(STUDY["evaluation"]),
         runtime=STUDY["evaluation"].get("runtime_min", 60),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
-    conda:
-        "../../envs/workflow.yaml"
+    params:
+        version=1,  # raise it when a change of the evaluation code changes results
+        benchmarks=lambda wildcards: measured_entries(
+            benchmarks_of(RUNS[wildcards.run], STUDY)
+        ),
+        evaluation=evaluation_settings(),
+        run_dir=lambda wildcards, output: str(Path(output.index).parent),
     shell:
-        "{PYTHON} scripts/evaluate_model.py --model {input.model:q} --benchmarks {params.benchmarks:q}"
+        "$PLW_PYTHON scripts/evaluate_model.py --model {input.model:q} --benchmarks {params.benchmarks:q}"
         " --evaluation {params.evaluation:q} --run-dir {params.run_dir:q} --index {output.index:q}"
         " --threads {threads} > {log:q} 2>&1"

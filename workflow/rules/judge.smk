@@ -20,21 +20,23 @@ rule judge_outputs:
         "results/{study}/logs/judge_outputs/{judged}/{batch}.log",
     benchmark:
         "results/{study}/times/judge_outputs/{judged}/{batch}.tsv"
-    params:
-        version=1,  # raise it when a change of the judging code changes verdicts
-        benchmark=lambda wildcards: json.dumps({"name": wildcards.judged, **STUDY["benchmarks"][wildcards.judged]}),
-        judge=lambda wildcards: json.dumps(STUDY["judges"][wildcards.judged]),
-        outputs=judged_output_arguments,
-        reference=judge_reference_outputs,
+    conda:
+        "../../envs/workflow.yaml"
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
         gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
         runtime=STUDY["evaluation"].get("runtime_min", 60),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
-    conda:
-        "../../envs/workflow.yaml"
+    params:
+        version=1,  # raise it when a change of the judging code changes verdicts
+        benchmark=lambda wildcards: json.dumps(
+            json.loads(measured_entries([wildcards.judged]))[0]
+        ),
+        judge=lambda wildcards: json.dumps(STUDY["judges"][wildcards.judged]),
+        outputs=judged_output_arguments,
+        reference=judge_reference_outputs,
     shell:
-        "{PYTHON} scripts/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
+        "$PLW_PYTHON scripts/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
         " --reference {params.reference:q} --outputs {params.outputs}"
         " --work results/{wildcards.study}/judgements/{wildcards.judged}/cache/{wildcards.batch} --out {output:q}"
         " --threads {threads} > {log:q} 2>&1"

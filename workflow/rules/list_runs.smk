@@ -13,11 +13,11 @@ rule list_runs:
         study="results/{study}/study.yaml",
     log:
         "results/{study}/logs/list_runs.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
     params:
         config=json.dumps(dict(config)),
         study=json.dumps(STUDY, sort_keys=True),  # an edited study rewrites the files
-    conda:
-        "../../envs/workflow.yaml"
-    localrule: True
     shell:
         "python scripts/list_runs.py --config {params.config:q} --runs {output.runs:q} --study {output.study:q} > {log:q} 2>&1"

@@ -6,7 +6,6 @@ REQUIRED INPUTS:  none (a seed and sizes in the study's `world` section)
 OUTPUTS:          results/STUDY/world/{corpus.jsonl,instruct/,benchmarks/,judge/,tokenizer/,ptlms/,…}
 """
 
-
 WORLD = STUDY.get("world", {"seed": 0, "ptlms": {}, "judge": {}})
 
 
@@ -15,7 +14,8 @@ rule make_world:
     output:
         corpus="results/{study}/world/corpus.jsonl",
         instruct=expand(
-            "results/{{study}}/world/instruct/{character}.jsonl", character=["plain", "cleaned", "dialog", "balanced"]
+            "results/{{study}}/world/instruct/{character}.jsonl",
+            character=["plain", "cleaned", "dialog", "balanced"],
         ),
         benchmarks=expand(
             "results/{{study}}/world/benchmarks/{file}",
@@ -38,17 +38,19 @@ rule make_world:
                 "pandalm.jsonl",
             ],
         ),
-        judge=expand("results/{{study}}/world/judge/{split}.jsonl", split=["train", "heldout"]),
+        judge=expand(
+            "results/{{study}}/world/judge/{split}.jsonl", split=["train", "heldout"]
+        ),
     log:
         "results/{study}/logs/make_world.log",
+    conda:
+        "../../envs/workflow.yaml"
     params:
         version=1,
         seed=WORLD["seed"],
         size=json.dumps(WORLD.get("size", {})),
-    conda:
-        "../../envs/workflow.yaml"
     shell:
-        "{PYTHON} scripts/make_world.py --seed {params.seed} --size {params.size:q}"
+        "$PLW_PYTHON scripts/make_world.py --seed {params.seed} --size {params.size:q}"
         " --out results/{wildcards.study}/world > {log:q} 2>&1"
 
 
@@ -57,20 +59,21 @@ rule train_tokenizer:
     input:
         corpus="results/{study}/world/corpus.jsonl",
         instructions=expand(
-            "results/{{study}}/world/instruct/{character}.jsonl", character=["plain", "cleaned", "dialog", "balanced"]
+            "results/{{study}}/world/instruct/{character}.jsonl",
+            character=["plain", "cleaned", "dialog", "balanced"],
         ),
         prompts="config/judges/demo_alpaca_eval.txt",
     output:
         directory("results/{study}/world/tokenizer"),
     log:
         "results/{study}/logs/train_tokenizer.log",
+    conda:
+        "../../envs/workflow.yaml"
     params:
         version=1,
         vocabulary=WORLD.get("vocabulary", 1200),
-    conda:
-        "../../envs/workflow.yaml"
     shell:
-        "{PYTHON} scripts/train_tokenizer.py --corpus {input.corpus:q} --instructions {input.instructions:q}"
+        "$PLW_PYTHON scripts/train_tokenizer.py --corpus {input.corpus:q} --instructions {input.instructions:q}"
         " --prompts {input.prompts:q} --vocabulary {params.vocabulary} --out {output:q} > {log:q} 2>&1"
 
 
@@ -87,14 +90,14 @@ rule pretrain_model:
         "results/{study}/logs/pretrain_model/{ptlm}.log",
     benchmark:
         "results/{study}/times/pretrain_model/{ptlm}.tsv"
-    params:
-        version=1,
-        pretraining=lambda wildcards: json.dumps(WORLD["ptlms"][wildcards.ptlm]),
     priority: 100  # everything waits for the ptlms
     conda:
         "../../envs/workflow.yaml"
+    params:
+        version=1,
+        pretraining=lambda wildcards: json.dumps(WORLD["ptlms"][wildcards.ptlm]),
     shell:
-        "{PYTHON} scripts/pretrain_model.py --corpus {input.corpus:q} --tokenizer {input.tokenizer:q}"
+        "$PLW_PYTHON scripts/pretrain_model.py --corpus {input.corpus:q} --tokenizer {input.tokenizer:q}"
         " --pretraining {params.pretraining:q} --threads {threads}"
         " --out results/{wildcards.study}/world/ptlms/{wildcards.ptlm} > {log:q} 2>&1"
 
@@ -115,15 +118,15 @@ rule train_judge:
         "results/{study}/logs/train_judge.log",
     benchmark:
         "results/{study}/times/train_judge.tsv"
+    priority: 50
+    conda:
+        "../../envs/workflow.yaml"
     params:
         version=1,
         start=lambda wildcards, input: str(Path(input.start).parent),
         training=json.dumps(WORLD["judge"].get("training", {})),
-    priority: 50
-    conda:
-        "../../envs/workflow.yaml"
     shell:
-        "{PYTHON} scripts/train_judge.py --data {input.train:q} --heldout {input.heldout:q}"
+        "$PLW_PYTHON scripts/train_judge.py --data {input.train:q} --heldout {input.heldout:q}"
         " --tokenizer {input.tokenizer:q} --init {params.start:q} --training {params.training:q}"
         " --alpaca-eval-prompt {input.prompt:q} --threads {threads}"
         " --out results/{wildcards.study}/world/judge_model > {log:q} 2>&1"

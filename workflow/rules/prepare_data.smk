@@ -15,14 +15,18 @@ rule prepare_dataset:
         rows="results/{study}/data/{dataset}/rows.json",
     log:
         "results/{study}/logs/prepare_dataset/{dataset}.log",
-    params:
-        dataset=lambda wildcards: json.dumps(STUDY["datasets"][wildcards.dataset]),
-        parent=lambda wildcards, input: f"--parent {input[0]}" if "from" in STUDY["datasets"][wildcards.dataset] else "",
-        tokenizer=json.dumps(counting_tokenizer()),
     conda:
         "../../envs/workflow.yaml"
+    params:
+        dataset=lambda wildcards: json.dumps(STUDY["datasets"][wildcards.dataset]),
+        parent=lambda wildcards, input: (
+            f"--parent {input[0]}"
+            if "from" in STUDY["datasets"][wildcards.dataset]
+            else ""
+        ),
+        tokenizer=json.dumps(counting_tokenizer()),
     shell:
-        "{PYTHON} scripts/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
+        "$PLW_PYTHON scripts/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
         " --tokenizer {params.tokenizer:q} --instances {output.instances:q} --rows {output.rows:q} > {log:q} 2>&1"
 
 
@@ -31,20 +35,22 @@ rule describe_dataset:
     input:
         instances="results/{study}/data/{dataset}/instances.jsonl",
         tokenizer=tokenizer_files(),
-        training_tokenizer=files_of_model(STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]),
+        training_tokenizer=files_of_model(
+            STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]
+        ),
     output:
         statistics="results/{study}/data/{dataset}/statistics.json",
         preflight="results/{study}/data/{dataset}/preflight.json",
     log:
         "results/{study}/logs/describe_dataset/{dataset}.log",
+    conda:
+        "../../envs/workflow.yaml"
     params:
         tokenizer=json.dumps(counting_tokenizer()),
         training_tokenizer=ptlm_source(STUDY["tokenizer_of"]),
         max_length=STUDY["training"]["max_length"],
-    conda:
-        "../../envs/workflow.yaml"
     shell:
-        "{PYTHON} scripts/describe_dataset.py --name {wildcards.dataset} --instances {input.instances:q}"
+        "$PLW_PYTHON scripts/describe_dataset.py --name {wildcards.dataset} --instances {input.instances:q}"
         " --tokenizer {params.tokenizer:q} --training-tokenizer {params.training_tokenizer:q}"
         " --max-length {params.max_length} --statistics {output.statistics:q} --preflight {output.preflight:q}"
         " > {log:q} 2>&1"

@@ -11,32 +11,34 @@ training resumes; they go when the training is done.
 rule train_model:
     """One fine-tuning, resumed where it stopped."""
     input:
-        run_inputs,
+        unpack(run_inputs),
     output:
-        model=directory("results/{study}/runs/{run}/model")
-        if STUDY.get("keep_models")
-        else temp(directory("results/{study}/runs/{run}/model")),
+        model=(
+            directory("results/{study}/runs/{run}/model")
+            if STUDY.get("keep_models")
+            else temp(directory("results/{study}/runs/{run}/model"))
+        ),
         loss="results/{study}/runs/{run}/loss.csv",
         run_json="results/{study}/runs/{run}/run.json",
     log:
         "results/{study}/logs/train_model/{run}.log",
     benchmark:
         "results/{study}/times/train_model/{run}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["training"].get("threads", 1)
+    resources:
+        gpu=gpus(STUDY["training"], STUDY["training"]["processes"]),
+        runtime=STUDY["training"].get("runtime_min", 60),
+        mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the training code changes results
         launcher=training_launcher,
         run=training_row,
         training=training_settings(),
         ptlm=lambda wildcards: ptlm_source(RUNS[wildcards.run].ptlm),
-    threads: STUDY["training"].get("threads", 1)
-    resources:
-        gpu=gpus(STUDY["training"], STUDY["training"]["processes"]),
-        runtime=STUDY["training"].get("runtime_min", 60),
-        mem_mb=STUDY["training"].get("mem_mb", 4000),
-    conda:
-        "../../envs/workflow.yaml"
     shell:
         "{params.launcher} scripts/train_model.py --run {params.run:q} --training {params.training:q}"
-        " --ptlm {params.ptlm:q} --instances {input[0]:q} --model-dir {output.model:q} --loss {output.loss:q}"
+        " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
         " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
         " --threads {threads} > {log:q} 2>&1"
