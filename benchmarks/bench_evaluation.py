@@ -36,9 +36,7 @@ def measure(model: str, study: dict, **changes) -> tuple[float, dict[str, float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="demo", help="study whose benchmarks are run")
     parser.add_argument("--model", required=True, help="model folder")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each way")

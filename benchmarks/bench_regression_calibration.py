@@ -68,9 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print the rates of each design and write them as JSON."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--seeds", type=int, default=200, help="data sets per design and truth")
-    flags.add_argument(
-        "--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS), help="designs to measure"
-    )
+    flags.add_argument("--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS), help="designs to measure")
     flags.add_argument("--out", type=Path, help="also written as JSON")
     arguments = flags.parse_args(argv)
     found = {}

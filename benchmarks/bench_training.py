@@ -139,9 +139,7 @@ def run_ours(model, examples, plw: float, extra: dict, options, folder) -> dict[
     device = "cpu" if options.cpu else "cuda"
     log = LossLog(Path(folder) / "loss.csv", plan, monitor=settings.monitor_prompt_loss)
     arguments = training_arguments(settings, plan, folder=Path(folder), seed=0, device=device)
-    trainer = PromptLossTrainer(
-        model, arguments, plan=plan, callbacks=[log], monitor=settings.monitor_prompt_loss
-    )
+    trainer = PromptLossTrainer(model, arguments, plan=plan, callbacks=[log], monitor=settings.monitor_prompt_loss)
     log.trainer = trainer
     start = time.perf_counter()
     trainer.train()

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# R with the packages of the statistics stage, and what rpy2 and DeepSpeed need to compile.
+# R with the packages of the statistics stage, and the compiler that DeepSpeed's first start needs.
 # Does nothing when they are there; installs them by apt where it may; says what to install otherwise.
 set -euo pipefail
 
-packages="r-base-core r-cran-glmmtmb r-cran-mgcv r-cran-car g++ make libtirpc-dev liblzma-dev libbz2-dev libicu-dev libpcre2-dev libdeflate-dev libreadline-dev"
+packages="r-base-core r-cran-glmmtmb r-cran-mgcv r-cran-car g++"
 
 complete() {
   command -v Rscript >/dev/null && command -v g++ >/dev/null &&

@@ -14,9 +14,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--runs", required=True, help="runs.csv")
     flags.add_argument("--evaluations", nargs="*", default=[], help="runs/RUN/evaluation.json of each run")
-    flags.add_argument(
-        "--judgements", nargs="*", default=[], help="judgements/BENCHMARK/BATCH.json of each batch"
-    )
+    flags.add_argument("--judgements", nargs="*", default=[], help="judgements/BENCHMARK/BATCH.json of each batch")
     flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of registry entries")
     flags.add_argument(
         "--experiments",

@@ -16,17 +16,11 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--scores", required=True, help="scores.csv")
     flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of {name, metric}")
-    flags.add_argument(
-        "--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}"
-    )
+    flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     flags.add_argument("--ptlms", required=True, type=json.loads, help="JSON list of {name, label}")
-    flags.add_argument(
-        "--runs", help="runs.csv: draw only the runs of --experiment and count the missing ones"
-    )
+    flags.add_argument("--runs", help="runs.csv: draw only the runs of --experiment and count the missing ones")
     flags.add_argument("--experiment", default="main", help="experiment to draw when --runs is given")
-    flags.add_argument(
-        "--style", type=json.loads, default={}, help="changes to plw.figure_style.STYLE as JSON"
-    )
+    flags.add_argument("--style", type=json.loads, default={}, help="changes to plw.figure_style.STYLE as JSON")
     flags.add_argument("--pdf", required=True, help="written")
     flags.add_argument("--png", required=True, help="written")
     flags.add_argument("--csv", required=True, help="written: the numbers that are drawn")

@@ -28,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
     flags.add_argument("--index", required=True, type=Path, help="written last: index of all results")
-    flags.add_argument(
-        "--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions"
-    )
+    flags.add_argument("--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions")
     flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
     return flags
 

@@ -15,15 +15,11 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scores", required=True, help="scores.csv")
     flags.add_argument("--dataset", required=True, help="name of the data set")
     flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of {name, metric}")
-    flags.add_argument(
-        "--settings", type=json.loads, default={}, help="changes to plw.regression.DEFAULTS as JSON"
-    )
+    flags.add_argument("--settings", type=json.loads, default={}, help="changes to plw.regression.DEFAULTS as JSON")
     flags.add_argument("--seed", type=int, default=123, help="seed of the residual tests' simulations")
     flags.add_argument("--runs", help="runs.csv: fit only the runs of --experiment")
     flags.add_argument("--experiment", default="main", help="experiment to fit when --runs is given")
-    flags.add_argument(
-        "--allow-partial", action="store_true", help="fit even when rows of the design are missing"
-    )
+    flags.add_argument("--allow-partial", action="store_true", help="fit even when rows of the design are missing")
     flags.add_argument("--engine", choices=("rpy2", "rscript"), default="rpy2", help="how R is started")
     flags.add_argument("--out", required=True, help="written: regression/DATASET.json")
     return flags

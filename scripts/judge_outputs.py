@@ -20,9 +20,7 @@ JUDGES_FOLDER = Path(__file__).resolve().parents[1] / "config" / "judges"
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument(
-        "--benchmark", required=True, type=json.loads, help="registry entry with name, as JSON"
-    )
+    flags.add_argument("--benchmark", required=True, type=json.loads, help="registry entry with name, as JSON")
     flags.add_argument("--judge", required=True, type=json.loads, help="the study's judge entry as JSON")
     flags.add_argument(
         "--reference",
@@ -46,9 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     place = arguments.reference
     reference = read_outputs(json.loads(place) if place.startswith("{") else place, framework)
     files = dict(output.split("=", 1) for output in arguments.outputs)
-    pairs = {
-        run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()
-    }
+    pairs = {run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()}
     judge = Judge(settings, arguments.work)
     if framework == "alpaca_eval":
         prompt = alpaca_eval_judge.read_prompt(settings.get("prompt", "mixtral"), arguments.prompts)

@@ -15,9 +15,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--statistics", required=True, nargs="+", help="statistics.json of each data set")
-    flags.add_argument(
-        "--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}"
-    )
+    flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     flags.add_argument("--paper-numbers", default="config/paper_numbers.yaml", help="what the paper prints")
     flags.add_argument("--csv", required=True, help="written: the values")
     flags.add_argument("--md", required=True, help="written: the table as Markdown")

@@ -14,12 +14,8 @@ from plw.tables import to_csv, to_latex, to_markdown
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument(
-        "--regressions", required=True, nargs="+", help="regression/DATASET.json of each data set"
-    )
-    flags.add_argument(
-        "--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}"
-    )
+    flags.add_argument("--regressions", required=True, nargs="+", help="regression/DATASET.json of each data set")
+    flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     flags.add_argument("--alpha", type=float, default=0.05, help="significance level (§3)")
     flags.add_argument("--paper-numbers", default="config/paper_numbers.yaml", help="what the paper prints")
     flags.add_argument("--csv", required=True, help="written: the values")

@@ -1,7 +1,8 @@
 """Fine-tune one run of a study (§4.2): model, loss.csv and run.json.
 
-One process: python scripts/train_model.py …; several: torchrun --standalone --nproc_per_node N -- scripts/train_model.py …
-(with the `--`: torchrun would take --run for an abbreviation of its own --run-path).
+One process:  python scripts/train_model.py …
+Several:      torchrun --standalone --nproc_per_node N -- scripts/train_model.py …
+(with the `--`, or torchrun takes --run for an abbreviation of its own --run-path).
 Exit status 75: stopped by SIGTERM or SIGUSR1 after saving a checkpoint; the same call resumes.
 """
 

@@ -66,9 +66,7 @@ def write_benchmarks(folder: Path, *, rows: int = 8, seed: int = 0) -> dict[str,
         "arc_challenge": {"path": {"train": write("arc.train", arc, 30), "test": write("arc.test", arc)}},
         "piqa": {"path": write("piqa", piqa)},
         "truthfulqa_mc2": {"path": write("truthfulqa", truthfulqa)},
-        "winogrande": {
-            "path": {"train": write("wino.train", winogrande, 12), "dev": write("wino", winogrande)}
-        },
+        "winogrande": {"path": {"train": write("wino.train", winogrande, 12), "dev": write("wino", winogrande)}},
         "alpaca_eval": {"path": write("alpaca_eval", judged)},
         "pandalm": {"path": write("pandalm", pandalm)},
     }

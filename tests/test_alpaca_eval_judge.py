@@ -47,13 +47,10 @@ def model_folder(tmp_path):
 def texts():
     """Twelve tasks: reference texts, and for each run its texts."""
     rows = [
-        {"instruction": f"say {word} {i}", "output": " ".join(WORDS[: i % 5 + 2])}
-        for i, word in enumerate(WORDS[:12])
+        {"instruction": f"say {word} {i}", "output": " ".join(WORDS[: i % 5 + 2])} for i, word in enumerate(WORDS[:12])
     ]
     short = [{**row, "output": "so"} for row in rows]
-    same = [dict(row) for row in rows[:6]] + [
-        {**row, "output": row["output"] + " and more"} for row in rows[6:]
-    ]
+    same = [dict(row) for row in rows[:6]] + [{**row, "output": row["output"] + " and more"} for row in rows[6:]]
     return rows, {"short": short, "same": same}
 
 
@@ -101,10 +98,7 @@ def test_verdicts_and_win_rates_are_those_of_the_packages_own_evaluation(texts, 
         assert ours[run]["metrics"]["win_rate"]["stderr"] == board.loc[run, "standard_error"] / 100
         assert ours[run]["metrics"]["discrete_win_rate"]["score"] == board.loc[run, "discrete_win_rate"] / 100
         assert ours[run]["metrics"]["win_rate"]["n"] == board.loc[run, "n_total"]
-        theirs = [
-            row["preference"]
-            for row in sorted(annotations, key=lambda row: int(row["instruction"].split()[-1]))
-        ]
+        theirs = [row["preference"] for row in sorted(annotations, key=lambda row: int(row["instruction"].split()[-1]))]
         assert [item["preference"] for item in ours[run]["items"]] == pytest.approx(theirs, nan_ok=True)
 
 
@@ -120,9 +114,7 @@ def test_answers_without_a_verdict_are_dropped_counted_and_kept(texts, tmp_path,
     def undecided(prompt: str) -> str:
         return "Output (a)\nOutput (b)" if "cat" in prompt else longer(prompt)
 
-    result = judged(texts, ScriptedJudge(tmp_path / "work", undecided, model_folder), tmp_path / "work")[
-        "short"
-    ]
+    result = judged(texts, ScriptedJudge(tmp_path / "work", undecided, model_folder), tmp_path / "work")["short"]
     dropped = [item for item in result["items"] if item["preference"] is None]
     assert {item["raw"] for item in dropped} == {"Output (a)\nOutput (b)"}
     assert result["n_parsed"] == result["n_asked"] - len(dropped) == result["metrics"]["win_rate"]["n"]
@@ -179,9 +171,7 @@ def test_an_interrupted_call_resumes_with_what_is_missing(texts, tmp_path, model
 
 def test_a_local_model_judges_without_network(texts, tmp_path, model_folder, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", lambda *args: pytest.fail("network"))
-    judge = Judge(
-        {"source": {"path": str(model_folder)}, "max_new_tokens": 4, "batch_size": 8}, tmp_path / "work"
-    )
+    judge = Judge({"source": {"path": str(model_folder)}, "max_new_tokens": 4, "batch_size": 8}, tmp_path / "work")
     result = judged(texts, judge, tmp_path / "work")["short"]
     assert judge.asked == 18 and all(isinstance(item["raw"], str) for item in result["items"])
 
@@ -265,9 +255,7 @@ def test_published_outputs_pair_with_the_published_reference(shared_data, tmp_pa
         ("openai_completions", {"max_tokens": 50, "client_kwargs": {"base_url": "here"}}),
     ],
 )
-def test_the_packages_backends_get_greedy_settings_and_the_pinned_revision(
-    backend, expected, tmp_path, monkeypatch
-):
+def test_the_packages_backends_get_greedy_settings_and_the_pinned_revision(backend, expected, tmp_path, monkeypatch):
     asked = {}
 
     def completions(prompts, **settings):

@@ -1,5 +1,7 @@
 """Logical updates and physical batches."""
 
+from itertools import chain
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,9 +19,7 @@ def example(prompt, completion, first=10):
 
 def plan(shapes, *, update_size=8, epochs=1, last_window="keep", **options):
     examples = [example(prompt, completion, 10 + 50 * i) for i, (prompt, completion) in enumerate(shapes)]
-    updates = plan_updates(
-        len(examples), epochs=epochs, seed=1, update_size=update_size, last_window=last_window
-    )
+    updates = plan_updates(len(examples), epochs=epochs, seed=1, update_size=update_size, last_window=last_window)
     defaults = {"plw": 0.1, "normalization": "nonzero_count", "unit": "microbatch", "micro_batch": 2}
     return TrainingPlan(examples, updates, pad_token_id=0, **(defaults | {"physical_batch": 4} | options))
 
@@ -40,7 +40,7 @@ def test_updates_per_epoch_are_those_of_alpacas_table():
 def test_a_kept_last_window_is_shorter_and_nothing_is_lost():
     updates = plan_updates(19, epochs=2, seed=0, update_size=8, last_window="keep")
     assert [len(update) for update in updates] == [8, 8, 3, 8, 8, 3]
-    assert sorted(sum(updates[:3], [])) == list(range(19))
+    assert sorted(chain(*updates[:3])) == list(range(19))
 
 
 def test_a_fraction_of_an_epoch_ends_within_it():
@@ -61,7 +61,7 @@ def test_a_layout_places_every_sequence_once_and_keeps_ranks_in_step(lengths, ph
     layout = lay_out(lengths, physical_batch=physical_batch, ranks=ranks, steps=steps)
     assert [len(rank) for rank in layout] == [steps] * ranks
     batches = [batch for rank in layout for batch in rank]
-    assert sorted(sum(batches, [])) == list(range(len(lengths)))
+    assert sorted(chain(*batches)) == list(range(len(lengths)))
     assert max(map(len, batches)) <= physical_batch
     in_order = [layout[rank][step] for step in range(steps) for rank in range(ranks)]
     flat = [lengths[index] for batch in in_order for index in batch]
@@ -101,8 +101,7 @@ def test_the_scale_of_a_token_does_not_depend_on_the_physical_layout(normalizati
     reference = weights_by_row([plan(shapes, physical_batch=8, **options)])
     for physical_batch, ranks in ((1, 1), (3, 1), (2, 2), (1, 3), (16, 2)):
         plans = [
-            plan(shapes, physical_batch=physical_batch, rank=rank, ranks=ranks, **options)
-            for rank in range(ranks)
+            plan(shapes, physical_batch=physical_batch, rank=rank, ranks=ranks, **options) for rank in range(ranks)
         ]
         assert len({len(one) for one in plans}) == 1
         assert weights_by_row(plans) == reference
@@ -140,5 +139,10 @@ def test_the_digest_changes_with_what_changes_the_gradient_and_with_nothing_else
     shapes = [(2, 3)] * 12
     reference = plan(shapes).digest()
     assert plan(shapes, physical_batch=1, rank=0, ranks=2).digest() == reference
-    changed = [plan(shapes, plw=0.2), plan(shapes, unit="update"), plan([(2, 3)] * 11 + [(3, 2)]), plan(shapes, epochs=2)]
+    changed = [
+        plan(shapes, plw=0.2),
+        plan(shapes, unit="update"),
+        plan([(2, 3)] * 11 + [(3, 2)]),
+        plan(shapes, epochs=2),
+    ]
     assert reference not in {one.digest() for one in changed}

@@ -18,9 +18,7 @@ def values(rows) -> list:
 
 
 def normalize(form: str, *rows, **options) -> list[dict]:
-    return normalize_rows(
-        [SourceRow(i + 1, "made.jsonl", row) for i, row in enumerate(rows)], form, **options
-    )
+    return normalize_rows([SourceRow(i + 1, "made.jsonl", row) for i, row in enumerate(rows)], form, **options)
 
 
 def test_named_splits_are_pooled_in_the_order_of_the_registry(tmp_path):
@@ -56,9 +54,7 @@ def test_numbers_and_texts_stand_for_the_same_label():
     piqa = {"goal": "g", "sol1": "a", "sol2": "b"}
     assert normalize("piqa", {**piqa, "label": "1"}) == normalize("piqa", {**piqa, "label": 1})
     cloze = {"sentence": "x _ y", "option1": "a", "option2": "b"}
-    assert normalize("winogrande", {**cloze, "answer": 2}) == normalize(
-        "winogrande", {**cloze, "answer": "2"}
-    )
+    assert normalize("winogrande", {**cloze, "answer": 2}) == normalize("winogrande", {**cloze, "answer": "2"})
     arc = {"question": "q", "choices": {"text": ["a", "b"], "label": [1, 2]}, "answerKey": "2"}
     assert normalize("arc", arc)[0]["choices"]["label"] == ["1", "2"]
 

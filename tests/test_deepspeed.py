@@ -1,16 +1,15 @@
 """DeepSpeed's ZeRO stages on the CPU: the same training as a plain loop, in one process and on two ranks."""
 
-import os
-import signal
 import subprocess
 
+import psutil
 import pytest
 import torch
 from plw.checkpoints import MARKER
 from plw.deepspeed_config import deepspeed_config
 from plw.training_settings import TrainingSettings
 from test_resume import wait_for
-from test_training import assert_equal_training, command, reference, results, torchrun, world  # noqa: F401
+from test_training import assert_equal_training, command, reference, results, run, torchrun, world  # noqa: F401
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -39,9 +38,7 @@ def test_offload_moves_parameters_only_at_stage_three():
 )
 def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, ranks, extra):  # noqa: F811
     launcher = {} if ranks == 1 else {"launcher": torchrun(ranks)}
-    subprocess.run(
-        command(world, tmp_path, zero_stage=stage, physical_batch=3, **launcher, **extra), check=True
-    )
+    subprocess.run(command(world, tmp_path, zero_stage=stage, physical_batch=3, **launcher, **extra), check=True)
     found = results(tmp_path)
     assert found[2]["processes"] == ranks
     assert_equal_training(found, reference(world, plw=0.1))
@@ -60,17 +57,15 @@ def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", [2, 3])
-def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path, stage):  # noqa: F811
-    options = {"zero_stage": stage, "physical_batch": 3, "epochs": 3, "launcher": torchrun(2)}
-    subprocess.run(command(world, tmp_path / "whole", **options), check=True)
-    options["checkpoint_steps"] = 2
-    with subprocess.Popen(command(world, tmp_path, **options), start_new_session=True) as process:
+def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path):  # noqa: F811
+    whole_rows, whole_weights, _ = run(world, tmp_path / "whole", epochs=8)
+    options = {"zero_stage": 2, "physical_batch": 3, "epochs": 8, "checkpoint_steps": 2, "launcher": torchrun(2)}
+    with subprocess.Popen(command(world, tmp_path, **options)) as process:
         wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
-        os.killpg(process.pid, signal.SIGKILL)
+        for part in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            part.kill()
     subprocess.run(command(world, tmp_path, **options), check=True)
     rows, weights, record = results(tmp_path)
-    whole_rows, whole_weights, _ = results(tmp_path / "whole")
     assert record["resumed_from"] >= 4
-    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in whole_rows], rel=1e-6)
-    assert torch.allclose(weights, whole_weights, atol=1e-6)
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in whole_rows], rel=1e-4)
+    assert torch.allclose(weights, whole_weights, atol=1e-4)

@@ -54,15 +54,11 @@ def test_all_frameworks_are_measured_without_network(setting, monkeypatch):
     assert index["benchmarks"]["wmt14_en_fr"]["n"] == 4 + 6
     assert index["benchmarks"]["alpaca_eval"]["metrics"] == {}
     outputs = json.loads((folder / "run" / "benchmarks" / "pandalm.outputs.json").read_text())["outputs"]
-    assert [set(output) for output in outputs] == [
-        {"instruction", "input", "output", "tokens", "finished"}
-    ] * 4
+    assert [set(output) for output in outputs] == [{"instruction", "input", "output", "tokens", "finished"}] * 4
     assert all(output["output"] == output["output"].strip() for output in outputs)
 
 
-def test_a_benchmark_added_later_runs_alone_and_no_model_is_loaded_when_nothing_is_missing(
-    setting, monkeypatch
-):
+def test_a_benchmark_added_later_runs_alone_and_no_model_is_loaded_when_nothing_is_missing(setting, monkeypatch):
     folder, entries = setting
     run(folder, [entries["piqa"]])
     before = written(folder)

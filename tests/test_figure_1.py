@@ -125,10 +125,7 @@ def test_the_program_writes_the_same_bytes_twice_and_no_date(scores, tmp_path):
              "--png", str(folder / "f.png"), "--csv", str(folder / "f.csv")]
         )  # fmt: skip
         digests.append(
-            [
-                hashlib.sha256((folder / f"f.{kind}").read_bytes()).hexdigest()
-                for kind in ("pdf", "png", "csv")
-            ]
+            [hashlib.sha256((folder / f"f.{kind}").read_bytes()).hexdigest() for kind in ("pdf", "png", "csv")]
         )
     assert digests[0] == digests[1]
     pdf = (tmp_path / "one" / "f.pdf").read_bytes()

@@ -54,9 +54,7 @@ def test_a_prefix_cache_is_computed_once_and_changes_nothing(loaded):
     calls = []
     hook = model.register_forward_hook(lambda module, args, output: calls.append(output.logits.shape[0]))
     settings = {"pad_id": 2, "max_new_tokens": 5, "do_sample": False}
-    shared = [
-        generate_from_tokens(model, prompts[i : i + 3], prefix_cache=cache, **settings) for i in (0, 3, 6)
-    ]
+    shared = [generate_from_tokens(model, prompts[i : i + 3], prefix_cache=cache, **settings) for i in (0, 3, 6)]
     hook.remove()
     plain = [generate_from_tokens(model, prompts[i : i + 3], **settings) for i in (0, 3, 6)]
     assert all(torch.equal(left, right) for left, right in zip(shared, plain, strict=True))

@@ -21,7 +21,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.tasks.truthfulqa.utils import process_results_gen
 from plw.errors import InputError
-from plw.harness import run_benchmark
+from plw.harness import compiled_templates, run_benchmark
 from plw.harness_metrics import bleu_stderr, mean_stderr, truthfulqa_gen_results
 from plw.harness_model import HarnessModel
 from plw.harness_tasks import load_task, published_preamble
@@ -91,9 +91,7 @@ def stock_scores(entry: dict, loaded) -> dict[str, float]:
             config["validation_split"] = None
     config |= {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
     if "translation" in str(config["doc_to_text"]):  # the paper's instruction is not part of the stock prompt
-        config["doc_to_text"] = yaml.safe_load((DEFINITIONS / f"{entry['task']}.yaml").read_text())[
-            "doc_to_text"
-        ]
+        config["doc_to_text"] = yaml.safe_load((DEFINITIONS / f"{entry['task']}.yaml").read_text())["doc_to_text"]
     if "generation_kwargs" in config or config["output_type"] == "generate_until":
         until = config.get("generation_kwargs", {"until": ["\n\n"], "do_sample": False})
         config["generation_kwargs"] = {**until, "max_gen_toks": entry["max_new_tokens"]}
@@ -223,9 +221,7 @@ def test_the_truthfulqa_preamble_is_the_packages_own_and_can_be_replaced(sources
     own = folder / "preamble.txt"
     own.write_text("Q: who\nA: cat\n")
     for name, end in (("truthfulqa_mc2", "\nA:"), ("truthfulqa_gen", "")):
-        task = load_task(
-            make_entry(name, sources), folder=DEFINITIONS, evaluation={"truthfulqa_preamble": str(own)}
-        )
+        task = load_task(make_entry(name, sources), folder=DEFINITIONS, evaluation={"truthfulqa_preamble": str(own)})
         doc = task.eval_docs[0]
         assert task.doc_to_text(doc) == f"Q: who\nA: cat\n\nQ: {doc['question']}{end}"
 
@@ -299,10 +295,7 @@ def test_standard_errors_equal_lm_evals_for_means_and_a_text_bootstrap_for_bleu(
 
 
 def test_the_registry_says_what_table_2_says():
-    rows = {
-        name: (entry["group"], entry["type"], entry["version"], entry["shots"])
-        for name, entry in REGISTRY.items()
-    }
+    rows = {name: (entry["group"], entry["type"], entry["version"], entry["shots"]) for name, entry in REGISTRY.items()}
     wmt = {name: ("III", "GS", 1, 0) for name in STOCK_FILES if name.startswith("wmt")}
     assert rows == wmt | {
         "arc_challenge": ("I", "MC", 0, 25),
@@ -352,3 +345,15 @@ def test_every_real_sample_can_be_scored(shared_data, loaded):
         small = {**entry, "limit": 2} | ({"max_new_tokens": 4} if entry["type"] == "GS" else {})
         result = score(small, loaded, shared_contexts=True)
         assert result["n"] == 2 and 0 <= result["metrics"][entry["metric"]]["score"] <= 1
+
+
+def test_prompts_with_cached_templates_are_lm_evals_own(sources):
+    entry = make_entry("arc_challenge", sources, shots=3)
+    task = load_task(entry, folder=DEFINITIONS, evaluation={})
+    before = lm_eval.utils.apply_template
+    plain = [task.fewshot_context(doc, num_fewshot=3) for doc in task.eval_docs]
+    task.set_fewshot_seed(1234)
+    with compiled_templates():
+        cached = [task.fewshot_context(doc, num_fewshot=3) for doc in task.eval_docs]
+    assert cached == plain
+    assert lm_eval.utils.apply_template is before

@@ -258,9 +258,7 @@ def test_the_stock_trainer_averages_micro_batches_only_when_told_so(model, tmp_p
     reference = gradient(model, our_loss(model, features, plw=0.1, micro_batch=1)).norm().item()
     model.loss_function = causal_lm_loss
     try:
-        trainer = Spy(
-            model, arguments, train_dataset=features, data_collator=PromptLossCollator(0, plw=0.1)
-        )
+        trainer = Spy(model, arguments, train_dataset=features, data_collator=PromptLossCollator(0, plw=0.1))
         if not scaled_by_transformers:
             trainer.loss_is_scaled_for_ga = False
         trainer.train()

@@ -62,9 +62,7 @@ def test_both_orders_are_asked_and_averaged():
     pairs = [pair(0), pair(1), pair(2), pair(3, "same", "same"), pair(4)]
     prompts = ask_both_orders(pairs)
     assert len(prompts) == 8
-    assert prompts[0] == judge_prompt("task 0", "", "a", "b") and prompts[1] == judge_prompt(
-        "task 0", "", "b", "a"
-    )
+    assert prompts[0] == judge_prompt("task 0", "", "a", "b") and prompts[1] == judge_prompt("task 0", "", "b", "a")
     # wins twice; always the first place; loses twice; identical; a tie and what nobody understands
     result = score_pairs(pairs, ["1", "2", "1", "1", "2", "1", "tie", "what"])
     assert [item["preference"] for item in result["items"]] == [1.0, 0.5, 0.0, 0.5, 0.5]
@@ -80,11 +78,7 @@ def test_exchanging_candidate_and_reference_mirrors_the_win_rate():
     answers = ["1", "2", "2", "2", "tie", "1", "1", "1"]
     pairs = [pair(index) for index in range(4)]
     mirrored = [Pair(p.index, p.instruction, p.input, p.reference, p.candidate) for p in pairs]
-    swapped = [
-        answer
-        for first, second in zip(answers[::2], answers[1::2], strict=True)
-        for answer in (second, first)
-    ]
+    swapped = [answer for first, second in zip(answers[::2], answers[1::2], strict=True) for answer in (second, first)]
     forward, back = score_pairs(pairs, answers), score_pairs(mirrored, swapped)
     assert forward["metrics"]["win_rate"]["score"] == 1 - back["metrics"]["win_rate"]["score"]
     assert forward["conflict_rate"] == back["conflict_rate"]
@@ -143,9 +137,7 @@ def test_the_program_judges_all_runs_of_a_batch_and_keeps_the_answers(tmp_path):
     program.main([*flags, "--judge", json.dumps(judge), "--outputs", *(f"{r}={f}" for r, f in files.items())])
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["benchmark"] == "pandalm" and content["judge"]["settings"] == judge
-    assert (
-        content["runs"]["cat"]["metrics"]["win_rate"]["score"] == 0.5
-    )  # the reference itself: identical texts
+    assert content["runs"]["cat"]["metrics"]["win_rate"]["score"] == 0.5  # the reference itself: identical texts
     assert content["runs"]["dog"]["n_asked"] == 10
     assert len((tmp_path / "cache" / "answers.jsonl").read_text().splitlines()) == 10
     with pytest.raises(InputError, match="could not be read often enough"):

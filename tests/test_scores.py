@@ -62,9 +62,7 @@ def test_relative_scores_equal_a_loop_over_benchmarks_and_data_sets():
     frame = score_table(plws=(0.0, 0.1, 1.0), benchmarks=3)
     found = relative_scores(frame)
     for _, row in found.iterrows():
-        group = frame[(frame["benchmark"] == row["benchmark"]) & (frame["dataset"] == row["dataset"])][
-            "score"
-        ]
+        group = frame[(frame["benchmark"] == row["benchmark"]) & (frame["dataset"] == row["dataset"])]["score"]
         assert row["relative"] == pytest.approx((row["score"] - min(group)) / (max(group) - min(group)))
 
 
@@ -79,9 +77,7 @@ def test_min_max_scaling_pools_the_ptlms_so_each_benchmark_has_one_zero_and_one_
 def test_relative_scores_do_not_change_when_a_benchmark_is_rescaled():
     frame = score_table(plws=(0.0, 0.1, 1.0))
     other = frame.assign(score=frame["score"] * 0.5 + 0.1)
-    np.testing.assert_allclose(
-        relative_scores(other)["relative"], relative_scores(frame)["relative"], atol=1e-12
-    )
+    np.testing.assert_allclose(relative_scores(other)["relative"], relative_scores(frame)["relative"], atol=1e-12)
 
 
 def test_a_benchmark_whose_scores_are_all_equal_gets_a_half_and_a_warning():
@@ -219,10 +215,7 @@ def test_a_benchmark_that_no_experiment_of_a_run_asks_for_is_not_missing():
 
 @pytest.mark.parametrize("key", ["task_version", "harness_version", "specification", "judge"])
 def test_runs_measured_in_different_ways_are_refused(key):
-    found = [
-        measured(run, "arc", 0.5, "acc_norm", **{key: version})
-        for run, version in (("r0", "1"), ("r0.1", "2"))
-    ]
+    found = [measured(run, "arc", 0.5, "acc_norm", **{key: version}) for run, version in (("r0", "1"), ("r0.1", "2"))]
     with pytest.raises(InputErrors, match=f"{key} differs"):
         collect_scores(run_table(0.0, 0.1), found, BENCHMARKS)
 
@@ -231,9 +224,7 @@ def test_the_report_says_what_was_run_of_each_benchmark():
     found = [
         Measurement("r0", "arc", {"acc_norm": {"score": 0.5, "stderr": None, "n": n}}, {"task_version": 1.0})
         for n in (10,)
-    ] + [
-        Measurement("r1", "arc", {"acc_norm": {"score": 0.5, "stderr": None, "n": 12}}, {"task_version": 1.0})
-    ]
+    ] + [Measurement("r1", "arc", {"acc_norm": {"score": 0.5, "stderr": None, "n": 12}}, {"task_version": 1.0})]
     _, report = collect_scores(run_table(0.0, 1.0), found, BENCHMARKS)
     assert report["benchmarks"]["arc"] == {
         "metric": "acc_norm", "version": 1.0, "framework": "harness", "judge": None, "items": [10, 12],
@@ -255,9 +246,7 @@ def test_the_program_joins_generations_and_judgements_and_names_what_is_missing(
         metrics = {name: {"score": 0.5, "stderr": 0.1, "n": 4} for name in ("acc_norm", "acc")}
         arc = {"metrics": metrics, "task_version": 1.0, "harness_version": "0.4.13", "specification": "abc"}
         texts = {"metrics": {}, "framework": "alpaca_eval", "specification": "def"}
-        (folder / "evaluation.json").write_text(
-            json.dumps({"benchmarks": {"arc": arc, "alpaca_eval": texts}})
-        )
+        (folder / "evaluation.json").write_text(json.dumps({"benchmarks": {"arc": arc, "alpaca_eval": texts}}))
         files.append(str(folder / "evaluation.json"))
     rates = {"metrics": {"win_rate": {"score": 0.75, "stderr": 0.1, "n": 3}}, "n_parsed": 3}
     (tmp_path / "weak.short.json").write_text(

@@ -41,9 +41,7 @@ def statistics(name: str) -> dict:
     }
 
 
-def regression(
-    name: str, *, p: float | None = 0.0004, converged: bool = True, plw: float | None = 0.2
-) -> dict:
+def regression(name: str, *, p: float | None = 0.0004, converged: bool = True, plw: float | None = 0.2) -> dict:
     coefficient = {"estimate": 1.5, "se": 0.25}
     flags = {"warnings": [] if converged else ["singular convergence (7)"], "error": None, "pd_hessian": True}
     return {
@@ -147,9 +145,7 @@ def test_a_table_keeps_its_shape_in_all_three_formats():
 
 
 def test_table_1_puts_the_printed_row_of_what_a_data_set_stands_for_below_ours():
-    table = table_1(
-        DATASETS, {name: statistics(name) for name in ("plain", "short", "mine")}, PRINTED["table_1"]
-    )
+    table = table_1(DATASETS, {name: statistics(name) for name in ("plain", "short", "mine")}, PRINTED["table_1"])
     rows = rows_of(to_csv(table))
     assert [(row["dataset"], row["source"]) for row in rows] == [
         ("plain", "ours"), ("plain", "paper"), ("short", "ours"), ("short", "paper"), ("mine", "ours"),
@@ -157,9 +153,8 @@ def test_table_1_puts_the_printed_row_of_what_a_data_set_stands_for_below_ours()
     assert rows[0]["instruction_mean"] == "10.123"  # full precision in the CSV
     assert rows[1]["total_tokens"] == "4376482"
     assert rows[0]["r_g_mean_of_ratios"] == ""
-    assert (
-        "| AlpacaData | paper | 13.40 (4.97) | 6.25 (14.38) | 64.51 (64.85) | 4,376,482 | 3.27 |"
-        in to_markdown(table)
+    assert "| AlpacaData | paper | 13.40 (4.97) | 6.25 (14.38) | 64.51 (64.85) | 4,376,482 | 3.27 |" in to_markdown(
+        table
     )
 
 

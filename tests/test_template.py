@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from plw.template import format_prompt
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -31,8 +30,7 @@ def test_prompt_with_input_is_the_published_one():
 def test_prompt_without_input_is_the_published_one():
     assert format_prompt("Name a colour.") == "\n".join(
         [
-            "Below is an instruction that describes a task. "
-            "Write a response that appropriately completes the request.",
+            "Below is an instruction that describes a task. Write a response that appropriately completes the request.",
             "",
             "### Instruction:",
             "Name a colour.",
@@ -54,7 +52,5 @@ def test_braces_in_fields_stay_as_they_are():
 
 def test_the_module_is_light():
     code = "import sys, plw.template; print(sorted({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

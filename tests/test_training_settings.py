@@ -71,7 +71,8 @@ def test_a_regulariser_sets_its_own_key_only(regularizer, key):
 
 
 @pytest.mark.parametrize(
-    ("name", "strength"), [("l2", 0.1), ("dropout", 1.0), ("label_smoothing", 1.5), ("minkowski", None), ("dropout", -1)]
+    ("name", "strength"),
+    [("l2", 0.1), ("dropout", 1.0), ("label_smoothing", 1.5), ("minkowski", None), ("dropout", -1)],
 )
 def test_an_unknown_regulariser_or_strength_is_refused(name, strength):
     with pytest.raises(InputError):

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import torch
+from plw.template import format_prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-from plw.template import format_prompt
 
 WORDS = (
     "the a cat dog bird river stone tree house light water walks sings sees likes finds near under over red blue "
     "green small large old young and or not what where who name list say write tell translate answer question"
-).split()
+).split()  # noqa: SIM905
 
 
 def corpus() -> list[str]:

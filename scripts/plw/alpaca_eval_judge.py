@@ -13,9 +13,7 @@ from pathlib import Path
 
 import yaml
 
-os.environ["IS_ALPACA_EVAL_2"] = (
-    "False"  # read by the package when it is imported; its default is AlpacaEval 2
-)
+os.environ["IS_ALPACA_EVAL_2"] = "False"  # read by the package when it is imported; its default is AlpacaEval 2
 
 import pandas as pd
 from alpaca_eval import constants, metrics
@@ -157,17 +155,13 @@ def _make_annotator(judge: Judge, *, prompt: str, folder: Path) -> _Annotator:
     configuration = {
         "judge": {
             "prompt_template": str(folder / "prompt.txt"),
-            "completion_parser_kwargs": {
-                "outputs_to_match": {int(key): value for key, value in patterns.items()}
-            },
+            "completion_parser_kwargs": {"outputs_to_match": {int(key): value for key, value in patterns.items()}},
             "batch_size": 1,  # pairs in one prompt
         }
     }
     write_text(folder / "configs.yaml", yaml.safe_dump(configuration))
     annotator = _Annotator(annotators_config=str(folder / "configs.yaml"), caching_path=None)
-    annotator.annotators["judge"].fn_completions = lambda prompts, **_: {
-        "completions": judge.answers(prompts)
-    }
+    annotator.annotators["judge"].fn_completions = lambda prompts, **_: {"completions": judge.answers(prompts)}
     return annotator
 
 

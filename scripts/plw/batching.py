@@ -24,9 +24,7 @@ def epoch_order(rows: int, *, seed: int, epoch: int) -> list[int]:
     return torch.randperm(rows, generator=generator).tolist()
 
 
-def plan_updates(
-    rows: int, *, epochs: float, seed: int, update_size: int, last_window: str
-) -> list[list[int]]:
+def plan_updates(rows: int, *, epochs: float, seed: int, update_size: int, last_window: str) -> list[list[int]]:
     """Return for every optimiser update the rows it sees, in logical order.
 
     last_window  keep: the last update of an epoch may be shorter; drop: its rows are left out in that epoch
@@ -54,9 +52,7 @@ def lay_out(lengths: Sequence[int], *, physical_batch: int, ranks: int, steps: i
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     if len(order) > physical_batch * ranks * steps:
-        raise ValueError(
-            f"{len(order)} sequences do not fit {ranks} ranks × {steps} steps × {physical_batch}"
-        )
+        raise ValueError(f"{len(order)} sequences do not fit {ranks} ranks × {steps} steps × {physical_batch}")
     chunks = [order[start : start + physical_batch] for start in range(0, len(order), physical_batch)]
     chunks += [[]] * (ranks * steps - len(chunks))
     return [[chunks[step * ranks + rank] for step in range(steps)] for rank in range(ranks)]

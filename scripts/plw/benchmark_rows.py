@@ -71,13 +71,9 @@ def read_preamble(path: str | Path) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip("\n")
     except OSError as error:
-        raise InputError(
-            "The TruthfulQA preamble cannot be read.", value=str(path), hint=str(error)
-        ) from None
+        raise InputError("The TruthfulQA preamble cannot be read.", value=str(path), hint=str(error)) from None
     if not text:
-        raise InputError(
-            "The TruthfulQA preamble is empty.", value=str(path), hint="Write lines 'Q: …' and 'A: …'."
-        )
+        raise InputError("The TruthfulQA preamble is empty.", value=str(path), hint="Write lines 'Q: …' and 'A: …'.")
     return text
 
 

@@ -4,8 +4,13 @@ They live in a folder that no rule declares as output (Snakemake wipes declared 
 marker names the run's settings and data by a fingerprint: a checkpoint of other settings is never continued.
 """
 
+import fcntl
 import json
+import os
+import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +20,33 @@ from plw.files import write_json
 from plw.models import sync_folder
 
 MARKER = "complete.json"
+
+
+@contextmanager
+def sole_user(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's lock: two trainings of one run (a rerun beside an orphan of a killed job) would mix up.
+
+    The system gives the lock back when the process ends, however it ends.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with open(Path(folder) / "lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise InputError(
+                "Another process is training this run.",
+                value=lock.read().strip() or "unknown process",
+                where=str(folder),
+                hint="Wait for it to end (or stop it), then start again: it resumes from the last checkpoint.",
+            ) from None
+        except OSError:  # a file system without locks: go on without
+            yield
+            return
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}\n")
+        lock.flush()
+        yield
 
 
 def find_checkpoint(folder: str | Path, fingerprint: dict) -> Path | None:

@@ -151,9 +151,7 @@ def collect_scores(
     rows = {row["run"]: row for row in runs.to_dict("records")}
     strangers = sorted({run for run, _ in measured if run not in rows})
     if strangers:
-        raise InputError(
-            "Results of runs that are not in the run table.", value=strangers[:5], where="--runs"
-        )
+        raise InputError("Results of runs that are not in the run table.", value=strangers[:5], where="--runs")
     check_same_versions(measured)
     pairs = expected_pairs(runs, list(entries), experiments or {})
     reasons = {pair: _reason(measured.get(pair), entries[pair[1]]) for pair in pairs}
@@ -173,9 +171,7 @@ def collect_scores(
     lacking = {run for (run, _), reason in reasons.items() if reason}
     report = {
         "runs": {"planned": len(rows), "complete": len(rows) - len(lacking)},
-        "missing": [
-            {"run": run, "benchmark": name, "reason": text} for (run, name), text in reasons.items() if text
-        ],
+        "missing": [{"run": run, "benchmark": name, "reason": text} for (run, name), text in reasons.items() if text],
         "benchmarks": {
             name: _what_ran(
                 entry,

@@ -15,6 +15,7 @@ from plw.study import YamlLoader, load_study, nearest_hint
 CONFIG_KEYS = {
     "study": "name of a file in config/studies, or the path of a study file",
     "samples": "folder that {samples} in a study's paths stands for",
+    "finished_only": "true: make the artifacts from the runs that are measured already",
 }
 
 

@@ -87,12 +87,8 @@ def generate_from_tokens(
     shared = shared if shared >= MIN_SHARED_TOKENS else 0
     ids = torch.zeros((len(prompts), longest), dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(
-        prompts
-    ):  # [beginning | padding | rest]: the beginning stands at the same place
-        ids[row] = prompt[
-            0
-        ]  # padding is masked, but a repetition penalty sees it: a token that the prompt has anyway
+    for row, prompt in enumerate(prompts):  # [beginning | padding | rest]: the beginning stands at the same place
+        ids[row] = prompt[0]  # padding is masked, but a repetition penalty sees it: a token that the prompt has anyway
         start = longest - (len(prompt) - shared)
         ids[row, :shared], ids[row, start:] = torch.tensor(prompt[:shared]), torch.tensor(prompt[shared:])
         mask[row, :shared], mask[row, start:] = 1, 1

@@ -15,9 +15,7 @@ def deepspeed_config(settings: TrainingSettings) -> dict:
     if stage in (1, 2, 3):
         zero |= {"overlap_comm": settings.device != "cpu", "contiguous_gradients": True}
     if stage == 3:
-        zero["stage3_gather_16bit_weights_on_model_save"] = (
-            True  # else a checkpoint holds no loadable weights
-        )
+        zero["stage3_gather_16bit_weights_on_model_save"] = True  # else a checkpoint holds no loadable weights
     if settings.offload == "cpu" and stage in (1, 2, 3):
         place = {"device": "cpu", "pin_memory": settings.device != "cpu"}
         zero["offload_optimizer"] = place

@@ -77,12 +77,9 @@ def evaluate_model(
     return {
         "model": fingerprint,
         "versions": {
-            name: importlib.metadata.version(name)
-            for name in ("lm_eval", "transformers", "torch", "sacrebleu")
+            name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch", "sacrebleu")
         },
-        "benchmarks": {
-            entry["name"]: _index_entry(entry, results[entry["name"]], run_dir) for entry in benchmarks
-        },
+        "benchmarks": {entry["name"]: _index_entry(entry, results[entry["name"]], run_dir) for entry in benchmarks},
     }
 
 
@@ -111,9 +108,7 @@ def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> s
     Settings, the task's definition, the data themselves.
     """
     parts: dict = {"version": RESULT_VERSION}
-    parts["entry"] = {
-        key: value for key, value in entry.items() if key not in PRESENTATION_KEYS and value is not None
-    }
+    parts["entry"] = {key: value for key, value in entry.items() if key not in PRESENTATION_KEYS and value is not None}
     used = dict(evaluation)
     files = _data_files(entry["source"])
     if entry["framework"] == "harness":
@@ -130,9 +125,7 @@ def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> s
 def choose_device(device: str) -> str:
     """`auto` takes a GPU where there is one; InputError if `cuda` is asked for and absent."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "A GPU is asked for and none is visible.", value=device, hint="Set device: cpu or auto."
-        )
+        raise InputError("A GPU is asked for and none is visible.", value=device, hint="Set device: cpu or auto.")
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
@@ -227,9 +220,7 @@ def generate_outputs(model, tokenizer, entry: dict, *, batch_size: int) -> dict:
 
 def _required(entry: dict, key: str):
     if entry.get(key) is None:
-        raise InputError(
-            "A judged benchmark lacks a setting.", value=key, where=f"benchmark {entry['name']!r}"
-        )
+        raise InputError("A judged benchmark lacks a setting.", value=key, where=f"benchmark {entry['name']!r}")
     return entry[key]
 
 

@@ -50,9 +50,7 @@ def _mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> N
     """Line of the mean over ptlms, each the mean of its seeds; a gap where one of the ptlms is missing."""
     if rows.empty:
         return
-    means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(
-        axis=1, skipna=False
-    )
+    means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(axis=1, skipna=False)
     axes.plot(means.index, means.values, **{"marker": ".", "markersize": 5, **style})
 
 
@@ -64,9 +62,7 @@ def _plw_axis(axes: Axes) -> None:
     upper.set_xlabel("PLW", fontsize=6.5, color="#555555", labelpad=1)
 
 
-def _simple_panel(
-    axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict
-) -> None:
+def _simple_panel(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict) -> None:
     for entry in datasets:
         rows = data[data["dataset"] == entry["name"]]
         colour = colours[entry["name"]]
@@ -98,8 +94,7 @@ def _legend(
     height: float,
 ) -> None:
     names = [
-        Line2D([], [], color=colours[entry["name"]], label=entry.get("label", entry["name"]))
-        for entry in datasets
+        Line2D([], [], color=colours[entry["name"]], label=entry.get("label", entry["name"])) for entry in datasets
     ]
     shapes = [
         Line2D([], [], color="#444444", alpha=0.7, marker=marks[entry["name"]][0],
@@ -117,9 +112,7 @@ def _legend(
     )
 
 
-def draw(
-    data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict], style: dict, note: str = ""
-) -> Figure:
+def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict], style: dict, note: str = "") -> Figure:
     """Draw panel (a) for all data sets together and one panel of relative scores for each data set.
 
     data      from `figure_data`; runs that lack benchmarks are not drawn: their means cannot be compared

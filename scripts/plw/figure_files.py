@@ -12,8 +12,6 @@ def save_figure(figure: Figure, *, pdf: str | os.PathLike, png: str | os.PathLik
     """Write a figure as PDF and PNG, atomically, without dates or program versions in the files."""
     with rc_context(style["matplotlib"]):
         with atomic_path(pdf) as temporary:
-            figure.savefig(
-                temporary, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
-            )
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         with atomic_path(png) as temporary:
             figure.savefig(temporary, format="png", dpi=style["dots_per_inch"], metadata={"Software": None})

@@ -55,9 +55,7 @@ def style_with(changes: dict | None) -> dict:
     style = copy.deepcopy(STYLE)
     for key, value in (changes or {}).items():
         if key not in STYLE:
-            raise InputError(
-                "Unknown key of the figure style.", value=key, hint=f"Known keys: {', '.join(STYLE)}"
-            )
+            raise InputError("Unknown key of the figure style.", value=key, hint=f"Known keys: {', '.join(STYLE)}")
         if isinstance(STYLE[key], dict):
             if not isinstance(value, dict):
                 raise InputError("This key of the figure style holds a mapping.", value=value, where=key)
@@ -73,12 +71,7 @@ def dataset_colours(datasets: Sequence[dict], style: dict) -> dict[str, str]:
     datasets  entries with `name` and perhaps `stands_for`, in the study's order
     """
     known = style["colours"]
-    chosen = {
-        entry["name"]: known.get(entry["name"], known.get(entry.get("stands_for") or ""))
-        for entry in datasets
-    }
-    free = [colour for colour in style["other_colours"] if colour not in chosen.values()] or style[
-        "other_colours"
-    ]
+    chosen = {entry["name"]: known.get(entry["name"], known.get(entry.get("stands_for") or "")) for entry in datasets}
+    free = [colour for colour in style["other_colours"] if colour not in chosen.values()] or style["other_colours"]
     others = [name for name, colour in chosen.items() if colour is None]
     return {**chosen, **{name: free[index % len(free)] for index, name in enumerate(others)}}

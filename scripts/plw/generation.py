@@ -77,24 +77,18 @@ def generate_texts(
     return [results[index] for index in range(len(encoded))]
 
 
-def fits_context(
-    model: PreTrainedModel, tokenizer, prompts: Sequence[str], *, max_new_tokens: int
-) -> list[bool]:
+def fits_context(model: PreTrainedModel, tokenizer, prompts: Sequence[str], *, max_new_tokens: int) -> list[bool]:
     """For each prompt, whether it leaves room for `max_new_tokens` in the model's context."""
     context = getattr(model.config, "max_position_embeddings", None)
     if context is None or not prompts:
         return [True] * len(prompts)
-    return [
-        len(ids) + max_new_tokens <= context for ids in tokenizer(list(prompts), verbose=False)["input_ids"]
-    ]
+    return [len(ids) + max_new_tokens <= context for ids in tokenizer(list(prompts), verbose=False)["input_ids"]]
 
 
 def candidate_prompts(rows: Sequence[dict], template: str = "alpaca") -> list[str]:
     """Prompts of a judged benchmark in the form of the training (or PandaLM's, with a newline more)."""
     if template not in TEMPLATES:
-        raise InputError(
-            "Unknown candidate template.", value=template, hint=f"Use one of {', '.join(TEMPLATES)}."
-        )
+        raise InputError("Unknown candidate template.", value=template, hint=f"Use one of {', '.join(TEMPLATES)}.")
     return [format_prompt(row["instruction"], row.get("input", "")) + TEMPLATES[template] for row in rows]
 
 

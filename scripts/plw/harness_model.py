@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import torch
 from lm_eval.models.huggingface import HFLM
+from transformers import DynamicCache
 
 from plw.decoding import (
     MIN_SHARED_TOKENS,
@@ -45,8 +46,9 @@ class Group:
     shared: int
 
     @property
-    def length(self) -> int:
-        return self.shared + sum(len(request.tokens) - self.shared for request in self.requests)
+    def branches(self) -> list[list[int]]:
+        """What each request adds to the beginning; never empty."""
+        return [request.tokens[self.shared :] for request in self.requests]
 
 
 class HarnessModel(HFLM):
@@ -55,9 +57,7 @@ class HarnessModel(HFLM):
     Counts requests that did not fit into the model's context.
     """
 
-    def __init__(
-        self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False
-    ):
+    def __init__(self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False):
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, add_bos_token=add_bos)
         self.shared_contexts = shared_contexts
         self.truncated = 0
@@ -82,7 +82,7 @@ class HarnessModel(HFLM):
         ]
         results: list[tuple[float, bool]] = [(0.0, False)] * len(prepared)
         prefix = shared_beginning(prepared)
-        groups = sorted(group_requests(prepared, prefix=prefix), key=lambda group: -group.length)
+        groups = sorted(group_requests(prepared, prefix=prefix), key=lambda group: -group.shared)
         for start in range(0, len(groups), self.batch_size):
             for index, result in self._score_groups(groups[start : start + self.batch_size], prefix):
                 results[index] = result
@@ -90,37 +90,36 @@ class HarnessModel(HFLM):
 
     @torch.inference_mode()
     def _score_groups(self, groups: list[Group], prefix: int) -> Iterator[tuple[int, tuple[float, bool]]]:
-        """Log-likelihood and greediness of every request of a batch of rows: one group per row.
+        """Log-likelihood and greediness of every request of a batch of groups, one group per row.
 
-        A row is [beginning of all requests, `prefix` tokens, cached | padding | rest of the group's beginning
-        | branch 1 | branch 2 | …]; a branch sees the group's beginning and itself, and its positions continue
-        the beginning's.
+        First the groups' own beginnings, padded on the right, go into the cache behind the `prefix` tokens that
+        all requests share; then the branches [branch 1 | branch 2 | … | padding] of each group in one row. A
+        branch sees its group's beginning and itself, and its positions continue the beginning's.
         """
-        width = max(group.length for group in groups) - prefix
-        ids = torch.zeros((len(groups), width), dtype=torch.long)
+        beginnings = [group.requests[0].tokens[prefix : group.shared] for group in groups]
+        shared = groups[0].requests[0].tokens[:prefix]
+        cache = self._prefix_cache.repeated(shared, len(groups)) if prefix else DynamicCache(config=self.config)
+        if any(beginnings):
+            ids = _pad_right(beginnings).to(self.device)  # causal: the padding behind a text changes nothing in it
+            self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cached = prefix + max(map(len, beginnings))
+        ids = _pad_right([[token for branch in group.branches for token in branch] for group in groups])
         positions = torch.zeros_like(ids)
-        visible = torch.zeros((len(groups), 1, width, prefix + width), dtype=torch.bool)
+        visible = torch.zeros((*ids.shape, cached + ids.shape[1]), dtype=torch.bool)
         wanted: list[tuple[Request, int, list[int]]] = []  # request, row, columns whose logits predict it
         for row, group in enumerate(groups):
-            columns = _lay_out(group, prefix, ids[row], positions[row], visible[row, 0])
+            columns = _lay_out(group, cached, positions[row], visible[row])
             wanted += [(request, row, columns[i]) for i, request in enumerate(group.requests)]
-        keep = width - min(min(columns) for _, _, columns in wanted)
-        past = (
-            self._prefix_cache.repeated(groups[0].requests[0].tokens[:prefix], len(groups))
-            if prefix
-            else None
-        )
         dtype = self.model.dtype
         mask = torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, torch.finfo(dtype).min)
         logits = self.model(
             input_ids=ids.to(self.device),
             position_ids=positions.to(self.device),
-            attention_mask=mask.to(self.device),
-            past_key_values=past,
-            use_cache=past is not None,
-            logits_to_keep=keep,
+            attention_mask=mask[:, None].to(self.device),
+            past_key_values=cache,
+            use_cache=True,
         ).logits
-        yield from _read_off(logits, wanted, offset=width - keep)
+        yield from _read_off(logits, wanted)
 
     def _model_generate(self, context, max_length: int, stop: list[str], **generation):
         if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:
@@ -164,7 +163,7 @@ def group_requests(requests: Sequence[Request], *, prefix: int) -> list[Group]:
             if branches <= MAX_ROW_TOKENS and shared - prefix >= SHARED_PART * (longest - prefix):
                 groups[-1] = Group([*last.requests, request], shared)
                 continue
-        groups.append(Group([request], max(limit, 1)))
+        groups.append(Group([request], limit))
     return groups
 
 
@@ -173,47 +172,37 @@ def _first_wanted(request: Request) -> int:
     return len(request.tokens) - len(request.continuation)
 
 
-def _lay_out(group: Group, prefix: int, ids, positions, visible) -> list[list[int]]:
-    """Fill one row, aligned to the right; the tensors are views that are written to.
+def _pad_right(rows: list[list[int]]) -> torch.Tensor:
+    """Token ids [rows, longest], filled with 0."""
+    padded = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
+    for padded_row, row in zip(padded, rows, strict=True):
+        padded_row[: len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded
 
-    ids, positions  [width];  visible [width, prefix + width]: what each column may look at
+
+def _lay_out(group: Group, cached: int, positions: torch.Tensor, visible: torch.Tensor) -> list[list[int]]:
+    """Fill a row's positions [width] and what each column may look at, visible [width, cached + width].
+
     Returns, for each request, the columns whose logits predict its continuation.
     """
-    width = len(ids)
-    start = width - (group.length - prefix)
-    branches = start + group.shared - prefix  # column where the first branch begins
-    tokens = group.requests[0].tokens
-    ids[start:branches] = torch.tensor(tokens[prefix : group.shared])
-    positions[start:branches] = torch.arange(prefix, group.shared)
-    lower = torch.ones((branches - start, branches - start), dtype=torch.bool).tril()
-    visible[start:branches, :prefix] = True
-    visible[start:branches, prefix + start : prefix + branches] = lower
-    padding = torch.arange(start)
-    visible[padding, prefix + padding] = True  # padding sees itself: a softmax needs something
-    columns, column = [], branches
-    for request in group.requests:
-        rest = request.tokens[group.shared :]
-        end = column + len(rest)
-        if rest:
-            ids[column:end] = torch.tensor(rest)
-            positions[column:end] = torch.arange(group.shared, group.shared + len(rest))
-            visible[column:end, :prefix] = True
-            visible[column:end, prefix + start : prefix + branches] = True
-            lower = torch.ones((len(rest), len(rest)), dtype=torch.bool).tril()
-            visible[column:end, prefix + column : prefix + end] = lower
-        path = [*range(start, branches), *range(column, end)]
-        columns.append(path[-len(request.continuation) :])
-        column = end
+    columns, start = [], 0
+    for request, branch in zip(group.requests, group.branches, strict=True):
+        end = start + len(branch)
+        positions[start:end] = torch.arange(group.shared, group.shared + len(branch))
+        visible[start:end, : group.shared] = True
+        lower = torch.ones((len(branch), len(branch)), dtype=torch.bool).tril()
+        visible[start:end, cached + start : cached + end] = lower
+        columns.append(list(range(end - len(request.continuation), end)))
+        start = end
+    padding = torch.arange(start, len(positions))
+    visible[padding, cached + padding] = True  # padding sees itself: a softmax needs something
     return columns
 
 
-def _read_off(logits, wanted, *, offset: int) -> Iterator[tuple[int, tuple[float, bool]]]:
-    """Sum the log-probabilities of each continuation.
-
-    Logits [rows, kept, vocabulary] begin at column `offset`.
-    """
+def _read_off(logits: torch.Tensor, wanted: list) -> Iterator[tuple[int, tuple[float, bool]]]:
+    """Sum the log-probabilities of each continuation; logits [rows, columns, vocabulary]."""
     rows = torch.tensor([row for _, row, columns in wanted for _ in columns])
-    places = torch.tensor([column - offset for _, _, columns in wanted for column in columns])
+    places = torch.tensor([column for _, _, columns in wanted for column in columns])
     targets = torch.tensor([token for request, _, _ in wanted for token in request.continuation])
     scores = torch.log_softmax(logits[rows, places], dim=-1)
     chosen = scores.gather(1, targets.to(scores.device)[:, None])[:, 0].cpu()

@@ -79,9 +79,7 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
     if not rows:
         raise InputError("The benchmark has no rows to score.", value=entry["source"], where=where)
     if form == "truthfulqa_gen":
-        rows = [
-            row | preprocess_function(row) for row in rows
-        ]  # a period after each answer, "I have no comment."
+        rows = [row | preprocess_function(row) for row in rows]  # a period after each answer, "I have no comment."
     if metadata.get("needs_preamble"):
         file = registry["preamble_file"]
         preamble = read_preamble(file) if file else published_preamble()
@@ -92,9 +90,7 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
 @cache
 def published_preamble() -> str:
     """The six question-answer pairs of TruthfulQA, read from the installed harness's own task definition."""
-    manager = TaskManager(
-        include_path=Path(lm_eval.__file__).parent / "tasks" / "truthfulqa", include_defaults=False
-    )
+    manager = TaskManager(include_path=Path(lm_eval.__file__).parent / "tasks" / "truthfulqa", include_defaults=False)
     prompt = apply_template(manager.task_index["truthfulqa_gen"].cfg["doc_to_text"], {"question": ""})
     return prompt.removesuffix("\n\nQ: ")
 
@@ -122,9 +118,7 @@ def _set_translation_prompt(task: ConfigurableTask, choice: str) -> None:
     """
     if choice not in TRANSLATION_PROMPTS:
         hint = f"Use {' or '.join(TRANSLATION_PROMPTS)}."
-        raise InputError(
-            "Unknown translation prompt.", value=choice, where="evaluation.translation_prompt", hint=hint
-        )
+        raise InputError("Unknown translation prompt.", value=choice, where="evaluation.translation_prompt", hint=hint)
     if choice == "prefix":
         return
     (source, source_name), (_, target_name) = task.config.metadata["languages"].items()

@@ -39,9 +39,7 @@ class Judge:
             hint = f"Use one of {', '.join((OWN_BACKEND, *PACKAGE_BACKENDS))}."
             raise InputError("Unknown judge backend.", value=self.backend, where="judge.backend", hint=hint)
         if judge.get("temperature", 0) != 0:
-            raise InputError(
-                "Judges answer without sampling.", value=judge["temperature"], where="judge.temperature"
-            )
+            raise InputError("Judges answer without sampling.", value=judge["temperature"], where="judge.temperature")
         self.model = model_fingerprint(judge["source"])
         self.asked = 0
         self._settings = json.dumps(
@@ -63,9 +61,7 @@ class Judge:
         for start in range(0, len(waiting), CHUNK_PROMPTS):
             chunk = waiting[start : start + CHUNK_PROMPTS]
             if self._complete is None:
-                self._complete = (
-                    _load_own(self.judge) if self.backend == OWN_BACKEND else _load_package(self.judge)
-                )
+                self._complete = _load_own(self.judge) if self.backend == OWN_BACKEND else _load_package(self.judge)
             texts = self._complete([prompt for _, prompt in chunk])
             self._keep({key: text for (key, _), text in zip(chunk, texts, strict=True)})
         return [self._answers[key] for key in keys]
@@ -132,9 +128,7 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
         prompts = [prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts]
         fitting = fits_context(model, tokenizer, prompts, max_new_tokens=settings["max_new_tokens"])
         texts = iter(
-            generate_texts(
-                model, tokenizer, [p for p, fits in zip(prompts, fitting, strict=True) if fits], **settings
-            )
+            generate_texts(model, tokenizer, [p for p, fits in zip(prompts, fitting, strict=True) if fits], **settings)
         )
         return [next(texts).text if fits else TOO_LONG for fits in fitting]
 

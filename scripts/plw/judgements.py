@@ -41,9 +41,7 @@ def read_outputs(place: str | Path | dict, form: str) -> list[dict]:
         try:
             content = read_json(path)
         except (OSError, ValueError) as error:
-            raise InputError(
-                "A file with generations cannot be read.", value=str(path), hint=str(error)
-            ) from None
+            raise InputError("A file with generations cannot be read.", value=str(path), hint=str(error)) from None
     if isinstance(content, dict):
         rows = content["outputs"]
     else:
@@ -51,12 +49,8 @@ def read_outputs(place: str | Path | dict, form: str) -> list[dict]:
         rows = normalize_rows(read_rows(source, where="--reference"), form)
     without = sum("output" not in row for row in rows)
     if without:
-        hint = (
-            "Name a run as the judge's `reference: {ptlm, dataset, plw}`, or a file whose rows have `output`."
-        )
-        raise InputError(
-            f"{without} of {len(rows)} rows have no output to compare with.", value=str(place), hint=hint
-        )
+        hint = "Name a run as the judge's `reference: {ptlm, dataset, plw}`, or a file whose rows have `output`."
+        raise InputError(f"{without} of {len(rows)} rows have no output to compare with.", value=str(place), hint=hint)
     return rows
 
 

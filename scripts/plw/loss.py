@@ -78,9 +78,7 @@ def group_denominators(
     groups = _expand(groups, weights)
     size = int(groups.max()) + 1 if groups.numel() else 0
     if normalization == "all_count" and counted is None:
-        raise ValueError(
-            "all_count needs `counted`: from weights alone, padding and masked prompts look alike"
-        )
+        raise ValueError("all_count needs `counted`: from weights alone, padding and masked prompts look alike")
     values = {
         "sum_of_weights": weights,
         "nonzero_count": weights != 0,
@@ -152,9 +150,7 @@ def causal_lm_loss(
     token_scales  float [sequences, width], aligned with the labels
     Takes and ignores whatever else transformers hands to a model's `loss_function`.
     """
-    return weighted_token_loss(
-        logits[:, :-1], labels[:, 1:], token_scales[:, 1:], label_smoothing=label_smoothing
-    )
+    return weighted_token_loss(logits[:, :-1], labels[:, 1:], token_scales[:, 1:], label_smoothing=label_smoothing)
 
 
 class PromptLossCollator:
@@ -190,9 +186,7 @@ class PromptLossCollator:
         lengths = [len(feature["input_ids"]) for feature in features]
         input_ids = pad([feature["input_ids"] for feature in features], self.pad_token_id)
         real = torch.arange(input_ids.shape[1]) < torch.as_tensor(lengths)[:, None]
-        weights, counted = token_weights(
-            [feature["prompt_length"] for feature in features], lengths, plw=self.plw
-        )
+        weights, counted = token_weights([feature["prompt_length"] for feature in features], lengths, plw=self.plw)
         scales = token_scales(
             weights,
             torch.arange(len(features)) // (self.micro_batch or max(len(features), 1)),
@@ -214,9 +208,7 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.int64)
 
 
-def describe_loss(
-    *, plw: float, normalization: str, unit: str, micro_batch: int, micro_batches_per_update: int
-) -> str:
+def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int, micro_batches_per_update: int) -> str:
     """Say in words what an update minimises, for the run's record."""
     plw = check_plw(plw)
     denominator = {

@@ -118,10 +118,7 @@ def keep_rows(path: Path, steps: int) -> None:
 def read_loss(path: str | Path) -> list[dict[str, float | None]]:
     """Return the rows of a loss.csv as numbers; None for empty cells."""
     with open(path, newline="", encoding="utf-8") as stream:
-        return [
-            {key: float(value) if value else None for key, value in row.items()}
-            for row in csv.DictReader(stream)
-        ]
+        return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(stream)]
 
 
 def has_rows(path: Path, steps: int) -> bool:

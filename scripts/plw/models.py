@@ -46,9 +46,7 @@ def prepare_tokenizer(tokenizer) -> int:
     A padding token `[PAD]` if there is none, and `</s>`, `<s>` where end or begin are missing.
     # DEVIATION: no `<unk>` is added, because byte-level tokenizers (LLaMA 3) never need it.
     """
-    missing = {
-        name: text for name, text in DEFAULT_SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None
-    }
+    missing = {name: text for name, text in DEFAULT_SPECIAL_TOKENS.items() if getattr(tokenizer, name) is None}
     if tokenizer.pad_token is None:
         missing["pad_token"] = PAD_TOKEN
     before = len(tokenizer)
@@ -141,9 +139,7 @@ def _load(loader, source: dict, kind: str, **options):
     try:
         return loader.from_pretrained(name, revision=revision or "main", trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"Cannot load the {kind}.", value=source, hint=_loading_hint(source, str(error))
-        ) from error
+        raise InputError(f"Cannot load the {kind}.", value=source, hint=_loading_hint(source, str(error))) from error
 
 
 def _folder(path: str, kind: str) -> str:

@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from plw.judge_model import Judge
 from plw.judgements import Pair, describe_lengths, sample_stderr
 
-TASK = (
-    "The task is defined by the Instruction{}. "
-    "Evaluate the responses and generate a reference answer for the task."
-)
+TASK = "The task is defined by the Instruction{}. Evaluate the responses and generate a reference answer for the task."
 SPECIAL_TOKENS = re.compile(
     r"<unk>|<pad>|<s>|</s>|\[PAD\]|<\|endoftext\|>|\[UNK\]|\[CLS\]|\[MASK\]"
     r"|<\|startofpiece\|>|<\|endofpiece\|>|\[gMASK\]|\[sMASK\]"
@@ -67,9 +64,7 @@ def judge_pairs(pairs: dict[str, list[Pair]], judge: Judge) -> dict[str, dict]:
     """Compare each run's texts with the reference in both orders, the prompts of all runs together."""
     prompts = {run: ask_both_orders(members) for run, members in pairs.items()}
     answers = iter(judge.answers([prompt for members in prompts.values() for prompt in members]))
-    return {
-        run: score_pairs(members, [next(answers) for _ in prompts[run]]) for run, members in pairs.items()
-    }
+    return {run: score_pairs(members, [next(answers) for _ in prompts[run]]) for run, members in pairs.items()}
 
 
 def score_pairs(pairs: Sequence[Pair], answers: Sequence[str]) -> dict:

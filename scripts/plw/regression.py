@@ -45,9 +45,7 @@ def start_r():
     Raises InputError that says what to install when rpy2, R or a package is missing.
     """
     if importlib.util.find_spec("_rinterface_cffi_api") is None:
-        os.environ.setdefault(
-            "RPY2_CFFI_MODE", "ABI"
-        )  # the mode that was built; otherwise rpy2 prints a complaint
+        os.environ.setdefault("RPY2_CFFI_MODE", "ABI")  # the mode that was built; otherwise rpy2 prints a complaint
     try:
         import rpy2.robjects as robjects
     except Exception as error:  # depending on what is missing: ImportError, OSError, ValueError, RuntimeError
@@ -149,9 +147,7 @@ def check_design(frame: pd.DataFrame, design: dict, *, dataset: str, allow_parti
     """InputError where the model cannot be fitted, or where rows are missing and that is not allowed."""
     where = f"scores of data set {dataset!r}"
     if frame.empty:
-        raise InputError(
-            "There are no scores to fit.", where=where, hint="Run or supply scores of this data set."
-        )
+        raise InputError("There are no scores to fit.", where=where, hint="Run or supply scores of this data set.")
     if design["plws"] < 3:
         raise InputError(
             "A parabola in w_p needs at least three different PLWs.",
@@ -159,9 +155,7 @@ def check_design(frame: pd.DataFrame, design: dict, *, dataset: str, allow_parti
             where=where,
         )
     if design["rows"] < 10:  # the paper's model has eight parameters
-        raise InputError(
-            "Too few rows for the mixed model.", value=design["rows"], where=where, hint="At least 10."
-        )
+        raise InputError("Too few rows for the mixed model.", value=design["rows"], where=where, hint="At least 10.")
     if not design["complete"] and not allow_partial:
         raise InputError(
             f"Only {design['rows']} of {design['expected_rows']} rows of the design are there.",
@@ -182,7 +176,7 @@ def regression_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def constant_benchmarks(frame: pd.DataFrame) -> list[str]:
-    """Benchmarks on which all runs score the same; min-max scaling makes them 0.5, and they say nothing of w_p."""
+    """Benchmarks on which all runs score the same: 0.5 after min-max scaling, and silent about w_p."""
     spread = frame.groupby("benchmark", sort=False)["score"].agg(lambda scores: scores.max() - scores.min())
     return list(spread.index[spread == 0])
 
@@ -209,16 +203,11 @@ def fit_dataset(
     settings = {**DEFAULTS, **(settings or {})}
     unknown = sorted(set(settings) - set(DEFAULTS))
     if unknown:
-        raise InputError(
-            "Unknown settings of the regression.", value=unknown, hint=f"Known: {', '.join(DEFAULTS)}"
-        )
+        raise InputError("Unknown settings of the regression.", value=unknown, hint=f"Known: {', '.join(DEFAULTS)}")
     design = design_of(frame, benchmarks=benchmarks, runs=runs)
     check_design(frame, design, dataset=dataset, allow_partial=allow_partial)
     rows = regression_rows(frame)
-    if engine == "rscript":
-        answer = call_rscript(rows, **settings)
-    else:
-        answer = call_r("analyse_scores", rows, **settings)
+    answer = call_rscript(rows, **settings) if engine == "rscript" else call_r("analyse_scores", rows, **settings)
     fit = answer["fit"]
     test = fit.get("test", {}).get("wald", {})
     return {

@@ -10,9 +10,7 @@ from pathlib import Path
 import torch
 
 PACKAGES = ("torch", "transformers", "accelerate", "deepspeed", "tokenizers", "safetensors", "numpy")
-RAPL = Path(
-    "/sys/class/powercap"
-)  # Linux's counters of CPU package energy, readable by root on most machines
+RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, readable by root on most machines
 
 
 def versions() -> dict[str, str]:

@@ -29,13 +29,9 @@ def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
-        raise InputError(
-            "The score table lacks columns.", value=absent, where=where, hint=f"It needs {COLUMNS}."
-        )
+        raise InputError("The score table lacks columns.", value=absent, where=where, hint=f"It needs {COLUMNS}.")
     errors = []
-    frame = frame.assign(
-        **{name: pd.to_numeric(frame[name], errors="coerce") for name in ("score", "plw", "n")}
-    )
+    frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in ("score", "plw", "n")})
     wrong = frame[~frame["score"].abs().lt(float("inf"))]  # also NaN and text
     if not wrong.empty:
         value = _shown(wrong, "run", "benchmark", "metric", "score")
@@ -61,9 +57,7 @@ def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
 def read_scores(path: str | Path) -> pd.DataFrame:
     """A checked score table from a CSV file."""
     try:
-        frame = pd.read_csv(
-            path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
-        )
+        frame = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError("The score table cannot be read.", value=str(error), where=str(path)) from None
     return check_scores(frame, where=str(path))
@@ -116,9 +110,7 @@ def add_w_p(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(w_p=frame["plw"].astype(float).map(w_p_from_plw))
 
 
-def relative_scores(
-    frame: pd.DataFrame, *, within: tuple[str, ...] = ("benchmark", "dataset")
-) -> pd.DataFrame:
+def relative_scores(frame: pd.DataFrame, *, within: tuple[str, ...] = ("benchmark", "dataset")) -> pd.DataFrame:
     """The frame with the column `relative`: min-max scaled score inside each group `within`, in [0, 1].
 
     The default pools the ptlms, as §5.2 says ("we did not min-max normalize over PTLM groups").

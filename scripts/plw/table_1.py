@@ -60,9 +60,7 @@ def table_1(datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict
         printed = _printed(entry, numbers)
         if printed:
             rows.append(printed)
-    lengths = tuple(
-        Column(label, _mean_and_sd(name), (f"{name}_mean", f"{name}_sd")) for name, label in FIELDS
-    )
+    lengths = tuple(Column(label, _mean_and_sd(name), (f"{name}_mean", f"{name}_sd")) for name, label in FIELDS)
     columns = (
         Column("Data set", lambda row: row["label"], ("dataset", "label"), right=False),
         Column("", lambda row: row["source"], ("source",), right=False),

@@ -41,9 +41,7 @@ def _printed(entry: dict, numbers: dict) -> dict | None:
 def _significant(row: dict, alpha: float) -> bool:
     if not row["converged"]:
         return False
-    return (
-        row["p"].startswith("<") if isinstance(row["p"], str) else row["p"] is not None and row["p"] < alpha
-    )
+    return row["p"].startswith("<") if isinstance(row["p"], str) else row["p"] is not None and row["p"] < alpha
 
 
 def _notes(datasets: Sequence[dict], results: dict[str, dict], alpha: float) -> list[str]:
@@ -62,9 +60,7 @@ def _notes(datasets: Sequence[dict], results: dict[str, dict], alpha: float) -> 
             said += [] if flags["finite_se"] else ["standard errors are not finite"]
             notes.append(f"{label} did not converge: {'; '.join(said) or flags['optimizer_message']}.")
         elif len(fit["attempts"]) > 1:
-            notes.append(
-                f"{label}: {fit['attempts'][0]['optimizer']} did not converge, {flags['optimizer']} did."
-            )
+            notes.append(f"{label}: {fit['attempts'][0]['optimizer']} did not converge, {flags['optimizer']} did.")
         if not design["complete"]:
             lacking = ", ".join(design["missing_benchmarks"])
             lacking = f" (no scores of {lacking})" if lacking else ""
@@ -81,9 +77,7 @@ def _notes(datasets: Sequence[dict], results: dict[str, dict], alpha: float) -> 
 def _coefficient(name: str):
     def show(row: dict) -> str:
         error = row.get(f"{name}_se")
-        return shown(row.get(name), "{:.3f}") + (
-            f" ({shown(error, '{:.3f}')})" if row["source"] == "ours" else ""
-        )
+        return shown(row.get(name), "{:.3f}") + (f" ({shown(error, '{:.3f}')})" if row["source"] == "ours" else "")
 
     return show
 
@@ -95,9 +89,7 @@ def _critical(row: dict) -> str:
     return f"{text} [{row['critical_plw_low']:.3f}, {row['critical_plw_high']:.3f}]"
 
 
-def table_3(
-    datasets: Sequence[dict], results: dict[str, dict], numbers: dict, *, alpha: float = 0.05
-) -> Table:
+def table_3(datasets: Sequence[dict], results: dict[str, dict], numbers: dict, *, alpha: float = 0.05) -> Table:
     """Table 3 for the data sets of the main experiment.
 
     datasets  entries with name, label, stands_for, in the order of the table

@@ -103,15 +103,10 @@ def to_latex(table: Table) -> str:
     for index, row in enumerate(table.rows):
         cells = [latex_text(column.show(row)) for column in table.columns]
         if index in table.bold:
-            cells = [
-                f"\\textbf{{{c}}}" if column.bold else c
-                for c, column in zip(cells, table.columns, strict=True)
-            ]
+            cells = [f"\\textbf{{{c}}}" if column.bold else c for c, column in zip(cells, table.columns, strict=True)]
         rows.append("    " + " & ".join(cells) + r" \\")
     heads = [column.latex or latex_text(column.label) for column in table.columns]
-    notes = [
-        f"  \\par\\smallskip\\footnotesize {latex_text(re.sub(r'[*`]', '', note))}" for note in table.notes
-    ]
+    notes = [f"  \\par\\smallskip\\footnotesize {latex_text(re.sub(r'[*`]', '', note))}" for note in table.notes]
     return "\n".join(
         [
             r"\begin{table}",

@@ -51,9 +51,7 @@ def encode_examples(tokenizer, instances: Iterable[dict], max_length: int) -> li
 
 def _encode_chunk(tokenizer, instances: Sequence[dict], max_length: int) -> list[EncodedExample]:
     prompts = [format_prompt(row["instruction"], row["input"]) for row in instances]
-    texts = [
-        prompt + row["output"] + tokenizer.eos_token for prompt, row in zip(prompts, instances, strict=True)
-    ]
+    texts = [prompt + row["output"] + tokenizer.eos_token for prompt, row in zip(prompts, instances, strict=True)]
     prompt_ids = _truncated_ids(tokenizer, prompts, max_length)
     text_ids = _truncated_ids(tokenizer, texts, max_length)
     return [

@@ -216,18 +216,14 @@ def set_attention_dropout(model: PreTrainedModel, probability: float) -> None:
     """Switch dropout of attention weights on while training (App. E.5); 0 leaves the model as it is."""
     if probability == 0:
         return
-    layers = [
-        module for module in model.modules() if isinstance(getattr(module, "attention_dropout", None), float)
-    ]
+    layers = [module for module in model.modules() if isinstance(getattr(module, "attention_dropout", None), float)]
     if not layers:
         raise InputError("This model has no attention dropout.", value=type(model).__name__)
     for layer in layers:
         layer.attention_dropout = probability
 
 
-def make_fingerprint(
-    model: PreTrainedModel, plan: TrainingPlan, settings: TrainingSettings, identity: dict
-) -> dict:
+def make_fingerprint(model: PreTrainedModel, plan: TrainingPlan, settings: TrainingSettings, identity: dict) -> dict:
     """Return what a checkpoint must match to be continued; the same on all ranks.
 
     Of each weight tensor the first thousand values enter, which is quick and tells any two models apart.

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,10 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from plw import run_card
+from plw.checkpoints import sole_user
 from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
-from plw.launch import check_devices, check_launch, single_process_environment, world
+from plw.launch import check_devices, check_launch, end_with_launcher, single_process_environment, world
 from plw.loss import check_plw, describe_loss
 from plw.loss_log import read_loss
 from plw.models import fit_embeddings, load_model, load_tokenizer, prepare_tokenizer, save_model
@@ -55,6 +57,7 @@ def train_run(
     check_launch(os.environ)
     row, settings = read_row(row, read_settings(training))
     device = check_devices(settings.device, visible=torch.cuda.device_count(), environment=os.environ)
+    end_with_launcher(os.environ)
     use_threads(threads)
     disable_progress_bar()
     if settings.zero_stage is not None:
@@ -66,37 +69,38 @@ def train_run(
     examples = read_examples(instances_file, tokenizer, settings.max_length)
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
     meter = run_card.EnergyMeter(device)
 
     def load():
         model = load_model(source)
         return model, fit_embeddings(model, tokenizer)
 
-    identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
-    finished = train(
-        settings=settings, arguments=arguments, plan=plan, load=load, folder=checkpoints, identity=identity
-    )
-    if world()[0] != 0:
-        return
-    save_model(
-        model_folder, finished.model, tokenizer, state_dict=finished.state_dict, dtype=settings.save_dtype
-    )
-    write_text(loss_file, finished.loss_file.read_text(encoding="utf-8"))
-    record = {
-        **row,
-        "training": settings.for_json(),
-        "effective_loss": describe_effective_loss(row["plw"], settings),
-        "source": source,
-        "rows": count_problems(examples) | {"kept": len(kept), "dropped": len(examples) - len(kept)},
-        "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
-        **measure(finished, settings, device),
-        "energy_joules": meter.joules(),
-        "seconds_in_all": time.perf_counter() - started,
-    }
-    write_json(record_file, record)
-    discard_checkpoints(checkpoints)
+    first = world()[0] == 0
+    with sole_user(checkpoints) if first else nullcontext():
+        arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
+        identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
+        finished = train(
+            settings=settings, arguments=arguments, plan=plan, load=load, folder=checkpoints, identity=identity
+        )
+        if first:
+            weights = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
+            save_model(model_folder, finished.model, tokenizer, **weights)
+            write_text(loss_file, finished.loss_file.read_text(encoding="utf-8"))
+            record = {
+                **row,
+                "training": settings.for_json(),
+                "effective_loss": describe_effective_loss(row["plw"], settings),
+                "source": source,
+                "rows": count_problems(examples) | {"kept": len(kept), "dropped": len(examples) - len(kept)},
+                "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
+                **measure(finished, device),
+                "energy_joules": meter.joules(),
+                "seconds_in_all": time.perf_counter() - started,
+            }
+            write_json(record_file, record)
+            discard_checkpoints(checkpoints)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSettings]:
@@ -158,7 +162,7 @@ def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
     return text
 
 
-def measure(finished: FinishedTraining, settings: TrainingSettings, device: str) -> dict:
+def measure(finished: FinishedTraining, device: str) -> dict:
     """What running it took, for run.json."""
     rows = read_loss(finished.loss_file)
     tokens, seconds = sum(row["tokens"] for row in rows), sum(row["seconds"] for row in rows)

@@ -105,9 +105,7 @@ def read_settings(training: Mapping, *, where: str = "training") -> TrainingSett
     return TrainingSettings(**values)
 
 
-def apply_regularizer(
-    settings: TrainingSettings, regularizer: str, strength: float | None
-) -> TrainingSettings:
+def apply_regularizer(settings: TrainingSettings, regularizer: str, strength: float | None) -> TrainingSettings:
     """Return the settings with a run's regulariser switched on (§5.3, App. E.5).
 
     regularizer  none | weight_decay | dropout (of attention, protocol §9 row 42) | label_smoothing | minkowski

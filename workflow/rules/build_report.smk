@@ -14,16 +14,10 @@ rule build_report:
         missing="results/{study}/missing.json",
         artifacts="config/artifacts.yaml",
         files=[artifact_files(artifact)[1] for artifact in ARTIFACTS],
-        all_artifacts=[
-            file for artifact in ARTIFACTS for file in artifact_files(artifact)
-        ],
+        all_artifacts=[file for artifact in ARTIFACTS for file in artifact_files(artifact)],
         run_records=[file for run in RUNS for file in results(f"runs/{run}/run.json")],
-        preflights=expand(
-            "results/{{study}}/data/{dataset}/preflight.json", dataset=DATASETS
-        ),
-        regressions=expand(
-            "results/{{study}}/regression/{dataset}.json", dataset=main_datasets()
-        ),
+        preflights=expand("results/{{study}}/data/{dataset}/preflight.json", dataset=DATASETS),
+        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
         code=[
             "scripts/build_report.py",
             "scripts/plw/report.py",

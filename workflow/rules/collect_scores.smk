@@ -10,9 +10,7 @@ rule collect_scores:
     """scores.csv, and the list of what is missing."""
     input:
         runs="results/{study}/runs.csv",
-        evaluations=[
-            file for run in RUNS for file in results(f"runs/{run}/evaluation.json")
-        ],
+        evaluations=files_of_runs("evaluation.json"),
         judgements=all_judgements(),
         code=[
             "scripts/collect_scores.py",
@@ -28,7 +26,8 @@ rule collect_scores:
         "../../envs/workflow.yaml"
     params:
         benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+        experiments=benchmarks_of_experiments(),
     shell:
         "python scripts/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
-        " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q} --scores {output.scores:q}"
-        " --missing {output.missing:q} > {log:q} 2>&1"
+        " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q}"
+        " --experiments {params.experiments:q} --scores {output.scores:q} --missing {output.missing:q} > {log:q} 2>&1"

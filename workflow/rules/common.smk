@@ -37,11 +37,11 @@ DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = {}
 for run in RUNS.values():
     BATCHES.setdefault(batch_of(run), []).append(run.run)
-JUDGED = [
-    name
-    for name in STUDY["evaluation"]["benchmarks"]
-    if STUDY["benchmarks"][name]["framework"] != "harness"
+FINISHED_ONLY = bool(config.get("finished_only", False))
+MEASURED = [
+    run for run in RUNS if not FINISHED_ONLY or Path(f"results/{STUDY_NAME}/runs/{run}/evaluation.json").exists()
 ]
+JUDGED = [name for name in STUDY["evaluation"]["benchmarks"] if STUDY["benchmarks"][name]["framework"] != "harness"]
 FIGURE_CODE = ["scripts/plw/figure_style.py", "scripts/plw/figure_files.py"]
 ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2", "table_3"]
 
@@ -49,11 +49,7 @@ ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2", "table_3"]
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. Progress bars are off,
 # because they fill log files with control characters.
 python = "python scripts/run_preloaded.py" if STUDY.get("preload") else "python"
-path = (
-    ""
-    if workflow.deployment_settings.deployment_method
-    else f'PATH="{Path(sys.executable).parent}:$PATH" '
-)
+path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
 shell.prefix(f'export {path}PLW_PYTHON="{python}" TQDM_DISABLE=1; ')
 
 
@@ -71,6 +67,11 @@ def results(*paths):
     return [f"results/{STUDY_NAME}/{path}" for path in paths]
 
 
+def files_of_runs(name):
+    """A file of every run; with finished_only, of the runs that are measured already."""
+    return results(*(f"runs/{run}/{name}" for run in MEASURED))
+
+
 def gpus(settings, count=1):
     """GPUs to ask a scheduler for: `count` where the study says cuda, else none."""
     return count if settings.get("device") == "cuda" else 0
@@ -80,17 +81,9 @@ def local_files(source):
     """Files that a local source names, by split or not; patterns are expanded, what a rule will make stays as it is."""
     paths = source.get("path", [])
     if isinstance(paths, dict):
-        paths = [
-            path
-            for split in paths.values()
-            for path in ([split] if isinstance(split, str) else split)
-        ]
+        paths = [path for split in paths.values() for path in ([split] if isinstance(split, str) else split)]
     paths = [paths] if isinstance(paths, str) else paths
-    return [
-        file
-        for path in paths
-        for file in (sorted(glob.glob(path)) if "*" in path else [path])
-    ]
+    return [file for path in paths for file in (sorted(glob.glob(path)) if "*" in path else [path])]
 
 
 def files_of_model(source):
@@ -105,17 +98,13 @@ def ptlm_source(ptlm):
 
 def counting_tokenizer():
     """Source of the tokenizer that Table 1, R_g and inversion count with."""
-    return STUDY.get(
-        "statistics_tokenizer", STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]
-    )
+    return STUDY.get("statistics_tokenizer", STUDY["ptlms"][STUDY["tokenizer_of"]]["source"])
 
 
 def tokenizer_files():
     """Local files that the counting tokenizer needs; only a model folder can be made by a rule."""
     source = counting_tokenizer()
-    return (
-        [] if str(source.get("path", "")).endswith(".model") else files_of_model(source)
-    )
+    return [] if str(source.get("path", "")).endswith(".model") else files_of_model(source)
 
 
 def prepared_inputs(wildcards):
@@ -129,9 +118,7 @@ def prepared_inputs(wildcards):
 def run_inputs(wildcards):
     """A run needs its data set's instances and its pre-trained model."""
     run = RUNS[wildcards.run]
-    return results(f"data/{run.dataset}/instances.jsonl") + files_of_model(
-        STUDY["ptlms"][run.ptlm]["source"]
-    )
+    return results(f"data/{run.dataset}/instances.jsonl") + files_of_model(STUDY["ptlms"][run.ptlm]["source"])
 
 
 def benchmark_entries(names):
@@ -142,32 +129,21 @@ def benchmark_entries(names):
 def measured_entries(names):
     """The same without the keys that only describe: a new label measures nothing again."""
     entries = json.loads(benchmark_entries(names))
-    return json.dumps(
-        [
-            {k: v for k, v in entry.items() if k not in ("label", "group", "type")}
-            for entry in entries
-        ]
-    )
+    return json.dumps([{k: v for k, v in entry.items() if k not in ("label", "group", "type")} for entry in entries])
 
 
 def benchmark_files(wildcards):
     """Local files of all benchmarks of a run."""
     names = benchmarks_of(RUNS[wildcards.run], STUDY)
     preamble = STUDY["evaluation"].get("truthfulqa_preamble")
-    return [
-        file
-        for name in names
-        for file in local_files(STUDY["benchmarks"][name]["source"])
-    ] + ([preamble] if preamble else [])
+    return [file for name in names for file in local_files(STUDY["benchmarks"][name]["source"])] + (
+        [preamble] if preamble else []
+    )
 
 
 def judged_runs(wildcards):
     """The runs of a batch that the judged benchmark is asked for."""
-    return [
-        run
-        for run in BATCHES[wildcards.batch]
-        if wildcards.judged in benchmarks_of(RUNS[run], STUDY)
-    ]
+    return [run for run in BATCHES[wildcards.batch] if wildcards.judged in benchmarks_of(RUNS[run], STUDY)]
 
 
 def judged_outputs(wildcards):
@@ -192,7 +168,7 @@ def all_judgements():
     """Judgement files of the whole study: each judged benchmark × batch that some run asks for."""
     wanted = dict.fromkeys(
         f"judgements/{name}/{batch_of(run)}.json"
-        for run in RUNS.values()
+        for run in map(RUNS.get, MEASURED)
         for name in JUDGED
         if name in benchmarks_of(run, STUDY)
     )
@@ -206,9 +182,7 @@ def main_datasets():
 
 def artifact_files(artifact):
     """All files of a figure or a table."""
-    kinds = (
-        ("pdf", "png", "csv") if artifact.startswith("figure") else ("csv", "md", "tex")
-    )
+    kinds = ("pdf", "png", "csv") if artifact.startswith("figure") else ("csv", "md", "tex")
     folder = "figures" if artifact.startswith("figure") else "tables"
     return results(*(f"{folder}/{artifact}.{kind}" for kind in kinds))
 
@@ -223,13 +197,9 @@ def training_row(wildcards):
 def training_settings():
     """What changes the training as JSON; what a scheduler grants is left out, so raising it trains nothing."""
     granted = ("runtime_min", "mem_mb", "threads")
-    settings = {
-        key: value for key, value in STUDY["training"].items() if key not in granted
-    }
+    settings = {key: value for key, value in STUDY["training"].items() if key not in granted}
     # A study file cannot say null (it removes a key), so it says none and 0.
-    settings["zero_stage"] = (
-        None if settings.get("zero_stage") == "none" else settings.get("zero_stage")
-    )
+    settings["zero_stage"] = None if settings.get("zero_stage") == "none" else settings.get("zero_stage")
     settings["checkpoint_steps"] = settings.get("checkpoint_steps") or None
     return json.dumps(settings)
 
@@ -237,23 +207,13 @@ def training_settings():
 def training_launcher(wildcards, resources):
     """One rank per GPU under torchrun where there are several, else plain Python."""
     ranks = resources.get("gpu") or STUDY["training"]["processes"]
-    return (
-        f"torchrun --standalone --nproc_per_node {ranks}"
-        if ranks > 1
-        else "$PLW_PYTHON"
-    )
+    return f"torchrun --standalone --nproc_per_node {ranks}" if ranks > 1 else "$PLW_PYTHON"
 
 
 def evaluation_settings():
     """What changes the evaluation as JSON; the list of benchmarks and what a scheduler grants are left out."""
     left_out = ("benchmarks", "runtime_min", "mem_mb", "threads")
-    return json.dumps(
-        {
-            key: value
-            for key, value in STUDY["evaluation"].items()
-            if key not in left_out
-        }
-    )
+    return json.dumps({key: value for key, value in STUDY["evaluation"].items() if key not in left_out})
 
 
 def generations(run, benchmark):
@@ -263,9 +223,7 @@ def generations(run, benchmark):
 
 def judged_output_arguments(wildcards):
     """RUN=FILE for each run of the batch."""
-    return " ".join(
-        f"{run}={generations(run, wildcards.judged)}" for run in judged_runs(wildcards)
-    )
+    return " ".join(f"{run}={generations(run, wildcards.judged)}" for run in judged_runs(wildcards))
 
 
 def judge_reference_outputs(wildcards):
@@ -280,9 +238,11 @@ def described(registry, names):
     """Name, label and place in the paper of ptlms or data sets, as JSON for figures and tables."""
     keys = ("label", "stands_for")
     entries = [(name, STUDY[registry][name]) for name in names]
+    return json.dumps([{"name": name, **{k: entry[k] for k in keys if k in entry}} for name, entry in entries])
+
+
+def benchmarks_of_experiments():
+    """The benchmarks of each experiment that asks for fewer than all, as JSON."""
     return json.dumps(
-        [
-            {"name": name, **{k: entry[k] for k in keys if k in entry}}
-            for name, entry in entries
-        ]
+        {name: entry["benchmarks"] for name, entry in STUDY["experiments"].items() if "benchmarks" in entry}
     )

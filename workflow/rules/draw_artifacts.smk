@@ -75,9 +75,7 @@ rule draw_figure_4:
 rule make_table_1:
     """Data set statistics (§4.3)."""
     input:
-        statistics=expand(
-            "results/{{study}}/data/{dataset}/statistics.json", dataset=DATASETS
-        ),
+        statistics=expand("results/{{study}}/data/{dataset}/statistics.json", dataset=DATASETS),
         numbers="config/paper_numbers.yaml",
         code=[
             "scripts/make_table_1.py",
@@ -130,9 +128,7 @@ rule make_table_2:
 rule make_table_3:
     """Regression of the relative scores on w_p (§5.2)."""
     input:
-        regressions=expand(
-            "results/{{study}}/regression/{dataset}.json", dataset=main_datasets()
-        ),
+        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
         numbers="config/paper_numbers.yaml",
         code=[
             "scripts/make_table_3.py",

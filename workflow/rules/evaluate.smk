@@ -28,9 +28,7 @@ rule evaluate_model:
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the evaluation code changes results
-        benchmarks=lambda wildcards: measured_entries(
-            benchmarks_of(RUNS[wildcards.run], STUDY)
-        ),
+        benchmarks=lambda wildcards: measured_entries(benchmarks_of(RUNS[wildcards.run], STUDY)),
         evaluation=evaluation_settings(),
         run_dir=lambda wildcards, output: str(Path(output.index).parent),
     shell:

@@ -29,9 +29,7 @@ rule judge_outputs:
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts
-        benchmark=lambda wildcards: json.dumps(
-            json.loads(measured_entries([wildcards.judged]))[0]
-        ),
+        benchmark=lambda wildcards: json.dumps(json.loads(measured_entries([wildcards.judged]))[0]),
         judge=lambda wildcards: json.dumps(STUDY["judges"][wildcards.judged]),
         outputs=judged_output_arguments,
         reference=judge_reference_outputs,

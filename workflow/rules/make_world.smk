@@ -38,9 +38,7 @@ rule make_world:
                 "pandalm.jsonl",
             ],
         ),
-        judge=expand(
-            "results/{{study}}/world/judge/{split}.jsonl", split=["train", "heldout"]
-        ),
+        judge=expand("results/{{study}}/world/judge/{split}.jsonl", split=["train", "heldout"]),
     log:
         "results/{study}/logs/make_world.log",
     conda:

@@ -20,9 +20,7 @@ rule prepare_dataset:
     params:
         dataset=lambda wildcards: json.dumps(STUDY["datasets"][wildcards.dataset]),
         parent=lambda wildcards, input: (
-            f"--parent {input[0]}"
-            if "from" in STUDY["datasets"][wildcards.dataset]
-            else ""
+            f"--parent {input[0]}" if "from" in STUDY["datasets"][wildcards.dataset] else ""
         ),
         tokenizer=json.dumps(counting_tokenizer()),
     shell:
@@ -35,9 +33,7 @@ rule describe_dataset:
     input:
         instances="results/{study}/data/{dataset}/instances.jsonl",
         tokenizer=tokenizer_files(),
-        training_tokenizer=files_of_model(
-            STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]
-        ),
+        training_tokenizer=files_of_model(STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]),
     output:
         statistics="results/{study}/data/{dataset}/statistics.json",
         preflight="results/{study}/data/{dataset}/preflight.json",
