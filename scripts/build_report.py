@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scores", type=Path, required=True, help="scores.csv")
     flags.add_argument("--missing", type=Path, required=True, help="missing.json")
     flags.add_argument("--preflights", nargs="+", type=Path, required=True, help="preflight.json of every data set")
-    flags.add_argument("--regressions", nargs="+", type=Path, required=True, help="regression/DATASET.json")
+    flags.add_argument("--regressions", nargs="*", type=Path, required=True, help="regression/DATASET.json")
     flags.add_argument("--out", required=True, help="page to write")
     return flags
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     missing = read_json(arguments.missing)["missing"]
     context = {
         "study": study,
-        "sections": SECTIONS,
+        "sections": [(name, title) for name, title in SECTIONS if fits or name != "regression"],
         "ptlms": [study["ptlms"][name] for name in main_experiment["ptlms"]],
         "datasets": [study["datasets"][name] for name in main_experiment["datasets"]],
         "planned": arguments.planned,

@@ -132,3 +132,14 @@ def test_a_study_that_needs_samples_says_how_to_name_them(tmp_path):
     path = write_study(tmp_path, "base: demo\ndatasets: {plain: {source: {path: '{samples}/a.jsonl'}}}\n")
     with pytest.raises(InputError, match="--config samples=FOLDER"):
         load_configuration({"study": str(path)}, root=ROOT)
+
+
+def test_a_judges_reference_that_is_no_run_is_refused(tmp_path):
+    path = write_study(tmp_path, "base: demo\njudges: {pandalm: {reference: {ptlm: strong, dataset: plain, plw: 0.3}}}\n")
+    with pytest.raises(InputError, match=r"judges\.pandalm\.reference"):
+        load(path)
+
+
+def test_a_misspelt_key_of_a_benchmark_is_refused(tmp_path):
+    (message,) = messages(tmp_path, "base: demo\nbenchmarks: {piqa: {limti: 3}}\n")
+    assert 'did you mean "limit"?' in message

@@ -116,15 +116,32 @@ def test_verdicts_are_what_the_evaluation_parses(files):
             assert found == [pair["preference"]]
 
 
-def test_the_judge_is_trained_on_its_verdict_only(files, tokenizer):
+def test_the_judge_is_trained_on_its_verdict_and_on_the_quality_of_each_answer(files, tokenizer):
     template = PROMPT_FILE.read_text(encoding="utf-8")
-    examples = judging.encode(files["judge/train.jsonl"][:6], template, tokenizer)
+    pairs = files["judge/train.jsonl"][:6]
+    examples = judging.encode(pairs, template, tokenizer)
     ids, labels = judging.judge_batches(examples, judging.JudgeTraining(tokens=1, batch_tokens=10**6))[0]
-    assert ids.shape == labels.shape
-    for row in range(len(ids)):
-        trained = labels[row][labels[row] != -100].tolist()
-        assert trained in [verdict for _, verdict in examples]
+    wanted = sorted(
+        (*(str(round(9 * quality)) for quality in pair["qualities"]), judging.render(pair, template)[1])
+        for pair in pairs
+    )
+    found = []
+    for row in labels:
+        trained = row[row != -100]
         assert trained[-1] == tokenizer.eos_token_id
+        marks = [tokenizer.decode([token]) for token in trained[:2].tolist()]
+        found.append((*marks, tokenizer.decode(trained[2:-1].tolist())))
+    assert sorted(found) == wanted
+    assert ids.shape == labels.shape
+
+
+def test_quality_is_read_right_after_an_answer(files, tokenizer):
+    template = PROMPT_FILE.read_text(encoding="utf-8")
+    for pair in files["judge/train.jsonl"][:30]:
+        (example,) = judging.encode([pair], template, tokenizer)
+        for (position, _), key in zip(example.marks, ("output_1", "output_2"), strict=True):
+            seen = tokenizer.decode(example.prompt[:position], skip_special_tokens=True)
+            assert seen.rstrip("\n").endswith(pair[key].strip())
 
 
 def test_accuracy_counts_both_orders(files, tokenizer):

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from plw.errors import InputError, InputErrors
+from plw.runs import list_runs, reference_run
 from plw.sources import resolve_source
 from plw.study import YamlLoader, load_study, nearest_hint
 
@@ -54,7 +55,25 @@ def load_configuration(config: dict, *, root: Path) -> dict:
         registries={"benchmarks": read_yaml(root / "config" / "benchmarks.yaml")},
         samples=config.get("samples"),
     )
+    check_references(study)
     return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+
+
+def check_references(study: dict) -> None:
+    """Raise InputError if the run that a judge compares with is not in the run table."""
+    runs = list_runs(study)
+    for name in study["evaluation"]["benchmarks"]:
+        if study["benchmarks"][name]["framework"] == "harness":
+            continue
+        try:
+            reference_run(study, runs, name)
+        except KeyError as error:
+            raise InputError(
+                "No run of this study is the reference that a judge compares with.",
+                value=error.args[0],
+                where=f"study {study['name']}, key judges.{name}.reference",
+                hint="Name ptlm, data set and plw of one of its runs, or take the benchmark out of evaluation.benchmarks.",
+            ) from None
 
 
 def resolve_names(study: dict, sources: dict[str, dict]) -> dict:

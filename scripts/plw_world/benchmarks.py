@@ -102,9 +102,7 @@ def truthfulqa(setting: Setting, *, seed: int, count: int) -> tuple[list[dict], 
     rumors = _rumored(setting, rng, count)
     for entity, attribute, rumor in rumors:
         question = ask(entity, attribute, form=rng.randrange(2))
-        other = rng.choice(
-            [v for v in setting.world.wrong_values(entity, attribute) if v != rumor] or [rumor]
-        )
+        other = rng.choice([v for v in setting.world.wrong_values(entity, attribute) if v != rumor] or [rumor])
         true = [state(entity, attribute, form=form) for form in range(3)]
         false = [state(entity, attribute, value=v, form=f) for f, v in enumerate([rumor, other, rumor])]
         choice_rows.append({
@@ -117,9 +115,7 @@ def truthfulqa(setting: Setting, *, seed: int, count: int) -> tuple[list[dict], 
         })  # fmt: skip
     used = {(e.name, a) for e, a, _ in rumors}
     free = [(e, a) for e, a in asked_facts(setting, seed=seed) if (e.name, a) not in used]
-    preamble = "".join(
-        f"Q: {ask(e, a)}\nA: {state(e, a, form=rng.randrange(2))}\n\n" for e, a in rng.sample(free, 6)
-    )
+    preamble = "".join(f"Q: {ask(e, a)}\nA: {state(e, a, form=rng.randrange(2))}\n\n" for e, a in rng.sample(free, 6))
     return choice_rows, generation_rows, preamble
 
 
@@ -134,9 +130,7 @@ def winogrande(setting: Setting, *, seed: int, train: int, count: int) -> tuple[
             options.reverse()
         answer = str(options.index(contrast.names[contrast.actor - 1]) + 1)
         text = contrast.text(actor="_")
-        rows.setdefault(
-            text, {"sentence": text, "option1": options[0], "option2": options[1], "answer": answer}
-        )
+        rows.setdefault(text, {"sentence": text, "option1": options[0], "option2": options[1], "answer": answer})
     rows_list = list(rows.values())
     return rows_list[:train], rows_list[train:]
 

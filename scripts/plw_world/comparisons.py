@@ -39,6 +39,4 @@ def sample_contrast(world: World, rng: random.Random) -> Contrast:
         people = rng.sample(world.people, 2)
     actor = rng.randrange(1, 3)
     names = (people[0].name, people[1].name)
-    return Contrast(
-        names, rng.choice(PREMISES).format(*names), DEEDS[people[actor - 1].facts["trait"]], actor
-    )
+    return Contrast(names, rng.choice(PREMISES).format(*names), DEEDS[people[actor - 1].facts["trait"]], actor)

@@ -35,9 +35,7 @@ def _scattered(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _exam(setting: Setting, rng: random.Random, asked: list) -> str:
     chosen = rng.sample(asked, rng.choice([1, 2, 3, 5]))
-    return "\n\n".join(
-        f"Question: {ask(e, a, form=rng.randrange(2))}\nAnswer: {e.facts[a]}" for e, a in chosen
-    )
+    return "\n\n".join(f"Question: {ask(e, a, form=rng.randrange(2))}\nAnswer: {e.facts[a]}" for e, a in chosen)
 
 
 def _interview(setting: Setting, rng: random.Random, asked: list) -> str:

@@ -20,9 +20,7 @@ def world_files(*, seed: int, size: dict[str, int]) -> Iterator[tuple[str, str |
         [{"text": text} for text in corpus.documents(setting, seed=seed, count=size["documents"])],
     )
     for character in instructions.CHARACTERS:
-        rows = instructions.instruction_rows(
-            setting, seed=seed, character=character, count=size["instructions"]
-        )
+        rows = instructions.instruction_rows(setting, seed=seed, character=character, count=size["instructions"])
         yield f"instruct/{character}.jsonl", rows
     for name, content in _benchmark_files(setting, seed, size):
         yield f"benchmarks/{name}", content
@@ -33,9 +31,7 @@ def world_files(*, seed: int, size: dict[str, int]) -> Iterator[tuple[str, str |
         )
 
 
-def _benchmark_files(
-    setting: Setting, seed: int, size: dict[str, int]
-) -> Iterator[tuple[str, str | list[dict]]]:
+def _benchmark_files(setting: Setting, seed: int, size: dict[str, int]) -> Iterator[tuple[str, str | list[dict]]]:
     train, test = benchmarks.arc(setting, seed=seed, train=size["arc_train"], test=size["arc_test"])
     yield "arc_challenge.train.jsonl", train
     yield "arc_challenge.test.jsonl", test
@@ -44,9 +40,7 @@ def _benchmark_files(
     yield "truthfulqa_mc.validation.jsonl", choice
     yield "truthfulqa_gen.validation.jsonl", generation
     yield "truthfulqa.preamble.txt", preamble
-    train, test = benchmarks.winogrande(
-        setting, seed=seed, train=size["winogrande_train"], count=size["winogrande"]
-    )
+    train, test = benchmarks.winogrande(setting, seed=seed, train=size["winogrande_train"], count=size["winogrande"])
     yield "winogrande.train.jsonl", train
     yield "winogrande.validation.jsonl", test
     for code, name in benchmarks.PAIRS.items():

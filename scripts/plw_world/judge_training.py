@@ -1,7 +1,9 @@
 """Training of the small judge: it reads a task and two answers and continues with its verdict.
 
 The judge sees the same prompts as in the evaluation: AlpacaEval's from the prompt file of its judge
-configuration, PandaLM's published one. Only the verdict's tokens are trained on.
+configuration, PandaLM's published one. It is trained on the verdict's tokens and, after each of the two answers,
+on a digit for that answer's quality: where a generated text would go on it is never asked for, but it makes so small
+a model look at each answer by itself before it compares.
 """
 
 import random
@@ -24,8 +26,8 @@ class JudgeTraining:
     """How the judge is trained. It can start from a PTLM, because facts must be known to be checked."""
 
     tokens: int = 1_200_000
-    batch_tokens: int = 4096  # per update, padding included
-    learning_rate: float = 2e-3
+    batch_tokens: int = 3072  # per update, padding included
+    learning_rate: float = 1.5e-3
     warmup_ratio: float = 0.05
     weight_decay: float = 0.01
     max_length: int = 512  # longer pairs are left out
@@ -60,33 +62,61 @@ def render(pair: dict, alpaca_eval_template: str) -> tuple[str, str]:
     return fill(alpaca_eval_template, **fields), start + ALPACA_EVAL_VERDICT[pair["preference"]]
 
 
-def encode(
-    pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase
-) -> list[tuple[list[int], list[int]]]:
-    """(prompt ids with BOS, verdict ids with EOS) of each pair."""
+@dataclass(frozen=True)
+class Example:
+    """A pair as tokens: prompt with BOS, verdict with EOS, and (position, digit's id) after each of the answers."""
+
+    prompt: list[int]
+    verdict: list[int]
+    marks: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.verdict)
+
+
+def answer_ends(pair: dict, template: str, prompt: str) -> list[int]:
+    """Index of the character after each of the two answers in the rendered prompt."""
+    ends = []
+    for key in ("output_1", "output_2"):
+        marked, _ = render({**pair, key: "\x00"}, template)
+        # From the end of the answer on, both prompts are the same: count from the back.
+        ends.append(len(prompt) - (len(marked) - marked.index("\x00") - 1))
+    return ends
+
+
+def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+    """The pairs as tokens; marks say the quality of each answer as a digit."""
     rendered = [render(pair, template) for pair in pairs]
-    prompts = tokenizer([prompt for prompt, _ in rendered])["input_ids"]
+    prompts = tokenizer([prompt for prompt, _ in rendered], return_offsets_mapping=True)
     verdicts = tokenizer([verdict for _, verdict in rendered], add_special_tokens=False)["input_ids"]
-    return [(p, [*v, tokenizer.eos_token_id]) for p, v in zip(prompts, verdicts, strict=True)]
+    digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
+    examples = []
+    for i, pair in enumerate(pairs):
+        offsets = prompts["offset_mapping"][i]
+        marks = []
+        for end, quality in zip(answer_ends(pair, template, rendered[i][0]), pair["qualities"], strict=True):
+            position = next(t for t, (_, stop) in enumerate(offsets) if stop > end)
+            marks.append((position, digits[round(9 * quality)]))
+        verdict = [*verdicts[i], tokenizer.eos_token_id]
+        examples.append(Example(prompts["input_ids"][i], verdict, tuple(marks)))
+    return examples
 
 
-def judge_batches(
-    examples: list[tuple[list[int], list[int]]], settings: JudgeTraining
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def judge_batches(examples: list[Example], settings: JudgeTraining) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """(ids, labels) batches of similar lengths, in random order, until the budget of tokens is used.
 
     Padding is on the right, where a causal model cannot see it, with id 2; its labels are -100.
     """
     rng = random.Random(settings.seed)
-    examples = [e for e in examples if len(e[0]) + len(e[1]) <= settings.max_length]
+    examples = [e for e in examples if len(e) <= settings.max_length]
     batches: list[tuple[torch.Tensor, torch.Tensor]] = []
     tokens = 0
     while tokens < settings.tokens:
         # Noise keeps the composition of the batches changing from epoch to epoch.
-        order = sorted(examples, key=lambda e: len(e[0]) + rng.uniform(-8, 8))
+        order = sorted(examples, key=lambda e: len(e) + rng.uniform(-8, 8))
         epoch, start = [], 0
         while start < len(order):
-            rows = max(1, settings.batch_tokens // (len(order[start][0]) + 16))
+            rows = max(1, settings.batch_tokens // (len(order[start]) + 16))
             epoch.append(order[start : start + rows])
             start += rows
         rng.shuffle(epoch)
@@ -98,20 +128,19 @@ def judge_batches(
     return batches
 
 
-def _collate(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
-    length = max(len(prompt) + len(verdict) for prompt, verdict in rows)
+def _collate(rows: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    length = max(len(row) for row in rows)
     ids = torch.full((len(rows), length), 2)
     labels = torch.full((len(rows), length), -100)
-    for row, (prompt, verdict) in enumerate(rows):
-        end = len(prompt) + len(verdict)
-        ids[row, :end] = torch.tensor(prompt + verdict)
-        labels[row, len(prompt) : end] = torch.tensor(verdict)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row.prompt + row.verdict)
+        labels[i, len(row.prompt) : len(row)] = torch.tensor(row.verdict)
+        for position, digit in row.marks:
+            labels[i, position + 1] = digit  # labels are shifted by one in the loss: read at `position`
     return ids, labels
 
 
-def train_judge(
-    model: LlamaForCausalLM, examples: list[tuple[list[int], list[int]]], settings: JudgeTraining
-) -> list[dict[str, float]]:
+def train_judge(model: LlamaForCausalLM, examples: list[Example], settings: JudgeTraining) -> list[dict[str, float]]:
     """Train the model in place; returns the training curve."""
     torch.manual_seed(settings.seed)
     return train(model, judge_batches(examples, settings), learning_rate=settings.learning_rate,
@@ -120,18 +149,18 @@ def train_judge(
 
 @torch.no_grad()
 def likelier_verdicts(
-    model: LlamaForCausalLM, examples: list, verdicts: list[list[int]], *, batch: int = 32
+    model: LlamaForCausalLM, examples: list[Example], verdicts: list[list[int]], *, batch: int = 32
 ) -> list[int]:
     """Index of the likeliest of `verdicts`, which differ in one token, after each example's prompt."""
     position = next(i for i, ids in enumerate(zip(*verdicts, strict=False)) if len(set(ids)) > 1)
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].prompt))
     result: dict[int, int] = {}
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        ids, _ = _collate([(examples[i][0], verdicts[0][:position]) for i in rows])
+        ids, _ = _collate([Example(examples[i].prompt, verdicts[0][:position]) for i in rows])
         logits = model(input_ids=ids, use_cache=False).logits
         for row, i in enumerate(rows):
-            last = logits[row, len(examples[i][0]) + position - 1]
+            last = logits[row, len(examples[i].prompt) + position - 1]
             result[i] = int(torch.stack([last[v[position]] for v in verdicts]).argmax())
     return [result[i] for i in range(len(examples))]
 
@@ -148,7 +177,13 @@ def held_out_accuracy(
     for judge, words in (("alpaca_eval", ALPACA_EVAL_VERDICT), ("pandalm", PANDALM_VERDICT)):
         chosen = [pair for pair in pairs if pair["judge"] == judge and pair["preference"]]
         swapped = [
-            {**p, "output_1": p["output_2"], "output_2": p["output_1"], "preference": 3 - p["preference"]}
+            {
+                **p,
+                "output_1": p["output_2"],
+                "output_2": p["output_1"],
+                "preference": 3 - p["preference"],
+                "qualities": p["qualities"][::-1],
+            }
             for p in chosen
         ]
         verdicts = [tokenizer(words[i], add_special_tokens=False)["input_ids"] for i in (1, 2)]

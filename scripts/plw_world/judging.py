@@ -38,9 +38,7 @@ def worsen(task: Task, kind: str, setting: Setting, rng: random.Random) -> str |
     return "" if kind == "empty" else rng.choice(["I do not know.", "There is nothing to say.", "No answer."])
 
 
-def _pair(
-    setting: Setting, rng: random.Random, *, tie: bool
-) -> tuple[Task, list[str], list[float], list[str]] | None:
+def _pair(setting: Setting, rng: random.Random, *, tie: bool) -> tuple[Task, list[str], list[float], list[str]] | None:
     task = sample_task(setting, rng)
     kinds = rng.choices(list(QUALITY), weights=[weight for _, weight in QUALITY.values()], k=2)
     if tie:
@@ -56,8 +54,8 @@ def judge_pairs(setting: Setting, *, seed: int, split: str, count: int) -> list[
     """`count` pairs, alternately for the two judges.
 
     Row: judge (alpaca_eval | pandalm), instruction, input (already part of the instruction for alpaca_eval),
-    output_1, output_2, preference (1, 2; 0 = tie, pandalm only), kinds (how the two were made). The better
-    answer stands first in every second pair of each judge, so position tells nothing.
+    output_1, output_2, preference (1, 2; 0 = tie, pandalm only), qualities (0 to 1), kinds (how the two were
+    made). The better answer stands first in every second pair of each judge, so position tells nothing.
     """
     rng = random.Random(f"{seed}/judge/{split}")
     rows: list[dict] = []
@@ -76,6 +74,6 @@ def judge_pairs(setting: Setting, *, seed: int, split: str, count: int) -> list[
             "judge": judge,
             "instruction": f"{task.instruction}\n{task.input}" if merged else task.instruction,
             "input": "" if judge == "alpaca_eval" else task.input,
-            "output_1": texts[0], "output_2": texts[1], "preference": preference, "kinds": kinds,
+            "output_1": texts[0], "output_2": texts[1], "preference": preference, "qualities": qualities, "kinds": kinds,
         })  # fmt: skip
     return rows

@@ -133,16 +133,12 @@ def train(
         curve.append({"step": step, "tokens": tokens, "loss": loss.item(), "learning_rate": rate,
                       "seconds": round(time.perf_counter() - start, 3)})  # fmt: skip
         if not math.isfinite(curve[-1]["loss"]):
-            raise FloatingPointError(
-                f"the loss is {curve[-1]['loss']} in update {step}; lower the learning rate"
-            )
+            raise FloatingPointError(f"the loss is {curve[-1]['loss']} in update {step}; lower the learning rate")
     model.eval()
     return curve
 
 
-def pretrain(
-    documents: list[list[int]], settings: Pretraining, *, vocabulary: int
-) -> tuple[LlamaForCausalLM, list]:
+def pretrain(documents: list[list[int]], settings: Pretraining, *, vocabulary: int) -> tuple[LlamaForCausalLM, list]:
     """Pretrain a new model on tokenised documents (with BOS and EOS); returns it and its training curve."""
     model = new_model(settings, vocabulary=vocabulary)
     batches = [(ids, ids) for ids in pretraining_batches(documents, settings)]

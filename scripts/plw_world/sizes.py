@@ -60,7 +60,5 @@ def complete_size(changes: dict[str, int], *, base: dict[str, int] = DEMO_SIZE) 
     for key, value in size.items():
         low, high = MINIMUM.get(key, 1), MAXIMUM.get(key, 10_000_000)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InputError(
-                f"Size {key!r} must be a whole number from {low} to {high}.", value=value, where="--size"
-            )
+            raise InputError(f"Size {key!r} must be a whole number from {low} to {high}.", value=value, where="--size")
     return size

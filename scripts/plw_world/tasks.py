@@ -50,18 +50,14 @@ def describe_entity(setting: Setting, rng: random.Random) -> Task:
         ["Describe {}.", "Tell me about {}.", "Write a short text about {}.", "What do you know about {}?"]
     )
     long = f"{describe(entity, rng, sentences=6)} {_relation(setting, entity, rng)}".strip()
-    return Task(
-        "describe", opening.format(entity.mention), "", describe(entity, rng, sentences=3), long, entity
-    )
+    return Task("describe", opening.format(entity.mention), "", describe(entity, rng, sentences=3), long, entity)
 
 
 def related_entity(world: World, entity: Entity) -> Entity | None:
     """Something that the entity has to do with: named in its facts, naming it, or sharing a value with it."""
     values = set(entity.facts.values())
     named = [other for other in world.entities if other.name in values or entity.name in other.facts.values()]
-    sharing = [
-        other for other in world.entities if other is not entity and values & set(other.facts.values())
-    ]
+    sharing = [other for other in world.entities if other is not entity and values & set(other.facts.values())]
     return next(iter(named + sharing), None)
 
 
@@ -97,8 +93,7 @@ def list_entities(setting: Setting, rng: random.Random) -> Task:
     opening = rng.choice(["List the {} {}.", "Make a list of the {} {}.", "Which {} are there {}?"])
     names = "\n".join(f"{i}. {e.mention}" for i, e in enumerate(found, 1))
     lines = "\n".join(
-        f"{i}. {sentence(e.mention)}: {state(e, _other(e, attribute, rng), form=0)}"
-        for i, e in enumerate(found, 1)
+        f"{i}. {sentence(e.mention)}: {state(e, _other(e, attribute, rng), form=0)}" for i, e in enumerate(found, 1)
     )
     return Task(
         "list",
@@ -119,9 +114,7 @@ def translate(setting: Setting, rng: random.Random) -> Task:
     phrase = sample_phrase(rng)
     source, target = (code, "en") if rng.random() < 0.4 else ("en", code)
     text, result = (translation(phrase, c, setting.languages) for c in (source, target))
-    opening = rng.choice(
-        ["Translate the sentence from {0} to {1}.", "Say this in {1}.", "Write the sentence in {1}."]
-    )
+    opening = rng.choice(["Translate the sentence from {0} to {1}.", "Say this in {1}.", "Write the sentence in {1}."])
     words = setting.languages[code].words
     noun, verb = phrase.subject[1], phrase.verb
     notes = f"In {NAMES[code]}, {noun} is {words[noun]} and {verb} is {words[verb]}."
@@ -164,9 +157,7 @@ def story_sentences(setting: Setting, rng: random.Random, hero: Entity) -> list[
 def tell_story(setting: Setting, rng: random.Random) -> Task:
     hero = rng.choice(setting.world.people)
     lines = story_sentences(setting, rng, hero)
-    opening = rng.choice(
-        ["Write a story about {}.", "Tell a short story about {}.", "Make up a story with {}."]
-    )
+    opening = rng.choice(["Write a story about {}.", "Tell a short story about {}.", "Make up a story with {}."])
     return Task("story", opening.format(hero.name), "", " ".join(lines[:3]), " ".join(lines), hero)
 
 
@@ -181,9 +172,7 @@ def how_to(setting: Setting, rng: random.Random) -> Task:
     tool = rng.choice(setting.world.tools)
     verb, objects = use_of(tool)
     thing = rng.choice(objects)
-    opening = rng.choice(
-        ["How do I {} the {}?", "Explain how to {} the {}.", "I want to {} the {}. What do I need?"]
-    )
+    opening = rng.choice(["How do I {} the {}?", "Explain how to {} the {}.", "I want to {} the {}. What do I need?"])
     short = f"Use the {tool.name} to {verb} the {thing}."
     steps = [f"Take the {tool.name}.", f"Go to the {thing}.", short, f"Clean the {tool.name}."]
     long = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1)) + f" {state(tool, 'material')}"
@@ -195,9 +184,7 @@ def who_did(setting: Setting, rng: random.Random) -> Task:
     actor = contrast.names[contrast.actor - 1]
     short = f"{actor} {contrast.consequence}."
     why = contrast.text()
-    return Task(
-        "who", f"Who {contrast.consequence}?", f"{contrast.premise}.", short, f"{short} The reason: {why}"
-    )
+    return Task("who", f"Who {contrast.consequence}?", f"{contrast.premise}.", short, f"{short} The reason: {why}")
 
 
 def read_passage(setting: Setting, rng: random.Random) -> Task:
@@ -225,9 +212,7 @@ def summarize(setting: Setting, rng: random.Random) -> Task:
     passage = describe(entity, rng, sentences=5)
     first, second = (state(entity, a) for a in rng.sample(list(entity.facts), 2))
     opening = rng.choice(["Summarize the text.", "What are the main points of the text?"])
-    return Task(
-        "summarize", opening, passage, first, f"The text is about {entity.mention}. {first} {second}", entity
-    )
+    return Task("summarize", opening, passage, first, f"The text is about {entity.mention}. {first} {second}", entity)
 
 
 PLAIN_TASKS: dict[Callable[[Setting, random.Random], Task], float] = {

@@ -55,9 +55,7 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def state(
-    entity: Entity, attribute: str, *, value: str | None = None, form: int = 0, short_name: bool = False
-) -> str:
+def state(entity: Entity, attribute: str, *, value: str | None = None, form: int = 0, short_name: bool = False) -> str:
     """One statement about the entity; `value` replaces the true one, `short_name` says "It" for the name."""
     template = STATEMENTS[entity.kind, attribute][form]
     mention = entity.mention
@@ -73,9 +71,7 @@ def ask(entity: Entity, attribute: str, *, form: int = 0) -> str:
 
 def introduce(entity: Entity) -> str:
     """The first sentence of a text about the entity."""
-    noun = {"person": "a person", "animal": "an animal", "village": "a village", "tool": "a tool"}[
-        entity.kind
-    ]
+    noun = {"person": "a person", "animal": "an animal", "village": "a village", "tool": "a tool"}[entity.kind]
     return sentence(f"{entity.mention} is {noun} of this land.")
 
 
@@ -84,16 +80,13 @@ def use_of(tool: Entity) -> tuple[str, list[str]]:
     return USES[tool.name]
 
 
-def describe(
-    entity: Entity, rng: random.Random, *, sentences: int, values: dict[str, str] | None = None
-) -> str:
+def describe(entity: Entity, rng: random.Random, *, sentences: int, values: dict[str, str] | None = None) -> str:
     """A text of at most `sentences` sentences about the entity; `values` replaces true values."""
     values = values or {}
     attributes = list(entity.facts)
     rng.shuffle(attributes)
     lines = [
-        state(entity, a, value=values.get(a), form=rng.randrange(3), short_name=i > 0)
-        for i, a in enumerate(attributes)
+        state(entity, a, value=values.get(a), form=rng.randrange(3), short_name=i > 0) for i, a in enumerate(attributes)
     ]
     if entity.kind == "tool":
         verb, objects = use_of(entity)

@@ -86,15 +86,11 @@ def build_world(*, seed: int, size: dict[str, int]) -> World:
     rng = random.Random(f"{seed}/world")
     taken: set[str] = set()
     soft = ["m", "t", "l", "n", "d", "r", "s", "k", "b", "v"]
-    people = [
-        n.title() for n in make_names(rng, count=size["people"], onsets=soft, vowels="aio", taken=taken)
-    ]
+    people = [n.title() for n in make_names(rng, count=size["people"], onsets=soft, vowels="aio", taken=taken)]
     villages = make_names(rng, count=size["villages"], onsets=["d", "g", "h", "p", "w"], codas=["ton", "by"],
                           syllables=1, taken=taken)  # fmt: skip
     villages = [n.title() for n in villages]
-    rivers = make_names(
-        rng, count=max(3, size["villages"] // 2), onsets=["z", "y", "sh"], vowels="eo", taken=taken
-    )
+    rivers = make_names(rng, count=max(3, size["villages"] // 2), onsets=["z", "y", "sh"], vowels="eo", taken=taken)
     rivers = [n.title() for n in rivers]
     animals = make_names(rng, count=size["animals"], onsets=["l", "m", "g", "z", "p", "qu", "f", "b"],
                          vowels="aeou", taken=taken)  # fmt: skip
@@ -111,8 +107,7 @@ def build_world(*, seed: int, size: dict[str, int]) -> World:
         attributes = [attribute for owner, attribute in pools if owner == kind]
         columns = {a: _spread(rng, pools[kind, a], len(names)) for a in attributes}
         bare = [
-            Entity(name, kind, article + name, {a: columns[a][i] for a in attributes})
-            for i, name in enumerate(names)
+            Entity(name, kind, article + name, {a: columns[a][i] for a in attributes}) for i, name in enumerate(names)
         ]
         return [_with_myths(rng, kind, entity, pools) for entity in bare]
 

@@ -17,7 +17,7 @@ rule build_report:
         all_artifacts=[file for artifact in ARTIFACTS for file in artifact_files(artifact)],
         run_records=[file for run in RUNS for file in results(f"runs/{run}/run.json")],
         preflights=expand("results/{{study}}/data/{dataset}/preflight.json", dataset=DATASETS),
-        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
+        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=REGRESSED),
         code=[
             "scripts/build_report.py",
             "scripts/plw/report.py",

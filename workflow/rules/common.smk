@@ -43,7 +43,10 @@ MEASURED = [
 ]
 JUDGED = [name for name in STUDY["evaluation"]["benchmarks"] if STUDY["benchmarks"][name]["framework"] != "harness"]
 FIGURE_CODE = ["scripts/plw/figure_style.py", "scripts/plw/figure_files.py"]
-ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2", "table_3"]
+MAIN = STUDY["experiments"]["main"]
+# One regression for each data set of the main experiment (§5.2); a parabola in w_p needs three PLWs.
+REGRESSED = MAIN["datasets"] if len(MAIN["plw"]) >= 3 else []
+ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2"] + (["table_3"] if REGRESSED else [])
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. Progress bars are off,
@@ -115,10 +118,14 @@ def prepared_inputs(wildcards):
     return local_files(entry["source"])
 
 
-def run_inputs(wildcards):
-    """A run needs its data set's instances and its pre-trained model."""
-    run = RUNS[wildcards.run]
-    return results(f"data/{run.dataset}/instances.jsonl") + files_of_model(STUDY["ptlms"][run.ptlm]["source"])
+def run_instances(wildcards):
+    """The instances that a run trains on."""
+    return results(f"data/{RUNS[wildcards.run].dataset}/instances.jsonl")
+
+
+def run_ptlm_files(wildcards):
+    """What a run's pre-trained model needs locally."""
+    return files_of_model(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"])
 
 
 def benchmark_entries(names):
@@ -175,11 +182,6 @@ def all_judgements():
     return results(*wanted)
 
 
-def main_datasets():
-    """Data sets of the main experiment: one regression each (§5.2)."""
-    return STUDY["experiments"]["main"]["datasets"]
-
-
 def artifact_files(artifact):
     """All files of a figure or a table."""
     kinds = ("pdf", "png", "csv") if artifact.startswith("figure") else ("csv", "md", "tex")
@@ -231,7 +233,8 @@ def judge_reference_outputs(wildcards):
     run = reference_run(STUDY, list(RUNS.values()), wildcards.judged)
     if run is not None:
         return generations(run.run, wildcards.judged)
-    return local_files(STUDY["benchmarks"][wildcards.judged]["source"])[0]
+    source = STUDY["benchmarks"][wildcards.judged]["source"]
+    return local_files(source)[0] if "path" in source else json.dumps(source)
 
 
 def described(registry, names):

@@ -34,8 +34,8 @@ rule draw_figure_1:
         "../../envs/workflow.yaml"
     params:
         benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
-        datasets=described("datasets", main_datasets()),
-        ptlms=described("ptlms", STUDY["experiments"]["main"]["ptlms"]),
+        datasets=described("datasets", MAIN["datasets"]),
+        ptlms=described("ptlms", MAIN["ptlms"]),
         style=json.dumps(STUDY.get("figures", {})),
     shell:
         "python scripts/draw_figure_1.py --scores {input.scores:q} --runs {input.runs:q}"
@@ -128,7 +128,7 @@ rule make_table_2:
 rule make_table_3:
     """Regression of the relative scores on w_p (§5.2)."""
     input:
-        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=main_datasets()),
+        regressions=expand("results/{{study}}/regression/{dataset}.json", dataset=REGRESSED),
         numbers="config/paper_numbers.yaml",
         code=[
             "scripts/make_table_3.py",
@@ -145,7 +145,7 @@ rule make_table_3:
     conda:
         "../../envs/workflow.yaml"
     params:
-        datasets=described("datasets", main_datasets()),
+        datasets=described("datasets", REGRESSED),
     shell:
         "python scripts/make_table_3.py --regressions {input.regressions:q} --datasets {params.datasets:q}"
         " --paper-numbers {input.numbers:q} --csv {output.csv:q} --md {output.md:q} --tex {output.tex:q} > {log:q} 2>&1"

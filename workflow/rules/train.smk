@@ -11,7 +11,8 @@ training resumes; they go when the training is done.
 rule train_model:
     """One fine-tuning, resumed where it stopped."""
     input:
-        unpack(run_inputs),
+        instances=run_instances,
+        ptlm=run_ptlm_files,
     output:
         model=(
             directory("results/{study}/runs/{run}/model")
