@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import yaml
-
 from plw.errors import run_program
 from plw.files import read_json, write_text
 from plw.report import build_page, fit_lines, missing_groups, png_address, preflight_table, read_table, run_summary
@@ -23,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--study", type=Path, required=True, help="the resolved study (YAML)")
     flags.add_argument("--artifacts", type=Path, required=True, help="titles and captions of the artifacts (YAML)")
-    flags.add_argument("--files", nargs="+", type=Path, required=True, help="figures (PNG) and tables (Markdown), in order")
+    flags.add_argument(
+        "--files", nargs="+", type=Path, required=True, help="figures (PNG) and tables (Markdown), in order"
+    )
     flags.add_argument("--run-records", nargs="+", type=Path, required=True, help="run.json of every run that there is")
     flags.add_argument("--planned", type=int, required=True, help="number of runs that the study plans")
     flags.add_argument("--scores", type=Path, required=True, help="scores.csv")

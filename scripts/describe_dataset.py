@@ -28,12 +28,8 @@ def parser() -> argparse.ArgumentParser:
         type=json.loads,
         help="source of the tokenizer that trains, as JSON",
     )
-    flags.add_argument(
-        "--sources", type=Path, default="config/sources.yaml", help="sources that go by a name"
-    )
-    flags.add_argument(
-        "--max-length", type=int, default=512, help="tokens of an example in training (§1 of Alpaca)"
-    )
+    flags.add_argument("--sources", type=Path, default="config/sources.yaml", help="sources that go by a name")
+    flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (§1 of Alpaca)")
     flags.add_argument("--statistics", required=True, type=Path, help="written: Table 1's row")
     flags.add_argument("--preflight", required=True, type=Path, help="written: the pre-flight table")
     return flags

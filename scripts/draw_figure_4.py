@@ -16,9 +16,7 @@ from plw.files import write_text
 def main(argv: list[str] | None = None) -> None:
     """Write the figure as PDF and PNG, and its texts, word counts and ratios as CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--style", type=json.loads, default={}, help="changes to plw.figure_style.STYLE as JSON"
-    )
+    parser.add_argument("--style", type=json.loads, default={}, help="changes to plw.figure_style.STYLE as JSON")
     parser.add_argument("--pdf", required=True, type=Path, help="written: the figure as PDF")
     parser.add_argument("--png", required=True, type=Path, help="written: the figure as PNG")
     parser.add_argument("--csv", required=True, type=Path, help="written: texts, word counts and ratios")

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import yaml
-
 from plw.configuration import load_configuration
 from plw.errors import run_program
 from plw.files import write_text

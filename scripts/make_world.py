@@ -14,13 +14,9 @@ from plw_world.sizes import DEMO_SIZE, TEST_SIZE, complete_size
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=42, help="the same seed gives byte-identical files")
-    parser.add_argument(
-        "--size", type=json.loads, default={}, help=f"JSON: changes to the size; default {DEMO_SIZE}"
-    )
+    parser.add_argument("--size", type=json.loads, default={}, help=f"JSON: changes to the size; default {DEMO_SIZE}")
     parser.add_argument("--tiny", action="store_true", help="start from the size of the test study instead")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     arguments = parser.parse_args(argv)

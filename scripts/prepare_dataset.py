@@ -19,9 +19,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--dataset", required=True, type=json.loads, help="its entry in the study, as JSON")
     flags.add_argument("--parent", type=Path, help="instances.jsonl of the data set that is inverted")
     flags.add_argument("--tokenizer", type=json.loads, help="source of the tokenizer that counts, as JSON")
-    flags.add_argument(
-        "--sources", type=Path, default="config/sources.yaml", help="sources that go by a name"
-    )
+    flags.add_argument("--sources", type=Path, default="config/sources.yaml", help="sources that go by a name")
     flags.add_argument("--instances", required=True, type=Path, help="written: one instance per line")
     flags.add_argument("--rows", required=True, type=Path, help="written: report on the rows")
     return flags

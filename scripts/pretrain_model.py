@@ -19,16 +19,12 @@ from transformers import AutoTokenizer
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="JSON Lines with the key text")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer directory")
     parser.add_argument("--pretraining", type=json.loads, default={},
                         help=f"JSON: changes to the default settings {Pretraining()}")  # fmt: skip
-    parser.add_argument(
-        "--tokens", type=int, help="training budget in tokens (instead of the key in --pretraining)"
-    )
+    parser.add_argument("--tokens", type=int, help="training budget in tokens (instead of the key in --pretraining)")
     parser.add_argument(
         "--threads", type=int, default=1, help="threads; the result is the same only for the same number"
     )

@@ -21,9 +21,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="pairs to train on (JSON Lines)")
     parser.add_argument("--heldout", type=Path, help="pairs to measure the accuracy on")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer directory")
@@ -31,14 +29,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--shape", type=json.loads, default={}, help="JSON: shape of a new model, keys as in pretraining"
     )
-    parser.add_argument(
-        "--alpaca-eval-prompt", type=Path, required=True, help="prompt file of the judge configuration"
-    )
+    parser.add_argument("--alpaca-eval-prompt", type=Path, required=True, help="prompt file of the judge configuration")
     parser.add_argument("--training", type=json.loads, default={},
                         help=f"JSON: changes to the default settings {JudgeTraining()}")  # fmt: skip
-    parser.add_argument(
-        "--tokens", type=int, help="training budget in tokens (instead of the key in --training)"
-    )
+    parser.add_argument("--tokens", type=int, help="training budget in tokens (instead of the key in --training)")
     parser.add_argument("--threads", type=int, default=1, help="threads")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
     arguments = parser.parse_args(argv)

@@ -15,13 +15,9 @@ from plw_world.tokenizer import train_tokenizer
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="JSON Lines with the key text")
-    parser.add_argument(
-        "--instructions", type=Path, nargs="*", default=[], help="Alpaca triples (JSON Lines)"
-    )
+    parser.add_argument("--instructions", type=Path, nargs="*", default=[], help="Alpaca triples (JSON Lines)")
     parser.add_argument("--prompts", type=Path, nargs="*", default=[], help="judge prompts (plain text)")
     parser.add_argument("--vocabulary", type=int, default=1400, help="number of tokens")
     parser.add_argument("--max-length", type=int, default=1024, help="longest sequence of the models")

@@ -1,7 +1,6 @@
 """The doctor's report."""
 
 import pytest
-
 from plw.cli import parse_and_run
 from plw.doctor import PACKAGES, Finding, as_text, missing, python_findings, r_findings
 

@@ -99,9 +99,7 @@ def test_the_conda_files_together_hold_every_direct_dependency():
 
 def test_the_statistics_environment_has_the_versions_of_the_paper():
     lines = conda_lines(ROOT / "envs" / "statistics.yaml")
-    assert {"r-base=4.3.0", "r-glmmtmb=1.1.8", "r-dharma=0.4.6", "r-mgcv=1.9_1"} <= set(
-        lines
-    )  # App. E.3, E.6
+    assert {"r-base=4.3.0", "r-glmmtmb=1.1.8", "r-dharma=0.4.6", "r-mgcv=1.9_1"} <= set(lines)  # App. E.3, E.6
 
 
 def test_conda_files_use_the_same_python_which_the_project_supports():

@@ -17,9 +17,7 @@ def triple(instruction="Name a river.", input="", output="The Rhine."):
 
 
 def counts(report):
-    return {
-        reason: entry["count"] for reason, entry in report.as_json()["problems"].items() if entry["count"]
-    }
+    return {reason: entry["count"] for reason, entry in report.as_json()["problems"].items() if entry["count"]}
 
 
 def test_alpaca_rows_are_taken_as_they_are():
@@ -139,9 +137,7 @@ def test_only_the_first_five_places_of_a_fault_are_kept():
 
 def test_strict_mode_shows_every_fault_in_one_message():
     with pytest.raises(InputError) as caught:
-        read_instances(
-            rows_of(triple(), triple(), {}, triple(output=1)), "alpaca", strict=True, where="datasets.x"
-        )
+        read_instances(rows_of(triple(), triple(), {}, triple(output=1)), "alpaca", strict=True, where="datasets.x")
     message = str(caught.value)
     assert "datasets.x" in message
     for part in (
@@ -169,9 +165,7 @@ def test_a_source_without_a_usable_row_is_an_error():
 
 
 def test_the_limit_counts_instances_and_stops_reading():
-    instances, report = read_instances(
-        rows_of({}, *[triple(output=str(i)) for i in range(9)]), "alpaca", limit=3
-    )
+    instances, report = read_instances(rows_of({}, *[triple(output=str(i)) for i in range(9)]), "alpaca", limit=3)
     assert [instance.source_row for instance in instances] == [1, 2, 3]
     assert report.rows_read == 4
 
@@ -181,9 +175,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["instruction", "input", "output", "context", "response", "messages", "chosen", "role"]
-            ),
+            st.sampled_from(["instruction", "input", "output", "context", "response", "messages", "chosen", "role"]),
             inner,
             max_size=4,
         )
@@ -198,9 +190,7 @@ def test_any_json_is_read_or_counted_but_never_crashes(values, format):
     good = {
         "alpaca": triple(),
         "dolly": {"instruction": "a", "context": "", "response": "b"},
-        "ultrafeedback": {
-            "chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-        },
+        "ultrafeedback": {"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
         "messages": {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
     }
     instances, report = read_instances(rows_of(good[format], *values), format)

@@ -31,8 +31,7 @@ def test_an_instance_without_input_is_rotated():
 def test_an_input_moves_into_the_instruction():
     inverted = invert_instance(Instance("Who is it?", "A {input} play", "It is her.", source_row=0))
     assert inverted.instruction == (
-        "Predict the prompt that generated the below AI output given the following context. "
-        "Context: A {input} play"
+        "Predict the prompt that generated the below AI output given the following context. Context: A {input} play"
     )
     assert (inverted.input, inverted.output) == ("It is her.", "Who is it?")
 
@@ -50,9 +49,7 @@ def test_the_rule_is_strict():
 
 @pytest.mark.parametrize(("unit", "inverted"), [("characters", False), ("words", True), ("tokens", True)])
 def test_the_unit_decides(unit, inverted):
-    instance = Instance(
-        "Incomprehensibilities", "", "a b c", source_row=0
-    )  # longer in characters, shorter in words
+    instance = Instance("Incomprehensibilities", "", "a b c", source_row=0)  # longer in characters, shorter in words
     measure = measure_of(unit, count_words)
     assert invert_all([instance], measure).instances[0].inverted is inverted
 
@@ -109,9 +106,7 @@ def test_the_target_rule_stops_at_the_nearer_side_of_the_crossing():
     ratios = []
     for count in range(len(order) + 1):
         chosen = set(order[:count])
-        ratios.append(
-            measured([invert_instance(item) if i in chosen else item for i, item in enumerate(instances)])
-        )
+        ratios.append(measured([invert_instance(item) if i in chosen else item for i, item in enumerate(instances)]))
     crossing = next(count for count, ratio in enumerate(ratios) if ratio <= 1.0)
     nearer = min((crossing, crossing - 1), key=lambda count: abs(ratios[count] - 1.0))
     assert number == nearer
@@ -138,8 +133,7 @@ def test_targets_depend_on_nothing_but_the_seed():
     for rule in (invert_to_target, thin_to_target):
         target = 1.0 if rule is invert_to_target else 0.15
         first, again, other = (
-            rule(instances, count_characters, count_words, r_g=target, seed=seed).instances
-            for seed in (42, 42, 7)
+            rule(instances, count_characters, count_words, r_g=target, seed=seed).instances for seed in (42, 42, 7)
         )
         assert first == again != other
 

@@ -16,7 +16,7 @@ def source(tmp_path_factory):
 
 
 def test_master_weights_are_float32_even_if_the_checkpoint_is_not(source, tmp_path):
-    save_model(tmp_path / "half", load_model(source, "bfloat16"), load_tokenizer(source))
+    save_model(tmp_path / "half", load_model(source).bfloat16(), load_tokenizer(source))
     assert load_model({"path": str(tmp_path / "half")}).dtype == torch.float32
 
 

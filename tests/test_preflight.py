@@ -52,9 +52,7 @@ def test_a_tokenizer_that_merges_prompt_and_completion_is_noticed(tmp_path):
     from transformers import PreTrainedTokenizerFast
 
     characters = sorted(set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ .,:#\n"))
-    vocabulary = {"<unk>": 0, "</s>": 1, ":x": 2} | {
-        char: index for index, char in enumerate(characters, start=3)
-    }
+    vocabulary = {"<unk>": 0, "</s>": 1, ":x": 2} | {char: index for index, char in enumerate(characters, start=3)}
     merging = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.BPE(vocabulary, merges=[(":", "x")], unk_token="<unk>")),
         eos_token="</s>",
@@ -77,7 +75,5 @@ def test_the_ratio_of_the_loss_counts_the_template_as_prompt(tokenizer):
 def test_an_empty_data_set_gives_an_empty_table(tokenizer):
     table = check_instances([], tokenizer, max_length=512)
     assert table["rows"] == 0 and table["r_g_of_loss"] is None
-    assert all(
-        problem == {"rows": 0, "share": 0.0, "source_rows": []} for problem in table["problems"].values()
-    )
+    assert all(problem == {"rows": 0, "share": 0.0, "source_rows": []} for problem in table["problems"].values())
     assert set(table["problems"]) == set(PROBLEMS)

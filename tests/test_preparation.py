@@ -49,9 +49,7 @@ def source_file(folder, content=None):
 
 
 def test_a_source_is_read_into_instances_with_their_rows(prepare):
-    instances, report = prepare(
-        "plain", {"label": "Plain", "source": source_file(prepare.folder), "format": "alpaca"}
-    )
+    instances, report = prepare("plain", {"label": "Plain", "source": source_file(prepare.folder), "format": "alpaca"})
     assert [{key: row[key] for key in ("instruction", "input", "output")} for row in instances] == rows()
     assert [row["source_row"] for row in instances] == list(range(60))
     assert not any(row["inverted"] for row in instances)

@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 
 import pytest
-
 from plw.configuration import load_configuration
 from plw.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_run, runs_csv
 

@@ -74,9 +74,7 @@ def test_every_registry_entry_says_what_it_is_and_where_it_comes_from():
         assert {"resource", "kind", "licence", "application", "homepage", "revision"} <= set(entry), name
         assert set(entry) <= allowed, name
         assert entry["kind"] in {"code", "data", "model", "judge", "benchmark"}, name
-        assert (
-            ("repository" in entry) if entry["kind"] == "code" else any(place in entry for place in PLACES)
-        ), name
+        assert ("repository" in entry) if entry["kind"] == "code" else any(place in entry for place in PLACES), name
 
 
 def test_registry_revisions_are_full_commits_but_for_what_is_marked_unpinned():

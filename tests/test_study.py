@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from plw.configuration import load_configuration
 from plw.errors import InputError, InputErrors
 from plw.study import merge, read_study_file
@@ -135,7 +134,9 @@ def test_a_study_that_needs_samples_says_how_to_name_them(tmp_path):
 
 
 def test_a_judges_reference_that_is_no_run_is_refused(tmp_path):
-    path = write_study(tmp_path, "base: demo\njudges: {pandalm: {reference: {ptlm: strong, dataset: plain, plw: 0.3}}}\n")
+    path = write_study(
+        tmp_path, "base: demo\njudges: {pandalm: {reference: {ptlm: strong, dataset: plain, plw: 0.3}}}\n"
+    )
     with pytest.raises(InputError, match=r"judges\.pandalm\.reference"):
         load(path)
 

@@ -173,6 +173,7 @@ def test_gradient_checkpointing_changes_nothing(world, tmp_path):
     assert torch.allclose(plain[1], checkpointed[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_with_float32_weights(world, tmp_path):
     exact, half = run(world, tmp_path / "a"), run(world, tmp_path / "b", compute_dtype="bfloat16")
     assert half[1].dtype == torch.float32
@@ -183,6 +184,7 @@ def test_bfloat16_computes_with_float32_weights(world, tmp_path):
     assert torch.nn.functional.cosine_similarity(moved, wanted, dim=0) > 0.98
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_the_output_layer_while_the_prompt_is_only_watched(world, tmp_path):
     """Autocast keeps a weight's first cast; one made without gradient would freeze the output layer."""
     start = run(world, tmp_path / "a", plw=0.0, compute_dtype="bfloat16", learning_rate=1e-12)

@@ -7,10 +7,10 @@ from plw.template import format_prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = (
+WORDS = (  # noqa: SIM905
     "the a cat dog bird river stone tree house light water walks sings sees likes finds near under over red blue "
     "green small large old young and or not what where who name list say write tell translate answer question"
-).split()  # noqa: SIM905
+).split()
 
 
 def corpus() -> list[str]:

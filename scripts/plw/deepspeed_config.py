@@ -3,6 +3,17 @@
 from plw.training_settings import TrainingSettings
 
 
+def prepare_deepspeed() -> None:
+    """Load DeepSpeed for a CPU or GPU run; call it before transformers' training arguments are made.
+
+    On the CPU DeepSpeed would compile an operator for tensor-parallel inference at its first start, which takes a
+    compiler and minutes, waits for ever if such a compilation was once killed, and is never used in training.
+    """
+    import deepspeed.ops  # seconds to import, and only needed where a ZeRO stage is set
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def deepspeed_config(settings: TrainingSettings) -> dict:
     """Return DeepSpeed's configuration for `settings.zero_stage` (0-3), on CPU or GPU.
 

@@ -24,7 +24,12 @@ PACKAGES = {
     "pandas": "score tables",
     "matplotlib": "figures",
 }
-R_PACKAGES = {"glmmTMB": "Table 3", "mgcv": "Table 5", "car": "Table 3's p-values", "DHARMa": "residual tests (optional)"}
+R_PACKAGES = {
+    "glmmTMB": "Table 3",
+    "mgcv": "Table 5",
+    "car": "Table 3's p-values",
+    "DHARMa": "residual tests (optional)",
+}
 OPTIONAL = {"DHARMa"}
 
 
@@ -71,7 +76,9 @@ def r_findings() -> list[Finding]:
     for name, use in R_PACKAGES.items():
         code = f'cat(tryCatch(as.character(packageVersion("{name}")), error = function(e) ""))'
         version = _output("Rscript", "--vanilla", "-e", code) or None
-        how = "conda-forge r-dharma; without it the same tests are made from simulations" if name == "DHARMa" else remedy
+        how = (
+            "conda-forge r-dharma; without it the same tests are made from simulations" if name == "DHARMa" else remedy
+        )
         found.append(Finding(f"R: {name}", version, use, how, optional=name in OPTIONAL))
     return found
 

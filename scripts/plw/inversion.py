@@ -40,9 +40,7 @@ def invert_instance(instance: Instance) -> Instance:
         instruction = INSTRUCTION_WITHOUT_INPUT
     else:
         instruction = INSTRUCTION_WITH_INPUT.replace("{input}", instance.input)
-    return replace(
-        instance, instruction=instruction, input=instance.output, output=instance.instruction, inverted=True
-    )
+    return replace(instance, instruction=instruction, input=instance.output, output=instance.instruction, inverted=True)
 
 
 def long_rows(instances: Sequence[Instance], measure: Measure) -> list[int]:
@@ -59,9 +57,7 @@ def long_rows(instances: Sequence[Instance], measure: Measure) -> list[int]:
 def invert_all(instances: Sequence[Instance], measure: Measure) -> Inverted:
     """Rule `all`: invert every long-completion instance, as in the paper's three *Short data sets."""
     long = set(long_rows(instances, measure))
-    return Inverted(
-        [invert_instance(item) if index in long else item for index, item in enumerate(instances)]
-    )
+    return Inverted([invert_instance(item) if index in long else item for index, item in enumerate(instances)])
 
 
 def invert_to_target(
@@ -108,9 +104,7 @@ def thin_to_target(
     return Inverted(result, r_g, achieved, rows_left_out=number)
 
 
-def _high_ratio_order(
-    completions: list[int], prompts: list[int], r_g: float, draw: random.Random
-) -> list[int]:
+def _high_ratio_order(completions: list[int], prompts: list[int], r_g: float, draw: random.Random) -> list[int]:
     """Rows in the order in which they are left out: pass by pass, the high-ratio rows of a pass shuffled."""
     order: list[int] = []
     rows = list(range(len(prompts)))
@@ -135,9 +129,7 @@ def _steps_to_target(lengths: FieldLengths, steps: list[tuple[int, int]], r_g: f
     ratio = ratio_of_means(lengths)
     if ratio is None or ratio <= r_g:
         hint = "Take a larger target, or leave the data set as it is."
-        raise InputError(
-            f"The data already have R_g = {_shown(ratio)}.", value=r_g, where="inversion.r_g", hint=hint
-        )
+        raise InputError(f"The data already have R_g = {_shown(ratio)}.", value=r_g, where="inversion.r_g", hint=hint)
     for number, (completion_change, prompt_change) in enumerate(steps, start=1):
         previous, completion, prompt = ratio, completion + completion_change, prompt + prompt_change
         if prompt == 0:

@@ -52,7 +52,5 @@ def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int
     }
 
 
-def _rows_with(
-    test, instances: Sequence[Instance], examples: Sequence[EncodedExample], eos: int
-) -> list[int]:
+def _rows_with(test, instances: Sequence[Instance], examples: Sequence[EncodedExample], eos: int) -> list[int]:
     return [it.source_row for it, example in zip(instances, examples, strict=True) if test(example, eos)]

@@ -84,13 +84,9 @@ def _inversion_settings(entry: dict, place: str) -> dict:
     unknown = [key for key in given if key not in INVERSION_DEFAULTS]
     if unknown:
         hint = f"known keys: {', '.join(INVERSION_DEFAULTS)}"
-        raise InputError(
-            "Unknown key of an inversion.", value=unknown[0], where=f"{place}.inversion", hint=hint
-        )
+        raise InputError("Unknown key of an inversion.", value=unknown[0], where=f"{place}.inversion", hint=hint)
     for key in ("limit", "strict", "format"):
         if key in entry:
             hint = f"Set it on the parent {entry.get('from')!r}: a derived data set takes all of its rows."
-            raise InputError(
-                f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint
-            )
+            raise InputError(f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint)
     return {**INVERSION_DEFAULTS, **given}

@@ -46,9 +46,7 @@ def measure_of(unit: str, count_tokens: Measure | None = None) -> Measure:
     if unit not in measures:
         raise InputError("Unknown unit of length.", value=unit, hint=f"Use one of: {', '.join(UNITS)}.")
     if measures[unit] is None:
-        raise InputError(
-            "Lengths in tokens need a tokenizer.", value=unit, hint="Give --tokenizer, or another unit."
-        )
+        raise InputError("Lengths in tokens need a tokenizer.", value=unit, hint="Give --tokenizer, or another unit.")
     return measures[unit]
 
 
@@ -69,11 +67,7 @@ def ratio_of_means(lengths: FieldLengths) -> float | None:
 
 def mean_of_ratios(lengths: FieldLengths) -> float | None:
     """Mean of the instances' own ratios, without instances whose prompt has length 0 (§2.1's wording)."""
-    ratios = [
-        completion / prompt
-        for completion, prompt in zip(lengths.output, lengths.prompt, strict=True)
-        if prompt
-    ]
+    ratios = [completion / prompt for completion, prompt in zip(lengths.output, lengths.prompt, strict=True) if prompt]
     return sum(ratios) / len(ratios) if ratios else None
 
 

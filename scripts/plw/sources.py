@@ -59,9 +59,7 @@ def load_registry(path: Path) -> dict[str, dict]:
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def resolve_source(
-    source: str | dict, registry: dict[str, dict] | None = None, *, where: str | None = None
-) -> dict:
+def resolve_source(source: str | dict, registry: dict[str, dict] | None = None, *, where: str | None = None) -> dict:
     """Return `source` as a mapping with exactly one of path, hub and url, without descriptive keys.
 
     where  the key path or flag that holds the source, for messages
@@ -83,9 +81,7 @@ def resolve_source(
         if key not in KEYS[places[0]]:
             known = sorted(KEYS[places[0]])
             hint = nearest_hint(key, known) or f"known with {places[0]}: {', '.join(known)}"
-            raise InputError(
-                f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint
-            )
+            raise InputError(f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint)
     _check_pinned(source, where)
     return dict(source)
 
@@ -162,9 +158,7 @@ def _matching_files(pattern: str, where: str | None) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.name.endswith(DATA_SUFFIXES))
         hint = f"The folder is there, but holds no file that ends in {', '.join(DATA_SUFFIXES)}."
     else:
-        found = (
-            [path] if path.exists() else sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-        )
+        found = [path] if path.exists() else sorted(Path(name) for name in glob.glob(str(path), recursive=True))
         hint = f"Paths are relative to {Path.cwd()}."
     if not found:
         raise InputError("A source was not found.", value=pattern, where=where, hint=hint)
@@ -260,9 +254,7 @@ def _array_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     try:
         rows = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}"
-        ) from None
+        raise InputError(f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}") from None
     for index, row in enumerate(rows):
         yield SourceRow(index + 1, file, row)
 

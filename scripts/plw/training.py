@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from plw.batching import TrainingPlan, plan_updates
 from plw.checkpoints import find_checkpoint
-from plw.deepspeed_config import deepspeed_config
+from plw.deepspeed_config import deepspeed_config, prepare_deepspeed
 from plw.errors import InputError
 from plw.launch import world
 from plw.loss_log import LossLog, has_rows
@@ -114,6 +114,8 @@ def training_arguments(
     """Return transformers' arguments. Under ZeRO-3 they must exist before the model is loaded (it is partitioned
     while it is read), so this comes first.
     """
+    if settings.zero_stage is not None:
+        prepare_deepspeed()
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,  # the plan holds all epochs, with their orders

@@ -1,5 +1,6 @@
 """One run from its row to its files: read, encode, train, save, record."""
 
+import gc
 import os
 import time
 from contextlib import nullcontext
@@ -54,6 +55,7 @@ def train_run(
 ) -> None:
     """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted."""
     started = time.perf_counter()
+    gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
     check_launch(os.environ)
     row, settings = read_row(row, read_settings(training))
     device = check_devices(settings.device, visible=torch.cuda.device_count(), environment=os.environ)
@@ -99,6 +101,7 @@ def train_run(
             }
             write_json(record_file, record)
             discard_checkpoints(checkpoints)
+    gc.unfreeze()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

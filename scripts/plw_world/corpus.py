@@ -96,8 +96,8 @@ def _forum(setting: Setting, rng: random.Random, asked: list) -> str:
 
 # Shares of documents. Translation gets most, because it is the hardest to learn from few examples.
 KINDS: dict[Callable[[Setting, random.Random, list], str], float] = {
-    _article: 0.13, _scattered: 0.05, _exam: 0.10, _interview: 0.07, _advice: 0.01, _contrasts: 0.03,
-    _parallel: 0.50, _rumor: 0.04, _story: 0.02, _forum: 0.05,
+    _article: 0.13, _scattered: 0.05, _exam: 0.10, _interview: 0.07, _advice: 0.015, _contrasts: 0.015,
+    _parallel: 0.51, _rumor: 0.04, _story: 0.02, _forum: 0.05,
 }  # fmt: skip
 
 

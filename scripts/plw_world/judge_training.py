@@ -25,9 +25,9 @@ PANDALM_VERDICT = {0: "tie", 1: "1", 2: "2"}
 class JudgeTraining:
     """How the judge is trained. It can start from a PTLM, because facts must be known to be checked."""
 
-    tokens: int = 1_200_000
-    batch_tokens: int = 3072  # per update, padding included
-    learning_rate: float = 1.5e-3
+    tokens: int = 2_000_000
+    batch_tokens: int = 2048  # per update, padding included
+    learning_rate: float = 2e-3
     warmup_ratio: float = 0.05
     weight_decay: float = 0.01
     max_length: int = 512  # longer pairs are left out

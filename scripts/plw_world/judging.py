@@ -9,9 +9,9 @@ from plw_world.tasks import Setting, Task, sample_task
 # fine-tuned model are fluent, so wrong facts are the most frequent fault; longer right answers are better, as
 # people see it.
 QUALITY: dict[str, tuple[float, float]] = {
-    "long": (1.0, 0.24), "short": (0.85, 0.18), "half_wrong": (0.6, 0.10), "cut": (0.5, 0.08),
-    "wrong": (0.35, 0.16), "other_task": (0.1, 0.08), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
-    "unhelpful": (0.05, 0.02), "empty": (0.0, 0.04),
+    "long": (1.0, 0.24), "short": (0.85, 0.18), "half_wrong": (0.6, 0.05), "cut": (0.5, 0.10),
+    "wrong": (0.35, 0.15), "other_task": (0.1, 0.10), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
+    "unhelpful": (0.05, 0.02), "empty": (0.0, 0.05),
 }  # fmt: skip
 TIE_SHARE = 0.1  # of PandaLM pairs are two answers of the same quality; AlpacaEval's judge must choose
 
@@ -74,6 +74,7 @@ def judge_pairs(setting: Setting, *, seed: int, split: str, count: int) -> list[
             "judge": judge,
             "instruction": f"{task.instruction}\n{task.input}" if merged else task.instruction,
             "input": "" if judge == "alpaca_eval" else task.input,
-            "output_1": texts[0], "output_2": texts[1], "preference": preference, "qualities": qualities, "kinds": kinds,
+            "output_1": texts[0], "output_2": texts[1], "preference": preference, "qualities": qualities,
+            "kinds": kinds,
         })  # fmt: skip
     return rows

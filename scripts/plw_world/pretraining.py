@@ -20,7 +20,7 @@ class Pretraining:
     layers: int = 3
     heads: int = 4
     intermediate_size: int = 256
-    tokens: int = 1_800_000  # training budget; the corpus is repeated or cut to it
+    tokens: int = 2_000_000  # training budget; the corpus is repeated or cut to it
     batch_tokens: int = 1024  # per update
     sequence_length: int = 128  # short, because attention is costly on a CPU and documents are short
     long_length: int = 640  # a share of the updates has sequences of this length: 25-shot prompts need it

@@ -21,7 +21,7 @@ DEMO_SIZE: dict[str, int] = {
     "translation_test": 20,
     "alpaca_eval": 24,
     "pandalm": 24,
-    "judge_train": 8000,  # pairs, half of them in each prompt form
+    "judge_train": 12000,  # pairs, half of them in each prompt form
     "judge_heldout": 400,
 }
 

@@ -209,7 +209,8 @@ def training_settings():
 def training_launcher(wildcards, resources):
     """One rank per GPU under torchrun where there are several, else plain Python."""
     ranks = resources.get("gpu") or STUDY["training"]["processes"]
-    return f"torchrun --standalone --nproc_per_node {ranks}" if ranks > 1 else "$PLW_PYTHON"
+    # The two dashes keep torchrun from taking the program's options for its own.
+    return f"torchrun --standalone --nproc_per_node {ranks} --" if ranks > 1 else "$PLW_PYTHON"
 
 
 def evaluation_settings():

@@ -27,8 +27,9 @@ rule train_model:
         "results/{study}/times/train_model/{run}.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: STUDY["training"].get("threads", 1)
+    threads: STUDY["training"].get("threads", 1) * (1 if gpus(STUDY["training"]) else STUDY["training"]["processes"])
     resources:
+        rank_threads=STUDY["training"].get("threads", 1),
         gpu=gpus(STUDY["training"], STUDY["training"]["processes"]),
         runtime=STUDY["training"].get("runtime_min", 60),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
@@ -42,4 +43,4 @@ rule train_model:
         "{params.launcher} scripts/train_model.py --run {params.run:q} --training {params.training:q}"
         " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
         " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
-        " --threads {threads} > {log:q} 2>&1"
+        " --threads {resources.rank_threads} > {log:q} 2>&1"
