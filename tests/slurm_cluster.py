@@ -98,9 +98,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge}/socket"]
         munged += [f"--pid-file={munge}/pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"]
         for command in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D"]):
-            log = open(folder / f"{command[0]}.out", "w")
-            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
-            log.close()
+            with open(folder / f"{command[0]}.out", "w") as log:
+                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
             time.sleep(1)
         _wait_until_idle(environment, folder)
         yield environment

@@ -43,7 +43,8 @@ def write(folder: Path, text: str) -> Path:
 def test_arguments_folder_environment_and_exit_status_are_the_clients(tmp_path, environment):
     program = write(
         tmp_path,
-        "import os, sys\nprint(sys.argv[1:], os.getcwd(), os.environ['MARK'])\nprint('e', file=sys.stderr)\nsys.exit(7)",
+        "import os, sys\nprint(sys.argv[1:], os.getcwd(), os.environ['MARK'])\n"
+        "print('e', file=sys.stderr)\nsys.exit(7)",
     )
     done = launch(program, "a b", "c", environment={**environment, "MARK": "here"}, cwd=tmp_path)
     assert done.stdout.split("\n")[0] == f"['a b', 'c'] {tmp_path} here"

@@ -72,7 +72,7 @@ def check_references(study: dict) -> None:
                 "No run of this study is the reference that a judge compares with.",
                 value=error.args[0],
                 where=f"study {study['name']}, key judges.{name}.reference",
-                hint="Name ptlm, data set and plw of one of its runs, or take the benchmark out of evaluation.benchmarks.",
+                hint="Name ptlm, data set and plw of one of its runs, or leave the benchmark out of evaluation.",
             ) from None
 
 

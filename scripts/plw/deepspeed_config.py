@@ -4,14 +4,17 @@ from plw.training_settings import TrainingSettings
 
 
 def prepare_deepspeed() -> None:
-    """Load DeepSpeed for a CPU or GPU run; call it before transformers' training arguments are made.
+    """Keep DeepSpeed from compiling on the CPU; call it before transformers' training arguments are made.
 
-    On the CPU DeepSpeed would compile an operator for tensor-parallel inference at its first start, which takes a
-    compiler and minutes, waits for ever if such a compilation was once killed, and is never used in training.
+    At its first start there it would compile an operator for tensor-parallel inference. That takes a compiler and
+    minutes, waits for ever if such a compilation was once killed, and is never used in training. Looking for which
+    operators could be compiled takes seconds, too.
     """
     import deepspeed.ops  # seconds to import, and only needed where a ZeRO stage is set
+    from deepspeed.accelerator import get_accelerator
 
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if get_accelerator().device_name() == "cpu":
+        deepspeed.ops.__compatible_ops__ = {}
 
 
 def deepspeed_config(settings: TrainingSettings) -> dict:

@@ -31,6 +31,7 @@ LIBRARIES = (
     "transformers.trainer",
     "transformers.models.llama.modeling_llama",
     "transformers.models.auto.modeling_auto",
+    "deepspeed",  # accelerate imports it where it is installed
     "datasets",
     "pandas",
     "lm_eval.evaluator",

@@ -1,4 +1,4 @@
-"""The run table: one run per ptlm × data set × plw × normalization × regularizer × seed, however many experiments ask."""
+"""The run table: one run per ptlm × data set × plw × normalization × regularizer × seed, whoever asks for it."""
 
 import csv
 import io

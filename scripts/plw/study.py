@@ -87,7 +87,7 @@ def study_chain(name: str, folder: Path) -> list[StudyFile]:
 
 
 def merge(base: dict, changes: dict) -> dict:
-    """`changes` over `base`: mappings merge, `null` removes a key, everything else replaces. Inputs stay as they are."""
+    """`changes` over `base`: mappings merge, `null` removes a key, all else replaces. Inputs stay as they are."""
     merged = copy.deepcopy(base)
     for key, value in changes.items():
         if value is None:
