@@ -9,7 +9,7 @@ help:  ## list these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup:  ## install R (by apt where allowed) and the Python environment; does nothing the second time
-	@envs/install_r.sh
+	@[ -f .venv/.complete ] || envs/install_r.sh
 	@envs/install_python.sh
 
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)

@@ -34,10 +34,12 @@ $pip install "setuptools<81" wheel
 $pip install ${TORCH_ARGS:-} "$torch"
 # rpy2 looks for R while it is built, so R comes first (install_r.sh). Its ABI mode links nothing, and a wheel from pip's
 # cache may have been built where there was no R.
-# shellcheck disable=SC2046
-RPY2_CFFI_MODE=ABI $pip install --no-deps --no-build-isolation --no-cache-dir \
-  $(grep -E '^(cffi|pycparser|rpy2-rinterface)==' envs/requirements.lock.txt)
+pin() { grep "^$1==" envs/requirements.lock.txt; }
+$pip install --no-deps "$(pin cffi)" "$(pin pycparser)"
+RPY2_CFFI_MODE=ABI $pip install --no-deps --no-build-isolation --no-cache-dir --force-reinstall "$(pin rpy2-rinterface)"
 # The lock is complete, so nothing is resolved. DeepSpeed must not build its operators now (that needs CUDA).
 DS_BUILD_OPS=0 $pip install --no-deps --no-build-isolation -r envs/requirements.lock.txt
 $pip install --no-deps --no-build-isolation --editable .
+.venv/bin/python -c 'import rpy2.robjects' ||
+  { echo "rpy2 cannot start R: see .venv/bin/plw doctor" >&2; exit 1; }
 echo "$current" > "$stamp"

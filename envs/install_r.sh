@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# R with the packages of the statistics stage, and the compiler that DeepSpeed's first start needs.
+# R with the packages of the statistics stage, and what rpy2 and DeepSpeed need to compile.
 # Does nothing when they are there; installs them by apt where it may; says what to install otherwise.
 set -euo pipefail
 
-packages="r-base-core r-cran-glmmtmb r-cran-mgcv r-cran-car g++"
+packages="r-base-core r-cran-glmmtmb r-cran-mgcv r-cran-car g++
+  libtirpc-dev liblzma-dev libbz2-dev libicu-dev libpcre2-dev libdeflate-dev libreadline-dev zlib1g-dev"
+packages=$(echo $packages)
 
 complete() {
   command -v Rscript >/dev/null && command -v g++ >/dev/null &&
+    # rpy2's build links a test program with R's own flags.
+    echo 'int main(void) { return 0; }' | gcc -x c - $(R CMD config --ldflags) -o /dev/null 2>/dev/null &&
     Rscript --vanilla -e 'for (name in c("glmmTMB", "mgcv", "car")) loadNamespace(name)' >/dev/null 2>&1
 }
 
