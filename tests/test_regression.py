@@ -1,6 +1,7 @@
 """The regression: equal to a plain Rscript fit, honest where it fails, right on data whose truth is known."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from plw import regression
 from plw.errors import InputError
-from plw.regression import call_r, fit_dataset, regression_rows
+from plw.regression import call_r, fit_dataset, regression_rows, start_r
 from plw.transform import POWER
 from simulated_scores import PLWS, TABLE_3_SHORT, beta_data, score_table
 
@@ -325,3 +326,13 @@ def test_the_program_writes_everything_about_the_fit(tmp_path):
         assert fit["flags"].keys() >= {"optimizer_code", "pd_hessian", "finite_se", "warnings"}
     assert result["versions"]["glmmTMB"]
     assert result["residuals"]["implementation"]
+
+
+@pytest.mark.r
+def test_programs_started_after_r_find_their_own_libraries():
+    before = os.environ.get("LD_LIBRARY_PATH")
+    start_r()
+    assert os.environ.get("LD_LIBRARY_PATH") == before
+    done = subprocess.run([sys.executable, "-c", "import ssl, os; print(os.environ.get('LD_LIBRARY_PATH'))"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.strip() == str(before)

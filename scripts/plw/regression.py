@@ -46,10 +46,19 @@ def start_r():
     """
     if importlib.util.find_spec("_rinterface_cffi_api") is None:
         os.environ.setdefault("RPY2_CFFI_MODE", "ABI")  # the mode that was built; otherwise rpy2 prints a complaint
+    library_path = os.environ.get("LD_LIBRARY_PATH")
     try:
         import rpy2.robjects as robjects
     except Exception as error:  # depending on what is missing: ImportError, OSError, ValueError, RuntimeError
         raise InputError("R cannot be started through rpy2.", value=str(error), hint=INSTALL_R) from error
+    finally:
+        # R puts the system's libraries first, where a program that this process starts later (another Python) would
+        # find the wrong ones. What R itself loads no longer reads the variable.
+        if library_path is None:
+            os.environ.pop("LD_LIBRARY_PATH", None)
+            os.unsetenv("LD_LIBRARY_PATH")
+        else:
+            os.environ["LD_LIBRARY_PATH"] = library_path
     require = robjects.r["requireNamespace"]
     missing = [name for name in R_PACKAGES if not require(name, quietly=True)[0]]
     if missing:
