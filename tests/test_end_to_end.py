@@ -63,7 +63,8 @@ def test_the_score_table_holds_each_run_and_benchmark_or_lists_it_as_missing(pro
     missing = json.loads((project / RESULTS / "missing.json").read_text())["missing"]
     cells = {(row["run"], row["benchmark"]) for row in table} | {(item["run"], item["benchmark"]) for item in missing}
     assert len(cells) == 18 * 13
-    assert all(0 <= float(row["score"]) <= 1 for row in table)
+    # The translation edit rate alone may exceed 1: a text can need more edits than it has words.
+    assert all(0 <= float(row["score"]) <= 1 for row in table if row["metric"] != "ter")
 
 
 def test_every_artifact_is_there_and_none_is_empty(project):

@@ -65,6 +65,11 @@ wildcard_constraints:
     ptlm="[a-z0-9_]+",
 
 
+def as_json(value):
+    """JSON with sorted keys: the order of keys in a study file is no reason to run a job again."""
+    return json.dumps(value, sort_keys=True)
+
+
 def results(*paths):
     """Paths inside this study's results folder."""
     return [f"results/{STUDY_NAME}/{path}" for path in paths]
@@ -96,7 +101,7 @@ def files_of_model(source):
 
 def ptlm_source(ptlm):
     """Source of a pre-trained model as JSON."""
-    return json.dumps(STUDY["ptlms"][ptlm]["source"])
+    return as_json(STUDY["ptlms"][ptlm]["source"])
 
 
 def counting_tokenizer():
@@ -130,13 +135,13 @@ def run_ptlm_files(wildcards):
 
 def benchmark_entries(names):
     """Registry entries of benchmarks as JSON, each with its name."""
-    return json.dumps([{"name": name, **STUDY["benchmarks"][name]} for name in names])
+    return as_json([{"name": name, **STUDY["benchmarks"][name]} for name in names])
 
 
 def measured_entries(names):
     """The same without the keys that only describe: a new label measures nothing again."""
     entries = json.loads(benchmark_entries(names))
-    return json.dumps([{k: v for k, v in entry.items() if k not in ("label", "group", "type")} for entry in entries])
+    return as_json([{k: v for k, v in entry.items() if k not in ("label", "group", "type")} for entry in entries])
 
 
 def benchmark_files(wildcards):
@@ -193,7 +198,7 @@ def training_row(wildcards):
     """A run's own factors as JSON; the experiments that share it are left out, so naming one more trains nothing."""
     row = run_row(RUNS[wildcards.run])
     del row["experiments"]
-    return json.dumps(row)
+    return as_json(row)
 
 
 def training_settings():
@@ -203,7 +208,7 @@ def training_settings():
     # A study file cannot say null (it removes a key), so it says none and 0.
     settings["zero_stage"] = None if settings.get("zero_stage") == "none" else settings.get("zero_stage")
     settings["checkpoint_steps"] = settings.get("checkpoint_steps") or None
-    return json.dumps(settings)
+    return as_json(settings)
 
 
 def training_launcher(wildcards, resources):
@@ -216,7 +221,7 @@ def training_launcher(wildcards, resources):
 def evaluation_settings():
     """What changes the evaluation as JSON; the list of benchmarks and what a scheduler grants are left out."""
     left_out = ("benchmarks", "runtime_min", "mem_mb", "threads")
-    return json.dumps({key: value for key, value in STUDY["evaluation"].items() if key not in left_out})
+    return as_json({key: value for key, value in STUDY["evaluation"].items() if key not in left_out})
 
 
 def generations(run, benchmark):
@@ -235,18 +240,16 @@ def judge_reference_outputs(wildcards):
     if run is not None:
         return generations(run.run, wildcards.judged)
     source = STUDY["benchmarks"][wildcards.judged]["source"]
-    return local_files(source)[0] if "path" in source else json.dumps(source)
+    return local_files(source)[0] if "path" in source else as_json(source)
 
 
 def described(registry, names):
     """Name, label and place in the paper of ptlms or data sets, as JSON for figures and tables."""
     keys = ("label", "stands_for")
     entries = [(name, STUDY[registry][name]) for name in names]
-    return json.dumps([{"name": name, **{k: entry[k] for k in keys if k in entry}} for name, entry in entries])
+    return as_json([{"name": name, **{k: entry[k] for k in keys if k in entry}} for name, entry in entries])
 
 
 def benchmarks_of_experiments():
     """The benchmarks of each experiment that asks for fewer than all, as JSON."""
-    return json.dumps(
-        {name: entry["benchmarks"] for name, entry in STUDY["experiments"].items() if "benchmarks" in entry}
-    )
+    return as_json({name: entry["benchmarks"] for name, entry in STUDY["experiments"].items() if "benchmarks" in entry})

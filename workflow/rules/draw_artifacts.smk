@@ -36,7 +36,7 @@ rule draw_figure_1:
         benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
         datasets=described("datasets", MAIN["datasets"]),
         ptlms=described("ptlms", MAIN["ptlms"]),
-        style=json.dumps(STUDY.get("figures", {})),
+        style=as_json(STUDY.get("figures", {})),
     shell:
         "python scripts/draw_figure_1.py --scores {input.scores:q} --runs {input.runs:q}"
         " --benchmarks {params.benchmarks:q} --datasets {params.datasets:q} --ptlms {params.ptlms:q}"
@@ -67,7 +67,7 @@ rule draw_figure_4:
     conda:
         "../../envs/workflow.yaml"
     params:
-        style=json.dumps(STUDY.get("figures", {})),
+        style=as_json(STUDY.get("figures", {})),
     shell:
         "python scripts/draw_figure_4.py --style {params.style:q} --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 

@@ -24,7 +24,7 @@ rule fit_glmm:
         "../../envs/statistics.yaml"
     params:
         benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
-        settings=json.dumps({key: value for key, value in STUDY["statistics"].items() if key != "seed"}),
+        settings=as_json({key: value for key, value in STUDY["statistics"].items() if key != "seed"}),
         seed=STUDY["statistics"]["seed"],
         partial="--allow-partial" if STUDY.get("allow_partial") or FINISHED_ONLY else "",
     shell:

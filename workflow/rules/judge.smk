@@ -29,8 +29,8 @@ rule judge_outputs:
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts
-        benchmark=lambda wildcards: json.dumps(json.loads(measured_entries([wildcards.judged]))[0]),
-        judge=lambda wildcards: json.dumps(STUDY["judges"][wildcards.judged]),
+        benchmark=lambda wildcards: as_json(json.loads(measured_entries([wildcards.judged]))[0]),
+        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
         outputs=judged_output_arguments,
         reference=judge_reference_outputs,
     shell:

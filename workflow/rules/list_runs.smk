@@ -17,7 +17,7 @@ rule list_runs:
     conda:
         "../../envs/workflow.yaml"
     params:
-        config=json.dumps(dict(config)),
-        study=json.dumps(STUDY, sort_keys=True),  # an edited study rewrites the files
+        config=as_json(dict(config)),
+        study=as_json(STUDY),  # an edited study rewrites the files
     shell:
         "python scripts/list_runs.py --config {params.config:q} --runs {output.runs:q} --study {output.study:q} > {log:q} 2>&1"

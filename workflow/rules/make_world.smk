@@ -46,7 +46,7 @@ rule make_world:
     params:
         version=1,
         seed=WORLD["seed"],
-        size=json.dumps(WORLD.get("size", {})),
+        size=as_json(WORLD.get("size", {})),
     shell:
         "$PLW_PYTHON scripts/make_world.py --seed {params.seed} --size {params.size:q}"
         " --out results/{wildcards.study}/world > {log:q} 2>&1"
@@ -93,7 +93,7 @@ rule pretrain_model:
         "../../envs/workflow.yaml"
     params:
         version=1,
-        pretraining=lambda wildcards: json.dumps(WORLD["ptlms"][wildcards.ptlm]),
+        pretraining=lambda wildcards: as_json(WORLD["ptlms"][wildcards.ptlm]),
     shell:
         "$PLW_PYTHON scripts/pretrain_model.py --corpus {input.corpus:q} --tokenizer {input.tokenizer:q}"
         " --pretraining {params.pretraining:q} --threads {threads}"
@@ -122,7 +122,7 @@ rule train_judge:
     params:
         version=1,
         start=lambda wildcards, input: str(Path(input.start).parent),
-        training=json.dumps(WORLD["judge"].get("training", {})),
+        training=as_json(WORLD["judge"].get("training", {})),
     shell:
         "$PLW_PYTHON scripts/train_judge.py --data {input.train:q} --heldout {input.heldout:q}"
         " --tokenizer {input.tokenizer:q} --init {params.start:q} --training {params.training:q}"

@@ -18,11 +18,11 @@ rule prepare_dataset:
     conda:
         "../../envs/workflow.yaml"
     params:
-        dataset=lambda wildcards: json.dumps(STUDY["datasets"][wildcards.dataset]),
+        dataset=lambda wildcards: as_json(STUDY["datasets"][wildcards.dataset]),
         parent=lambda wildcards, input: (
             f"--parent {input[0]}" if "from" in STUDY["datasets"][wildcards.dataset] else ""
         ),
-        tokenizer=json.dumps(counting_tokenizer()),
+        tokenizer=as_json(counting_tokenizer()),
     shell:
         "$PLW_PYTHON scripts/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
         " --tokenizer {params.tokenizer:q} --instances {output.instances:q} --rows {output.rows:q} > {log:q} 2>&1"
@@ -42,7 +42,7 @@ rule describe_dataset:
     conda:
         "../../envs/workflow.yaml"
     params:
-        tokenizer=json.dumps(counting_tokenizer()),
+        tokenizer=as_json(counting_tokenizer()),
         training_tokenizer=ptlm_source(STUDY["tokenizer_of"]),
         max_length=STUDY["training"]["max_length"],
     shell:
