@@ -13,12 +13,17 @@ from pathlib import Path
 
 PACKAGES = ("slurm-wlm", "munge")
 START_SECONDS = 60
+# Snakemake's plugin takes all SLURM_ variables out of a job's environment, SLURM_CONF too, so the steps inside a job find
+# the cluster only where Slurm looks by itself.
+SYSTEM_CONFIGURATION = Path("/etc/slurm/slurm.conf")
 
 
 def why_not() -> str | None:
     """Why no cluster can be started here, or None."""
     if os.geteuid() != 0:
         return "a private Slurm cluster needs root"
+    if SYSTEM_CONFIGURATION.exists():
+        return f"{SYSTEM_CONFIGURATION} is there: this machine has a Slurm of its own"
     if shutil.which("slurmctld") is None and shutil.which("apt-get") is None:
         return "Slurm is not installed and there is no apt-get"
     return None
@@ -94,6 +99,9 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     configuration.write_text(_configuration(folder))
     environment = {**os.environ, "SLURM_CONF": str(configuration)}
     processes: list[subprocess.Popen] = []
+    SYSTEM_CONFIGURATION.parent.mkdir(exist_ok=True)
+    SYSTEM_CONFIGURATION.unlink(missing_ok=True)  # a dangling link of a test that was killed
+    SYSTEM_CONFIGURATION.symlink_to(configuration)
     try:
         munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge}/socket"]
         munged += [f"--pid-file={munge}/pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"]
@@ -112,6 +120,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
+        SYSTEM_CONFIGURATION.unlink(missing_ok=True)
 
 
 def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
