@@ -13,8 +13,8 @@ from pathlib import Path
 
 PACKAGES = ("slurm-wlm", "munge")
 START_SECONDS = 60
-# Snakemake's plugin takes all SLURM_ variables out of a job's environment, SLURM_CONF too, so the steps inside a job find
-# the cluster only where Slurm looks by itself.
+# Snakemake's plugin takes all SLURM_ variables out of a job's environment, SLURM_CONF too, so the steps inside a job
+# find the cluster only where Slurm looks by itself.
 SYSTEM_CONFIGURATION = Path("/etc/slurm/slurm.conf")
 
 
