@@ -19,9 +19,12 @@ include: "workflow/rules/prepare_data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/judge.smk"
+include: "workflow/rules/measure_mechanism.smk"
 include: "workflow/rules/collect_scores.smk"
 include: "workflow/rules/fit_regression.smk"
-include: "workflow/rules/draw_artifacts.smk"
+include: "workflow/rules/draw_figures.smk"
+include: "workflow/rules/make_tables.smk"
+include: "workflow/rules/judge_claims.smk"
 include: "workflow/rules/build_report.smk"
 
 
@@ -46,6 +49,15 @@ rule scores:
         f"results/{STUDY_NAME}/scores.csv",
 
 
+rule claims:
+    input:
+        f"results/{STUDY_NAME}/claims.json",
+
+
 rule report:
     input:
         f"results/{STUDY_NAME}/report.html",
+
+
+onerror:
+    print(what_failed(), file=sys.stderr)

@@ -3,9 +3,8 @@
 import argparse
 import csv
 import io
-import json
-from pathlib import Path
 
+from command_line import figure_flags
 from plw.errors import run_program
 from plw.figure_4 import draw_examples, example_rows
 from plw.figure_files import save_figure
@@ -16,10 +15,7 @@ from plw.files import write_text
 def main(argv: list[str] | None = None) -> None:
     """Write the figure as PDF and PNG, and its texts, word counts and ratios as CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--style", type=json.loads, default={}, help="changes to plw.figure_style.STYLE as JSON")
-    parser.add_argument("--pdf", required=True, type=Path, help="written: the figure as PDF")
-    parser.add_argument("--png", required=True, type=Path, help="written: the figure as PNG")
-    parser.add_argument("--csv", required=True, type=Path, help="written: texts, word counts and ratios")
+    figure_flags(parser)
     arguments = parser.parse_args(argv)
     save_figure(draw_examples(), pdf=arguments.pdf, png=arguments.png, style=style_with(arguments.style))
     rows = example_rows()

@@ -3,22 +3,19 @@
 import argparse
 import json
 
+from command_line import experiment_scores, primary_metrics, score_flags
 from plw.errors import run_program
 from plw.files import write_json
 from plw.regression import fit_dataset
-from plw.scores import planned_runs, primary_scores, read_scores, select_runs
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("--scores", required=True, help="scores.csv")
+    score_flags(flags)
     flags.add_argument("--dataset", required=True, help="name of the data set")
-    flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of {name, metric}")
     flags.add_argument("--settings", type=json.loads, default={}, help="changes to plw.regression.DEFAULTS as JSON")
     flags.add_argument("--seed", type=int, default=123, help="seed of the residual tests' simulations")
-    flags.add_argument("--runs", help="runs.csv: fit only the runs of --experiment")
-    flags.add_argument("--experiment", default="main", help="experiment to fit when --runs is given")
     flags.add_argument("--allow-partial", action="store_true", help="fit even when rows of the design are missing")
     flags.add_argument("--engine", choices=("rpy2", "rscript"), default="rpy2", help="how R is started")
     flags.add_argument("--out", required=True, help="written: regression/DATASET.json")
@@ -28,14 +25,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Fit the model of one data set and write everything about it as JSON."""
     arguments = parser().parse_args(argv)
-    metrics = {entry["name"]: entry["metric"] for entry in arguments.benchmarks}
-    runs = planned_runs(arguments.runs, arguments.experiment) if arguments.runs else None
-    scores = select_runs(primary_scores(read_scores(arguments.scores), metrics), runs=runs)
+    scores, runs = experiment_scores(arguments)
     result = fit_dataset(
         scores[scores["dataset"] == arguments.dataset],
         dataset=arguments.dataset,
         settings={**arguments.settings, "seed": arguments.seed},
-        benchmarks=list(metrics),
+        benchmarks=list(primary_metrics(arguments)),
         runs=None if runs is None else int((runs["dataset"] == arguments.dataset).sum()),
         allow_partial=arguments.allow_partial,
         engine=arguments.engine,

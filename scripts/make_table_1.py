@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import yaml
+from command_line import table_flags, write_table
 from plw.errors import run_program
-from plw.files import read_json, write_text
+from plw.files import read_json
 from plw.table_1 import table_1
-from plw.tables import to_csv, to_latex, to_markdown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,10 +16,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--statistics", required=True, nargs="+", help="statistics.json of each data set")
     flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
-    flags.add_argument("--paper-numbers", default="config/paper_numbers.yaml", help="what the paper prints")
-    flags.add_argument("--csv", required=True, help="written: the values")
-    flags.add_argument("--md", required=True, help="written: the table as Markdown")
-    flags.add_argument("--tex", required=True, help="written: the table as LaTeX")
+    table_flags(flags)
     return flags
 
 
@@ -29,9 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     printed = yaml.safe_load(Path(arguments.paper_numbers).read_text(encoding="utf-8"))
     statistics = {found["dataset"]: found for found in map(read_json, arguments.statistics)}
     table = table_1(arguments.datasets, statistics, printed["table_1"])
-    write_text(arguments.csv, to_csv(table))
-    write_text(arguments.md, to_markdown(table))
-    write_text(arguments.tex, to_latex(table))
+    write_table(table, arguments)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import yaml
+from command_line import table_flags, write_table
 from plw.errors import run_program
-from plw.files import read_json, write_text
+from plw.files import read_json
 from plw.table_2 import table_2
-from plw.tables import to_csv, to_latex, to_markdown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,10 +16,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of registry entries")
     flags.add_argument("--missing", required=True, help="missing.json: what was run of each benchmark")
-    flags.add_argument("--paper-numbers", default="config/paper_numbers.yaml", help="what the paper prints")
-    flags.add_argument("--csv", required=True, help="written: the values")
-    flags.add_argument("--md", required=True, help="written: the table as Markdown")
-    flags.add_argument("--tex", required=True, help="written: the table as LaTeX")
+    table_flags(flags)
     return flags
 
 
@@ -28,9 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     printed = yaml.safe_load(Path(arguments.paper_numbers).read_text(encoding="utf-8"))
     table = table_2(arguments.benchmarks, read_json(arguments.missing), printed["table_2"])
-    write_text(arguments.csv, to_csv(table))
-    write_text(arguments.md, to_markdown(table))
-    write_text(arguments.tex, to_latex(table))
+    write_table(table, arguments)
 
 
 if __name__ == "__main__":

@@ -85,3 +85,80 @@ def beta_data(
             "seed": "42",
         }
     )
+
+
+def supplemental_scores(
+    *,
+    seed: int = 3,
+    ptlms=("weak", "strong"),
+    plws=PLWS,
+    strengths=(0.01, 0.1, 1.0),
+    datasets=("ultra", "dolly", "ultra_short", "dolly_short"),
+    benchmarks=7,
+) -> pd.DataFrame:
+    """Tidy scores of the experiments main (`short` only), regularizers and datasets, and a column `experiments`.
+
+    The first four benchmarks are meant as group I, the others as group II. Regularizers do little.
+    """
+    parts = [
+        score_table(seed=seed, datasets=("short",), ptlms=ptlms, plws=plws, benchmarks=benchmarks).assign(
+            experiments="main"
+        ),
+        score_table(seed=seed + 1, datasets=datasets, ptlms=ptlms, plws=plws, benchmarks=benchmarks).assign(
+            experiments="datasets"
+        ),
+    ]
+    rng = np.random.default_rng(seed)
+    ends = parts[0][parts[0]["plw"].isin((0.0, 1.0))]
+    for regularizer in ("weight_decay", "minkowski", "dropout", "label_smoothing"):
+        for strength in strengths:
+            name = f"{regularizer}{strength:g}"
+            parts.append(
+                ends.assign(
+                    run=ends["run"].str.replace("none", name),
+                    regularizer=regularizer,
+                    strength=strength,
+                    score=(ends["score"] + rng.normal(0.005, 0.01, len(ends))).clip(0, 1),
+                    experiments="regularizers",
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def sweep_scores(
+    *,
+    seed: int,
+    coefficients: dict | None,
+    noise: float = 0.1,
+    optimum_sd: float = 0.0,
+    shared: float = 0.0,
+    ptlm_sd: float = 0.1,
+    benchmarks: int = 13,
+    ptlms: int = 2,
+) -> pd.DataFrame:
+    """Primary scores of one data set's whole sweep, before any min-max scaling, around a known curve.
+
+    coefficients  intercept, w_p, w_p2 on the logit scale of the curve that all benchmarks follow, each at its own level
+                  and scale; None: no effect
+    noise         SD of a run's score on a benchmark in units of the curve, which spans 0.425 for TABLE_3_SHORT
+    optimum_sd    SD over benchmarks of a shift of the curve along w_p; shared: share of the noise's variance that all
+                  benchmarks of a run have in common; ptlm_sd: SD of a ptlm's level on a benchmark
+    """
+    rng = np.random.default_rng(seed)
+    level, gain = rng.uniform(0.2, 0.5, size=benchmarks), rng.uniform(0.1, 0.25, size=benchmarks)
+    shift = rng.normal(0, optimum_sd, size=benchmarks)
+    by_ptlm = rng.normal(0, ptlm_sd, size=(ptlms, benchmarks))
+    rows = []
+    for ptlm in range(ptlms):
+        for plw in PLWS:
+            w = w_p_from_plw(plw) - shift
+            curve = np.zeros(benchmarks)
+            if coefficients:
+                linear = coefficients["intercept"] + coefficients["w_p"] * w + coefficients["w_p2"] * w**2
+                curve = 1 / (1 + np.exp(-linear))
+            luck = np.sqrt(shared) * rng.normal() + np.sqrt(1 - shared) * rng.normal(size=benchmarks)
+            scores = np.clip(level + gain * (curve + by_ptlm[ptlm] + noise * luck), 0, 1)
+            run = {"run": f"m{ptlm}-short-plw{plw:g}", "ptlm": f"m{ptlm}", "dataset": "short", "plw": plw,
+                   "normalization": "nonzero_count", "regularizer": "none", "strength": 0.0, "seed": 42}  # fmt: skip
+            rows += [{**run, "benchmark": f"b{i}", "metric": "acc", "score": score} for i, score in enumerate(scores)]
+    return pd.DataFrame(rows)

@@ -60,6 +60,7 @@ def judged(texts, judge, folder) -> dict:
     return judge_pairs(pairs, judge, prompt=PROMPT, folder=folder)
 
 
+@pytest.mark.slow
 def test_verdicts_and_win_rates_are_those_of_the_packages_own_evaluation(texts, tmp_path, model_folder):
     ours = judged(texts, ScriptedJudge(tmp_path / "work", longer, model_folder), tmp_path / "work")
     reference, runs = texts

@@ -7,6 +7,7 @@ from pathlib import Path
 import evaluate_model as program
 import plw.evaluation
 import pytest
+import torch
 import yaml
 from benchmark_samples import write_benchmarks
 from plw.errors import InputError
@@ -116,6 +117,6 @@ def test_wrong_settings_and_an_absent_gpu_are_named(setting):
     folder, entries = setting
     with pytest.raises(InputError, match="Unknown evaluation setting"):
         run(folder, [entries["piqa"]], {"batchsize": 3})
-    if not plw.evaluation.torch.cuda.is_available():
+    if not torch.cuda.is_available():
         with pytest.raises(InputError, match="A GPU is asked for and none is visible"):
             run(folder, [entries["piqa"]], {"device": "cuda"})

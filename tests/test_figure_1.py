@@ -8,8 +8,9 @@ import draw_figure_1
 import pandas as pd
 import pytest
 from plw.errors import InputError
-from plw.figure_1 import coverage_note, draw, figure_data
+from plw.figure_1 import draw, figure_data
 from plw.figure_style import STYLE, dataset_colours, style_with
+from plw.plw_axes import coverage_note
 from plw.scores import aggregate
 from simulated_scores import score_table
 

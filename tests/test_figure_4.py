@@ -59,6 +59,7 @@ def test_no_text_leaves_its_panel():
             )
 
 
+@pytest.mark.slow
 def test_the_program_writes_pdf_png_and_csv(tmp_path):
     paths = {kind: tmp_path / f"figure_4.{kind}" for kind in ("pdf", "png", "csv")}
     draw_figure_4.main([item for kind, path in paths.items() for item in (f"--{kind}", str(path))])

@@ -21,7 +21,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.tasks.truthfulqa.utils import process_results_gen
 from plw.errors import InputError
-from plw.harness import compiled_templates, run_benchmark
+from plw.harness import compiled_templates, format_result, run_benchmark
 from plw.harness_metrics import bleu_stderr, mean_stderr, truthfulqa_gen_results
 from plw.harness_model import HarnessModel
 from plw.harness_tasks import load_task, published_preamble
@@ -119,6 +119,7 @@ def test_scores_equal_a_direct_call_of_the_stock_definition_to_the_last_digit(na
     assert entry["metric"] in ours["metrics"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arc_challenge", "piqa", "truthfulqa_mc2", "winogrande"])
 def test_shared_contexts_give_the_same_log_likelihoods(name, sources, loaded):
     entry = make_entry(name, sources)
@@ -129,6 +130,7 @@ def test_shared_contexts_give_the_same_log_likelihoods(name, sources, loaded):
         assert after["acc"] == pytest.approx(before["acc"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["truthfulqa_gen", "wmt14_en_fr"])
 def test_shared_contexts_generate_the_same_texts(name, sources, loaded):
     entry = make_entry(name, sources)
@@ -357,3 +359,18 @@ def test_prompts_with_cached_templates_are_lm_evals_own(sources):
         cached = [task.fewshot_context(doc, num_fewshot=3) for doc in task.eval_docs]
     assert cached == plain
     assert lm_eval.utils.apply_template is before
+
+
+def test_a_perfect_corpus_scores_one_and_not_a_rounding_error_more():
+    text = "the red fox lives near the old river"
+    percent = sacrebleu.corpus_bleu([text] * 3, [[text] * 3]).score
+    assert percent == pytest.approx(100)
+    sample = {"bleu": (text, text), "resps": [[text]], "filtered_resps": [text], "target": text, "doc": {}}
+    sample |= {"arguments": [(text,)], "metrics": ["bleu"]}
+    answer = {
+        "samples": {"t": [sample | {"doc_id": place} for place in range(2)]},
+        "results": {"t": {"bleu,none": 100.00000000000004}},
+        "higher_is_better": {"t": {"bleu": True}},
+        "versions": {"t": 1},
+    }
+    assert format_result(answer, "t", output_type="generate_until", metric="bleu")["metrics"]["bleu"]["score"] == 1.0

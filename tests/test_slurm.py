@@ -22,7 +22,7 @@ def test_the_slurm_profile_runs_the_test_study_to_its_end(tmp_path):
             *("--latency-wait", "10"),
             folder=project,
             environment=environment,
-            timeout=1500,
+            timeout=2400,
         )
         output = done.stdout + done.stderr
         assert done.returncode == 0, output[-6000:]

@@ -3,6 +3,7 @@
 Light import on purpose: each Snakemake process loads this module.
 """
 
+import re
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ CONFIG_KEYS = {
     "study": "name of a file in config/studies, or the path of a study file",
     "samples": "folder that {samples} in a study's paths stands for",
     "finished_only": "true: make the artifacts from the runs that are measured already",
+    "scores": "a score table (CSV): statistics, figures, tables and claims from it alone, nothing is trained",
 }
 
 
@@ -55,8 +57,24 @@ def load_configuration(config: dict, *, root: Path) -> dict:
         registries={"benchmarks": read_yaml(root / "config" / "benchmarks.yaml")},
         samples=config.get("samples"),
     )
-    check_references(study)
+    if config.get("scores"):
+        study = with_given_scores(study, str(config["scores"]))
+    else:
+        check_references(study)
     return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+
+
+def with_given_scores(study: dict, path: str) -> dict:
+    """The study under a name of its own, so that a given score table never overwrites what the study measured."""
+    if not Path(path).is_file():
+        raise InputError(
+            "The score table is not there.",
+            value=path,
+            where="config/config.yaml or --config, key scores",
+            hint="Give the path of a CSV file, from the folder that snakemake is called in.",
+        )
+    stem = re.sub(r"[^a-z0-9]+", "_", Path(path).stem.lower()).strip("_") or "scores"
+    return {**study, "name": f"{study['name']}_from_{stem}"}
 
 
 def check_references(study: dict) -> None:

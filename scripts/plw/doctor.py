@@ -89,7 +89,8 @@ def device_findings() -> list[Finding]:
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     compiler = _output("g++", "-dumpfullversion")
-    slurm = _output("sbatch", "--version")
+    # Without a slurm.conf its programs cannot even say their version: installed, but this is no node of a cluster.
+    slurm = _output("sbatch", "--version") or ("no cluster" if shutil.which("sbatch") else None)
     return [
         Finding("CPU cores", str(len(os.sched_getaffinity(0))), "everything"),
         Finding("GPUs", ", ".join(gpus) or None, "studies smol and paper", "none is needed for demo", optional=True),

@@ -12,15 +12,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from plw.benchmark_rows import normalize_rows, scored_rows
 from plw.errors import InputError
 from plw.files import read_json, write_json
 from plw.generation import candidate_prompts, generate_texts
 from plw.harness import harness_version, run_benchmark
 from plw.harness_model import HarnessModel
-from plw.models import load_model, load_tokenizer
+from plw.models import choose_device, load_model, load_tokenizer
 from plw.sources import local_files
 
 RESULT_VERSION = 1  # raise it when a change of this code changes results: what was kept is then made anew
@@ -31,6 +29,7 @@ PRESENTATION_KEYS = (
     "version",
     "stands_for",
     "metric",
+    "cost",
 )  # these never change a result
 DEFAULTS = {
     "batch_size": 16,
@@ -120,13 +119,6 @@ def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> s
     parts["evaluation"] = {key: value for key, value in used.items() if key != "device"}
     parts["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def choose_device(device: str) -> str:
-    """`auto` takes a GPU where there is one; InputError if `cuda` is asked for and absent."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("A GPU is asked for and none is visible.", value=device, hint="Set device: cpu or auto.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _with_defaults(evaluation: dict) -> dict:

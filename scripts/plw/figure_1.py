@@ -5,15 +5,22 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from plw.figure_style import dataset_colours
+from plw.plw_axes import (
+    dataset_handles,
+    legend_and_note,
+    mean_line,
+    new_figure,
+    plw_axis,
+    ptlm_handles,
+    ptlm_marks,
+    ptlm_points,
+    say_no_scores,
+)
 from plw.scores import aggregate
-from plw.transform import w_p_from_plw
 
-PLW_TICKS = (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)  # upper axis: weights that readers think in
 CSV_COLUMNS = ["run", "ptlm", "dataset", "plw", "w_p", "seed", "simple", "relative", "benchmarks", "complete"]
 
 
@@ -26,90 +33,20 @@ def figure_data(frame: pd.DataFrame) -> pd.DataFrame:
     return aggregate(frame)[CSV_COLUMNS].sort_values(order, kind="stable").reset_index(drop=True)
 
 
-def coverage_note(data: pd.DataFrame, *, planned: int | None, benchmarks: int | None) -> str:
-    """What is not in the figure: runs without scores or lacking benchmarks, benchmarks that no run has.
-
-    planned, benchmarks  numbers of runs and benchmarks of the whole design; None: those that are there
-    Returns an empty string when nothing is missing.
-    """
-    drawn = int(data["complete"].sum())
-    planned = max(planned or 0, len(data))
-    notes = []
-    if drawn < planned:
-        parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
-        parts += [f"{len(data) - drawn} lacking benchmarks"] if len(data) > drawn else []
-        notes.append(f"{drawn} of {planned} runs are drawn ({', '.join(parts)})")
-    most = data.groupby("dataset", sort=False)["benchmarks"].max()
-    if len(most) and benchmarks and most.min() < benchmarks:
-        counts = sorted(set(most))
-        notes.append(f"means over {' or '.join(map(str, counts))} of {benchmarks} benchmarks")
-    return "; ".join(notes)
-
-
-def _mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> None:
-    """Line of the mean over ptlms, each the mean of its seeds; a gap where one of the ptlms is missing."""
-    if rows.empty:
-        return
-    means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(axis=1, skipna=False)
-    axes.plot(means.index, means.values, **{"marker": ".", "markersize": 5, **style})
-
-
-def _plw_axis(axes: Axes) -> None:
-    upper = axes.secondary_xaxis("top")
-    upper.set_xticks([w_p_from_plw(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
-    upper.tick_params(length=2, pad=1, labelsize=6.5, colors="#555555")
-    upper.spines["top"].set_visible(False)
-    upper.set_xlabel("PLW", fontsize=6.5, color="#555555", labelpad=1)
-
-
 def _simple_panel(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict) -> None:
     for entry in datasets:
         rows = data[data["dataset"] == entry["name"]]
-        colour = colours[entry["name"]]
-        for ptlm, (marker, _) in marks.items():
-            part = rows[rows["ptlm"] == ptlm]
-            axes.plot(part["w_p"], part["simple"], marker, color=colour, alpha=0.45, markeredgewidth=0)
-        _mean_line(axes, rows, "simple", color=colour)
+        ptlm_points(axes, rows, "simple", marks, colours[entry["name"]], lines=False)
+        mean_line(axes, rows, "simple", color=colours[entry["name"]])
     axes.set_title("(a) Simple aggregate")
     axes.set_ylabel("mean benchmark score")
 
 
 def _relative_panel(axes: Axes, rows: pd.DataFrame, marks: dict, colour: str) -> None:
     if rows.empty:
-        axes.text(0.5, 0.5, "no scores", transform=axes.transAxes, ha="center", va="center", color="#555555")
-    for ptlm, (marker, line) in marks.items():
-        part = rows[rows["ptlm"] == ptlm]
-        axes.plot(part["w_p"], part["relative"], marker, color=colour, alpha=0.5, markeredgewidth=0)
-        _mean_line(axes, part, "relative", color=colour, alpha=0.6, linestyle=line, linewidth=0.9, marker="")
-    _mean_line(axes, rows, "relative", color=colour)
-
-
-def _legend(
-    figure: Figure,
-    datasets: Sequence[dict],
-    ptlms: Sequence[dict],
-    marks: dict,
-    colours: dict,
-    *,
-    height: float,
-) -> None:
-    names = [
-        Line2D([], [], color=colours[entry["name"]], label=entry.get("label", entry["name"])) for entry in datasets
-    ]
-    shapes = [
-        Line2D([], [], color="#444444", alpha=0.7, marker=marks[entry["name"]][0],
-               linestyle=marks[entry["name"]][1], linewidth=0.9, label=entry.get("label", entry["name"]))
-        for entry in ptlms
-    ]  # fmt: skip
-    mean = [Line2D([], [], color="#444444", label="mean of the PTLMs")]
-    figure.legend(
-        handles=[*names, *shapes, *mean],
-        loc="lower center",
-        ncols=len(names) + len(shapes) + 1,
-        bbox_to_anchor=(0.5, height),
-        columnspacing=1.6,
-        handlelength=2.4,
-    )
+        say_no_scores(axes)
+    ptlm_points(axes, rows, "relative", marks, colour)
+    mean_line(axes, rows, "relative", color=colour)
 
 
 def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict], style: dict, note: str = "") -> Figure:
@@ -122,17 +59,11 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
     """
     data = data[data["complete"]]
     colours = dataset_colours(datasets, style)
-    marks = {
-        entry["name"]: (style["markers"][i % len(style["markers"])], style["lines"][i % len(style["lines"])])
-        for i, entry in enumerate(ptlms)
-    }
+    marks = ptlm_marks(ptlms, style)
     width, height = style["sizes"]["figure_1"]
     with rc_context(style["matplotlib"]):
-        figure = Figure(figsize=(width * (1 + len(datasets)) / 4, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        room = 0.14 if note else 0.1  # for the legend and the note
-        figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
-        panels = figure.subplots(1, 1 + len(datasets))
+        figure = new_figure((width * (1 + len(datasets)) / 4, height))
+        panels = figure.subplots(1, 1 + len(datasets), squeeze=False)[0]
         _simple_panel(panels[0], data, datasets, marks, colours)
         for index, entry in enumerate(datasets):
             axes = panels[1 + index]
@@ -141,10 +72,6 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
             axes.set_ylim(-0.02, 1.02)
             axes.set_ylabel("relative aggregate" if index == 0 else "")
         for axes in panels:
-            axes.set_xlim(-0.02, 1.02)
-            axes.set_xlabel("$w_p$ = PLW$^{0.30103}$")
-            _plw_axis(axes)
-        _legend(figure, datasets, ptlms, marks, colours, height=0.035 if note else -0.005)
-        if note:
-            figure.text(0.5, 0.005, note, ha="center", va="bottom", fontsize=7, color="#AA0000")
+            plw_axis(axes)
+        legend_and_note(figure, [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)], note)
     return figure

@@ -25,7 +25,15 @@ STYLE = {
     "other_colours": ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B09B00", "#000000"],
     "markers": ["o", "^", "s", "D", "v", "P"],  # one per ptlm, in the study's order
     "lines": ["--", ":", "-.", (0, (1, 1)), (0, (5, 1)), (0, (3, 1, 1, 1))],  # one per ptlm; means are solid
-    "sizes": {"figure_1": [11.0, 3.3]},  # inches
+    "sizes": {  # width and height in inches
+        "figure_1": [11.0, 3.3],
+        "figure_2": [9.6, 6.4],
+        "figure_3": [8.6, 3.6],
+        "benchmark_panel": [2.9, 2.75],  # one panel of Figures 5 to 7
+        "figure_8": [11.0, 7.6],
+        "figure_9": [11.0, 7.6],
+        "figure_10": [11.0, 4.1],
+    },
     "dots_per_inch": 200,
     "matplotlib": {
         "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same everywhere

@@ -82,7 +82,7 @@ def format_result(answer: dict, task: str, *, output_type: str, metric: str) -> 
         name, _, filtered = key.partition(",")
         if filtered and not name.endswith("_stderr"):
             metrics[name] = {
-                "score": float(value) / _unit(name),
+                "score": _scaled(name, float(value)),
                 "stderr": _stderr(name, samples),
                 "n": len(samples),
                 "higher_is_better": higher.get(name, True),
@@ -102,6 +102,11 @@ def format_result(answer: dict, task: str, *, output_type: str, metric: str) -> 
         "metrics": metrics,
         "items": [_item(sample, output_type) for sample in samples],
     }
+
+
+def _scaled(name: str, value: float) -> float:
+    score = value / _unit(name)
+    return min(score, 1.0) if name == "bleu" else score  # sacreBLEU gives 100.00000000000004 to a perfect corpus
 
 
 def _unit(name: str) -> int:

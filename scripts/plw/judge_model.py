@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from plw.errors import InputError
-from plw.evaluation import choose_device, model_fingerprint
+from plw.evaluation import model_fingerprint
 from plw.generation import fits_context, generate_texts
-from plw.models import load_model, load_tokenizer
+from plw.models import choose_device, load_model, load_tokenizer
 
 # Ours under the package's name: the package's own needs peft, asks for 8-bit weights in a way that
 # transformers 5 refuses, and loads the model again for each call.

@@ -20,6 +20,13 @@ DEFAULT_SPECIAL_TOKENS = {"eos_token": "</s>", "bos_token": "<s>"}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+def choose_device(device: str) -> str:
+    """`auto` takes a GPU where there is one; InputError if `cuda` is asked for and absent."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("A GPU is asked for and none is visible.", value=device, hint="Set device: cpu or auto.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
 def load_tokenizer(source: dict, *, max_length: int | None = None):
     """Return the tokenizer of `source` ({path} or {hub, revision}), padding on the right.
 

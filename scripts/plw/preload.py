@@ -32,11 +32,14 @@ LIBRARIES = (
     "transformers.models.llama.modeling_llama",
     "transformers.models.auto.modeling_auto",
     "deepspeed",  # accelerate imports it where it is installed
+    "deepspeed.runtime.zero.muon.muon_optimizer",  # its ZeRO optimisers import this, and with it the compiler: seconds
     "datasets",
     "pandas",
     "lm_eval.evaluator",
     "lm_eval.models.huggingface",
     "alpaca_eval",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
 )
 # Variables that libraries read when they are imported: a client with others needs another server.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "CUDA_", "IS_ALPACA_EVAL_2", "DS_", "PYTHONPATH")

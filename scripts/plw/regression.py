@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +19,12 @@ from plw.scores import add_w_p, relative_scores
 
 R_FILES = tuple(Path(__file__).with_name(name) for name in ("json.R", "glmm.R", "residuals.R"))
 R_PROGRAM = Path(__file__).with_name("run_glmm.R")
-R_PACKAGES = ("glmmTMB", "car")  # residuals.R adds DHARMa and qgam where they are installed
+R_PACKAGES = ("glmmTMB", "car")  # residuals.R adds DHARMa and qgam where they are installed; gam.py needs mgcv
 
 INSTALL_R = (
-    "install R with glmmTMB and car: on Debian or Ubuntu `apt-get install --no-install-recommends r-base-core"
-    " r-cran-glmmtmb r-cran-car`, elsewhere the conda file with R in envs/; then re-install rpy2-rinterface,"
-    " which is built against the R that is there (pip install --force-reinstall --no-cache-dir --no-deps)"
+    "install R with glmmTMB, car and mgcv: on Debian or Ubuntu `apt-get install --no-install-recommends r-base-core"
+    " r-cran-glmmtmb r-cran-car r-cran-mgcv`, elsewhere the conda file with R in envs/; then re-install"
+    " rpy2-rinterface, built against the R that is there (pip install --force-reinstall --no-cache-dir --no-deps)"
 )
 
 DEFAULTS = {
@@ -38,9 +39,10 @@ DEFAULTS = {
 }
 
 
-def start_r():
+def start_r(packages: Sequence[str] | None = None):
     """rpy2's `robjects` with an R process inside this one; starts R at the first call.
 
+    packages  R packages that must be there; R_PACKAGES if not given
     Imported here and not at the head of the module, because the import itself starts R.
     Raises InputError that says what to install when rpy2, R or a package is missing.
     """
@@ -60,7 +62,7 @@ def start_r():
         else:
             os.environ["LD_LIBRARY_PATH"] = library_path
     require = robjects.r["requireNamespace"]
-    missing = [name for name in R_PACKAGES if not require(name, quietly=True)[0]]
+    missing = [name for name in (R_PACKAGES if packages is None else packages) if not require(name, quietly=True)[0]]
     if missing:
         raise InputError(
             f"R packages are missing: {', '.join(missing)}.",
@@ -70,38 +72,51 @@ def start_r():
     return robjects
 
 
-def r_functions():
+def r_functions(files: Sequence[Path] = R_FILES, packages: Sequence[str] | None = None):
     """R environment with the functions of the .R files."""
-    robjects = start_r()
+    robjects = start_r(packages)
     environment = robjects.r("new.env()")
-    for path in R_FILES:
+    for path in files:
         robjects.r["sys.source"](str(path), environment)
     return environment
 
 
-def call_r(function: str, data: pd.DataFrame, **arguments: object) -> object:
+def call_r(
+    function: str,
+    data: pd.DataFrame,
+    *,
+    files: Sequence[Path] = R_FILES,
+    packages: Sequence[str] | None = None,
+    **arguments: object,
+) -> object:
     """Call a function of the .R files in this process's R; its list comes back as Python values (NaN: None).
 
-    data  passed as the first argument; columns of floats become doubles, everything else text
+    data       passed as the first argument; columns of floats become doubles, everything else text
+    files      .R files with the function and what it uses; packages: see `start_r`
+    arguments  further arguments; a list of numbers becomes a vector of doubles, any other list one of texts
     Raises InputError with R's own message when the call fails.
     """
-    robjects = start_r()
-    functions = r_functions()
+    robjects = start_r(packages)
+    functions = r_functions(files, packages)
     columns = {
         name: robjects.FloatVector(column.tolist())
         if pd.api.types.is_float_dtype(column)
         else robjects.StrVector([str(item) for item in column])
         for name, column in data.items()
     }
-    settings = {
-        key: robjects.StrVector(list(map(str, item))) if isinstance(item, list | tuple) else item
-        for key, item in arguments.items()
-    }
+    settings = {key: _r_vector(item, robjects) for key, item in arguments.items()}
     try:
         answer = functions[function](robjects.DataFrame(columns), **settings)
         return json.loads(functions["to_json"](answer)[0])
     except robjects.rinterface.embedded.RRuntimeError as error:
         raise InputError(f"R stopped in {function}().", value=str(error).strip()) from None
+
+
+def _r_vector(item: object, robjects) -> object:
+    if not isinstance(item, list | tuple):
+        return item
+    numbers = bool(item) and all(isinstance(value, int | float) for value in item)
+    return robjects.FloatVector(item) if numbers else robjects.StrVector(list(map(str, item)))
 
 
 def call_rscript(data: pd.DataFrame, **arguments: object) -> object:

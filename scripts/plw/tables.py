@@ -1,8 +1,8 @@
 """Tables as one model that is written as CSV (numbers), Markdown and LaTeX (as the paper prints them).
 
 A row is a flat dictionary of values. The CSV holds the values themselves; the other two show what
-`Column.show` makes of a row. Rows named in `bold` stand in bold. The paper's tables are built in
-table_1.py to table_3.py.
+`Column.show` makes of a row. Rows named in `bold` stand in bold, or single cells by `bold_cells`. The paper's
+tables are built in table_1.py to table_6.py.
 """
 
 import csv
@@ -40,13 +40,25 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: title, columns, rows of values, places of the bold rows, and notes below it."""
+    """A table: title, columns, rows of values, places of the bold rows, and notes below it.
+
+    bold_cells  further bold cells, each as its row's place and its column's label
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: list[dict]
     bold: frozenset[int] = frozenset()
     notes: list[str] = field(default_factory=list)
+    bold_cells: frozenset[tuple[int, str]] = frozenset()
+
+    def cells(self, index: int, text: Callable[[str], str], bold: str) -> list[str]:
+        """A row's cells, each through `text`, the bold ones in the template `bold` (with one {})."""
+        found = [text(column.show(self.rows[index])) for column in self.columns]
+        for place, column in enumerate(self.columns):
+            if (index in self.bold and column.bold) or (index, column.label) in self.bold_cells:
+                found[place] = bold.format(found[place])
+        return found
 
 
 def shown(value: object, form: str = "{}") -> str:
@@ -89,22 +101,14 @@ def to_markdown(table: Table) -> str:
 
     lines = [f"**{table.title}**", "", line([column.label for column in table.columns])]
     lines.append("|" + "|".join("---:" if column.right else ":---" for column in table.columns) + "|")
-    for index, row in enumerate(table.rows):
-        cells = [column.show(row) for column in table.columns]
-        if index in table.bold:
-            cells = [f"**{c}**" if column.bold else c for c, column in zip(cells, table.columns, strict=True)]
-        lines.append(line(cells))
+    lines += [line(table.cells(index, str, "**{}**")) for index in range(len(table.rows))]
     return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
 
 
 def to_latex(table: Table) -> str:
     """The table as a LaTeX `table` environment; needs the package booktabs."""
-    rows = []
-    for index, row in enumerate(table.rows):
-        cells = [latex_text(column.show(row)) for column in table.columns]
-        if index in table.bold:
-            cells = [f"\\textbf{{{c}}}" if column.bold else c for c, column in zip(cells, table.columns, strict=True)]
-        rows.append("    " + " & ".join(cells) + r" \\")
+    cells = [table.cells(index, latex_text, r"\textbf{{{}}}") for index in range(len(table.rows))]
+    rows = ["    " + " & ".join(row) + r" \\" for row in cells]
     heads = [column.latex or latex_text(column.label) for column in table.columns]
     notes = [f"  \\par\\smallskip\\footnotesize {latex_text(re.sub(r'[*`]', '', note))}" for note in table.notes]
     return "\n".join(

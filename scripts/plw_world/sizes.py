@@ -2,8 +2,8 @@
 
 from plw.errors import InputError
 
-# Chosen so that a model of some 10^5 weights learns the world from about 2·10^6 tokens, and the 60 runs of
-# the demo are trained and evaluated on two cores within its 15 minutes (measured).
+# Chosen so that a model of some 10^5 weights learns the world from about 2·10^6 tokens, and the runs of the
+# demo (102; 60 in its main experiment) are trained and evaluated on two cores within its 20 minutes (measured).
 DEMO_SIZE: dict[str, int] = {
     "people": 24,  # each with a home, a job, a favourite food and a pet
     "animals": 20,  # colour, habitat, diet, skill

@@ -1,33 +1,83 @@
 """
-Gather every score into one tidy table.
+Gather every score into one tidy table, or take the table that an analyst gives.
 
 REQUIRED INPUTS:  results/STUDY/runs.csv, runs/RUN/evaluation.json, judgements/BENCHMARK/BATCH.json
-OUTPUTS:          results/STUDY/{scores.csv,missing.json}
+                  (with `--config scores=FILE`: that file alone)
+OUTPUTS:          results/STUDY/{scores.csv,missing.json,items.parquet}
 """
 
+if GIVEN_SCORES:
 
-rule collect_scores:
-    """scores.csv, and the list of what is missing."""
-    input:
-        runs="results/{study}/runs.csv",
-        evaluations=files_of_runs("evaluation.json"),
-        judgements=all_judgements(),
-        code=[
-            "scripts/collect_scores.py",
-            "scripts/plw/collection.py",
-            "scripts/plw/scores.py",
-        ],
-    output:
-        scores="results/{study}/scores.csv",
-        missing="results/{study}/missing.json",
-    log:
-        "results/{study}/logs/collect_scores.log",
-    conda:
-        "../../envs/workflow.yaml"
-    params:
-        benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
-        experiments=benchmarks_of_experiments(),
-    shell:
-        "python scripts/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
-        " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q}"
-        " --experiments {params.experiments:q} --scores {output.scores:q} --missing {output.missing:q} > {log:q} 2>&1"
+    rule take_scores:
+        """A given score table, checked against the study and completed with its run ids."""
+        input:
+            runs="results/{study}/runs.csv",
+            scores=GIVEN_SCORES,
+            code=[
+                "scripts/take_scores.py",
+                "scripts/plw/given_scores.py",
+                "scripts/plw/scores.py",
+            ],
+        output:
+            scores="results/{study}/scores.csv",
+            missing="results/{study}/missing.json",
+        log:
+            "results/{study}/logs/take_scores.log",
+        localrule: True
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+            experiments=benchmarks_of_experiments(),
+            normalization=STUDY["training"]["normalization"],
+        shell:
+            "$PLW_PYTHON scripts/take_scores.py --given {input.scores:q} --runs {input.runs:q}"
+            " --benchmarks {params.benchmarks:q} --experiments {params.experiments:q}"
+            " --normalization {params.normalization} --scores {output.scores:q} --missing {output.missing:q}"
+            " > {log:q} 2>&1"
+
+else:
+
+    rule collect_scores:
+        """scores.csv, and the list of what is missing."""
+        input:
+            runs="results/{study}/runs.csv",
+            evaluations=files_of_runs("evaluation.json"),
+            judgements=all_judgements(),
+            code=[
+                "scripts/collect_scores.py",
+                "scripts/plw/collection.py",
+                "scripts/plw/scores.py",
+            ],
+        output:
+            scores="results/{study}/scores.csv",
+            missing="results/{study}/missing.json",
+        log:
+            "results/{study}/logs/collect_scores.log",
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+            experiments=benchmarks_of_experiments(),
+        shell:
+            "$PLW_PYTHON scripts/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
+            " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q}"
+            " --experiments {params.experiments:q} --scores {output.scores:q} --missing {output.missing:q} > {log:q} 2>&1"
+
+    rule collect_items:
+        """The scores of single benchmark items, where a benchmark's score is their mean."""
+        input:
+            evaluations=files_of_runs("evaluation.json"),
+            judgements=all_judgements(),
+            code=["scripts/collect_items.py", "scripts/plw/items.py"],
+        output:
+            "results/{study}/items.parquet",
+        log:
+            "results/{study}/logs/collect_items.log",
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            benchmarks=benchmark_entries(STUDY["evaluation"]["benchmarks"]),
+        shell:
+            "$PLW_PYTHON scripts/collect_items.py --evaluations {input.evaluations:q} --judgements {input.judgements:q}"
+            " --benchmarks {params.benchmarks:q} --out {output:q} > {log:q} 2>&1"

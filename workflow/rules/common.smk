@@ -3,20 +3,25 @@ The study of this call and the functions that tell rules their inputs. No rules 
 
 REQUIRED INPUTS:  config/config.yaml (read by the Snakefile), config/studies/*.yaml, config/benchmarks.yaml,
                   config/sources.yaml, workflow/schemas/study.schema.yaml
-PROVIDES:         STUDY, RUNS (by run id), DATASETS, BATCHES, ARTIFACTS and the input functions below
+PROVIDES:         STUDY, RUNS (by run id), DATASETS, BATCHES, ARTIFACTS and the input functions below; on a dry run
+                  it prints what the study would cost
 """
 
 import glob
 import json
 import re
+import shlex
 import sys
+import time
 from pathlib import Path
 
+STARTED = time.time()
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from plw.configuration import load_configuration
+from plw.configuration import load_configuration, read_yaml
 from plw.errors import InputError, InputErrors
+from plw.plan import plan_study, plan_text
 from plw.runs import (
     batch_of,
     benchmarks_of,
@@ -37,16 +42,45 @@ DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = {}
 for run in RUNS.values():
     BATCHES.setdefault(batch_of(run), []).append(run.run)
+GIVEN_SCORES = config.get("scores")  # an analyst's table: nothing is trained, what needs runs is left out
 FINISHED_ONLY = bool(config.get("finished_only", False))
 MEASURED = [
     run for run in RUNS if not FINISHED_ONLY or Path(f"results/{STUDY_NAME}/runs/{run}/evaluation.json").exists()
 ]
 JUDGED = [name for name in STUDY["evaluation"]["benchmarks"] if STUDY["benchmarks"][name]["framework"] != "harness"]
-FIGURE_CODE = ["scripts/plw/figure_style.py", "scripts/plw/figure_files.py"]
 MAIN = STUDY["experiments"]["main"]
+EXPERIMENTS = STUDY["run_experiments"]
 # One regression for each data set of the main experiment (§5.2); a parabola in w_p needs three PLWs.
 REGRESSED = MAIN["datasets"] if len(MAIN["plw"]) >= 3 else []
-ARTIFACTS = ["figure_1", "figure_4", "table_1", "table_2"] + (["table_3"] if REGRESSED else [])
+# The GAMs join the data sets of two experiments (App. D): score by w_p and R_g, at least three of each.
+SMOOTHED = MAIN["datasets"] + (STUDY["experiments"]["ratios"]["datasets"] if "ratios" in EXPERIMENTS else [])
+SMOOTHED = SMOOTHED if REGRESSED and len(SMOOTHED) >= 3 else []
+GROUPS = {STUDY["benchmarks"][name]["group"] for name in STUDY["evaluation"]["benchmarks"]}
+# Every artifact of the paper, and whether this study has what it is made of.
+MADE_WHERE = {
+    "figure_1": True,
+    "figure_2": "mechanism" in STUDY and not GIVEN_SCORES,
+    "figure_3": "datasets" in EXPERIMENTS,
+    "figure_4": True,
+    "figure_5": "I" in GROUPS,
+    "figure_6": "II" in GROUPS,
+    "figure_7": "III" in GROUPS,
+    "figure_8": "regularizers" in EXPERIMENTS,
+    "figure_9": "datasets" in EXPERIMENTS,
+    "figure_10": bool(SMOOTHED),
+    "table_1": not GIVEN_SCORES,
+    "table_2": True,
+    "table_3": bool(REGRESSED),
+    "table_4": "regularizers" in EXPERIMENTS,
+    "table_5": bool(SMOOTHED),
+    "table_6": True,
+    "table_losses": "losses" in EXPERIMENTS,  # ours
+}
+ARTIFACTS = [name for name, made in MADE_WHERE.items() if made]
+
+if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
+    plan = plan_study(STUDY, list(RUNS.values()), read_yaml(ROOT / "config/paper_numbers.yaml")["table_1"]["rows"])
+    print(plan_text(plan, STUDY), file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. Progress bars are off,
@@ -58,11 +92,26 @@ shell.prefix(f'export {path}PLW_PYTHON="{python}" TQDM_DISABLE=1; ')
 
 wildcard_constraints:
     study=re.escape(STUDY_NAME),
-    run="|".join(map(re.escape, RUNS)),
+    # The form of a run id, not all of them: Snakemake compiles this hundreds of times.
+    run=f"(?:{'|'.join(STUDY['ptlms'])})-(?:{'|'.join(STUDY['datasets'])})-plw[^/]+-s[0-9]+",
     dataset="|".join(map(re.escape, STUDY["datasets"])),
     batch="|".join(map(re.escape, BATCHES)),
     judged="|".join(map(re.escape, JUDGED)) or "none",
     ptlm="[a-z0-9_]+",
+
+
+def what_failed():
+    """What the programs that failed in this call said, out of their logs; Snakemake itself shows only their commands."""
+    said = []
+    for file in sorted(Path(f"results/{STUDY_NAME}/logs").rglob("*.log"), key=lambda file: file.stat().st_mtime):
+        if file.stat().st_mtime < STARTED:
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        place = max(text.rfind("\nError:"), text.rfind("\nTraceback"), 0)
+        if place or text.startswith(("Error:", "Traceback")):
+            lines = text[place:].strip().splitlines()
+            said.append("\n".join([f"--- {file}", *(lines if len(lines) < 16 else lines[:1] + ["    …"] + lines[-6:])]))
+    return "\n".join([*said, f"All logs: results/{STUDY_NAME}/logs"])
 
 
 def as_json(value):
@@ -134,8 +183,9 @@ def run_ptlm_files(wildcards):
 
 
 def benchmark_entries(names):
-    """Registry entries of benchmarks as JSON, each with its name."""
-    return as_json([{"name": name, **STUDY["benchmarks"][name]} for name in names])
+    """Registry entries of benchmarks as JSON, each with its name and without what only a dry run reads."""
+    entries = [{"name": name, **STUDY["benchmarks"][name]} for name in names]
+    return as_json([{key: value for key, value in entry.items() if key != "cost"} for entry in entries])
 
 
 def measured_entries(names):
@@ -187,6 +237,69 @@ def all_judgements():
     return results(*wanted)
 
 
+def mechanism_files():
+    """mechanism.csv, where the study measures it."""
+    return [] if GIVEN_SCORES or "mechanism" not in STUDY else results("mechanism.csv")
+
+
+def memorisation_settings(wildcards):
+    """How much of its training data a run's model is asked for, as JSON; null where the data set is not asked."""
+    settings = dict(STUDY["mechanism"].get("memorisation", {}))
+    asked = RUNS[wildcards.run].dataset in settings.pop("datasets", [])
+    return as_json(settings if asked else None)
+
+
+def printed_ratios(names):
+    """R_g that the paper prints for the sets that these data sets stand for, as JSON: a score table has no texts."""
+    printed = read_yaml(ROOT / "config/paper_numbers.yaml")["table_1"]
+    known = {name: row["r_g"] for name, row in printed["rows"].items()} | printed["text"]["r_g"]
+    roles = {name: STUDY["datasets"][name].get("stands_for") for name in names}
+    return as_json({name: known[role] for name, role in roles.items() if role in known})
+
+
+def experiment_datasets(name):
+    """The data sets of an experiment; none where the study does not run it."""
+    return STUDY["experiments"][name]["datasets"] if name in EXPERIMENTS else []
+
+
+def experiment_ptlms(name):
+    """The ptlms of an experiment; regularizers are compared with the main experiment's runs, so its ptlms count too."""
+    own = STUDY["experiments"].get(name, MAIN)["ptlms"]
+    return list(dict.fromkeys([*own, *(MAIN["ptlms"] if name == "regularizers" else [])]))
+
+
+def run_datasets():
+    """All data sets that some run trains on."""
+    return list(dict.fromkeys(run.dataset for run in RUNS.values()))
+
+
+def run_ptlms():
+    """All ptlms that some run starts from."""
+    return list(dict.fromkeys(run.ptlm for run in RUNS.values()))
+
+
+def statistics_settings(*names):
+    """Those of the study's statistics settings that are named, as JSON."""
+    return as_json({name: STUDY["statistics"][name] for name in names if name in STUDY["statistics"]})
+
+
+def benchmarks_of_experiment(name):
+    """The benchmarks that an experiment asks for, in the study's order."""
+    asked = STUDY["experiments"].get(name, {}).get("benchmarks", STUDY["evaluation"]["benchmarks"])
+    return [benchmark for benchmark in STUDY["evaluation"]["benchmarks"] if benchmark in asked]
+
+
+def quoted(value):
+    """A parameter for the shell; single quotes keep JSON as it is."""
+    return shlex.quote(str(value))
+
+
+def option(name, files):
+    """`--name FILES` for one file or several, or nothing where there is none."""
+    files = [files] if isinstance(files, str) else files
+    return f"--{name} {' '.join(map(shlex.quote, files))}" if files else ""
+
+
 def artifact_files(artifact):
     """All files of a figure or a table."""
     kinds = ("pdf", "png", "csv") if artifact.startswith("figure") else ("csv", "md", "tex")
@@ -229,6 +342,13 @@ def generations(run, benchmark):
     return f"results/{STUDY_NAME}/runs/{run}/benchmarks/{benchmark}.outputs.json"
 
 
+def sampled_runs():
+    """The runs whose texts the report shows side by side: of the main experiment, on the Short data set."""
+    short = [name for name, entry in STUDY["datasets"].items() if entry.get("stands_for") == "AlpacaDataShort"]
+    wanted = "alpaca_eval" in STUDY["evaluation"]["benchmarks"] and not GIVEN_SCORES
+    return [run for run in MEASURED if wanted and RUNS[run].dataset in short and "main" in RUNS[run].experiments]
+
+
 def judged_output_arguments(wildcards):
     """RUN=FILE for each run of the batch."""
     return " ".join(f"{run}={generations(run, wildcards.judged)}" for run in judged_runs(wildcards))
@@ -244,8 +364,8 @@ def judge_reference_outputs(wildcards):
 
 
 def described(registry, names):
-    """Name, label and place in the paper of ptlms or data sets, as JSON for figures and tables."""
-    keys = ("label", "stands_for")
+    """Name, label, place in the paper and size of ptlms or data sets, as JSON for figures, tables and claims."""
+    keys = ("label", "stands_for", "parameters")
     entries = [(name, STUDY[registry][name]) for name in names]
     return as_json([{"name": name, **{k: entry[k] for k in keys if k in entry}} for name, entry in entries])
 

@@ -1,0 +1,74 @@
+# Generalised additive models of relative scores on the prompt loss weight and the completion-prompt ratio (App. D).
+#
+# data columns: score (numeric, 0..1), w (numeric: w_p or the weight itself), r (numeric: R_g of the data set),
+# benchmark, seed (text).
+#
+# Paper: score ~ te(w, r, k = 3) + factor(b), mgcv 1.9-1. Family and method are not stated: mgcv's defaults, gaussian
+# and GCV.Cp. Needs capturing() of glmm.R.
+
+# The paper's formula; a factor with a single level is left out, and several seeds enter as a random effect.
+gam_formula <- function(data, k) {
+  parts <- sprintf("te(w, r, k = %d)", as.integer(k))
+  if (nlevels(data$benchmark) > 1) parts <- c(parts, "benchmark")
+  if (nlevels(data$seed) > 1) parts <- c(parts, 's(seed, bs = "re")')
+  stats::as.formula(paste("score ~", paste(parts, collapse = " + ")))
+}
+
+# The smooth alone, as predict(type = "terms") gives it: its basis at all weights of w_grid for each ratio, one matrix
+# (weights x coefficients) per ratio.
+smooth_bases <- function(model, data, w_grid, ratios) {
+  points <- data.frame(w = rep(w_grid, length(ratios)), r = rep(ratios, each = length(w_grid)),
+                       benchmark = data$benchmark[1], seed = data$seed[1])
+  smooth <- model$smooth[[1]]
+  basis <- stats::predict(model, points, type = "lpmatrix")[, smooth$first.para:smooth$last.para, drop = FALSE]
+  lapply(seq_along(ratios), function(i) basis[seq_along(w_grid) + (i - 1) * length(w_grid), , drop = FALSE])
+}
+
+# Where the predicted smooth is largest over the weights, at one ratio. `best`, `low` and `high` are places in w_grid
+# (from 1); low and high bound the middle 1 - alpha of the best places over draws from the coefficients' posterior.
+# `range` is largest minus smallest prediction.
+optimum_at <- function(basis, r, coefficients, draws = NULL, alpha = NULL) {
+  predicted <- drop(basis %*% coefficients)
+  found <- list(r_g = r, best = unname(which.max(predicted)), range = max(predicted) - min(predicted),
+                value = max(predicted))
+  if (is.null(draws)) return(found)
+  places <- max.col(draws %*% t(basis), ties.method = "first")
+  bounds <- stats::quantile(places, c(alpha / 2, 1 - alpha / 2), type = 1, names = FALSE) # stays on the grid
+  c(found, list(low = bounds[1], high = bounds[2]))
+}
+
+# w_grid      values of w that are searched, in order
+# ratios      R_g at which the optimum is wanted; r_grid: R_g of the contour plot
+# places      places of w_grid (from 1) that the contour plot shows
+# samples     draws from the posterior; seed: of the draws; alpha: 1 - alpha is the level of the intervals
+analyse_gam <- function(data, w_grid, ratios, r_grid, places, k = 3, samples = 2000, seed = 123, alpha = 0.05) {
+  for (name in c("benchmark", "seed")) data[[name]] <- factor(as.character(data[[name]]))
+  formula <- gam_formula(data, k)
+  text <- paste(deparse(formula, width.cutoff = 500), collapse = " ")
+  attempt <- capturing(mgcv::gam(formula, data = data)) # nothing else set: mgcv's defaults
+  model <- attempt$value
+  if (is.null(model)) return(list(formula = text, error = attempt$error, warnings = as.list(attempt$warnings)))
+
+  smooth <- model$smooth[[1]]$first.para:model$smooth[[1]]$last.para
+  coefficients <- stats::coef(model)[smooth]
+  # With smoothing parameters from GCV there is no correction for their uncertainty; Vp is what mgcv then gives.
+  covariance <- stats::vcov(model, unconditional = TRUE)[smooth, smooth]
+  set.seed(seed)
+  draws <- mgcv::rmvn(samples, coefficients, covariance)
+  summary <- summary(model)
+  at_ratios <- smooth_bases(model, data, w_grid, ratios)
+  at_grid <- smooth_bases(model, data, w_grid, r_grid)
+  list(
+    formula = text, error = NULL, warnings = as.list(attempt$warnings), n = nrow(data),
+    converged = isTRUE(model$converged) && !isFALSE(model$mgcv.conv$fully.converged),
+    edf = sum(model$edf), edf_smooth = sum(model$edf[smooth]), p_smooth = summary$s.table[1, "p-value"],
+    deviance_explained = summary$dev.expl, gcv = model$gcv.ubre[[1]], residual_sd = sqrt(model$sig2),
+    covariance = if (is.null(model$Vc)) "Vp" else "Vc", score_range = max(data$score) - min(data$score),
+    coefficients = as.list(stats::setNames(coefficients, NULL)),
+    rows = lapply(seq_along(ratios), function(i) optimum_at(at_ratios[[i]], ratios[i], coefficients, draws, alpha)),
+    ridge = lapply(seq_along(r_grid), function(i) optimum_at(at_grid[[i]], r_grid[i], coefficients)),
+    values = lapply(at_grid, function(basis) signif(as.numeric(basis[places, ] %*% coefficients), 7)),
+    versions = list(R = paste(R.version$major, R.version$minor, sep = "."),
+                    mgcv = as.character(utils::packageVersion("mgcv")))
+  )
+}

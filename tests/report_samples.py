@@ -1,0 +1,86 @@
+"""Small made-up inputs of the report page for its tests."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+from plw.report import build_page, page_context
+
+TEMPLATE = Path(__file__).resolve().parents[1] / "scripts/plw/report.html.j2"
+STUDY = {
+    "name": "test",
+    "description": "A study of tests.",
+    "seeds": [42],
+    "ptlms": {"weak": {"label": "Weak", "stands_for": "LLaMA 1"}},
+    "datasets": {
+        "plain": {"label": "Plain", "stands_for": "AlpacaData"},
+        "short": {"label": "Short", "stands_for": "AlpacaDataShort"},
+    },
+    "experiments": {"main": {"description": "PLW and performance"}},
+    "benchmarks": {"alpaca_eval": {"label": "AlpacaEval"}},
+}
+RECORD = {
+    "run": "r0",
+    "ptlm": "weak",
+    "plw": 0.1,
+    "effective_loss": "Sum. Weights: 0.1 for prompt tokens.",
+    "energy_joules": None,
+    "versions": {"torch": "2"},
+    "git": {"commit": "abc", "dirty": False},
+    "device": {"model": None, "cpu": "a CPU", "type": "cpu"},
+    "processes": 1,
+    "seconds_in_all": 50.0,
+    "tokens": 1000,
+    "training": {"zero_stage": None},
+}
+
+
+def run_row(run: str, plw: float, **changes) -> dict:
+    """One run of the score table."""
+    row = {"run": run, "ptlm": "weak", "dataset": "short", "plw": plw, "normalization": "nonzero_count"}
+    return {**row, "regularizer": "none", "strength": 0.0, "seed": 42, **changes}
+
+
+def claim(**changes) -> dict:
+    """One claim of a claims.json."""
+    row = {"id": "C01", "place": "§5.2", "kind": "shape", "text": "A claim.", "computed": "a rank"}
+    return {**row, "verdict": "supported", "reason": "It is so.", "numbers": {"p": 0.01}, "partial": None, **changes}
+
+
+def outputs(*texts: str) -> dict:
+    """A file of generations, one prompt for each text."""
+    items = [{"instruction": f"prompt {i}", "output": text, "tokens": 3} for i, text in enumerate(texts)]
+    return {"outputs": items}
+
+
+def mechanism(run: str, *texts: str) -> dict:
+    """A mechanism.json with a sample for each text."""
+    samples = [{"prompt": f"learnt {i}", "reference": "the truth", "output": text} for i, text in enumerate(texts)]
+    return {"run": run, "memorisation": {"bleu": 50.0, "samples": samples}}
+
+
+def picture(width: int, height: int) -> bytes:
+    """A white PNG."""
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height), "white").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def context(**changes) -> dict:
+    """What the template shows, of a study with two runs of one data set unless changed."""
+    given = {
+        "study": STUDY,
+        "scores_file": "scores.csv",
+        "score_rows": [run_row("r0", 0.0), run_row("r1", 1.0)],
+        "n_scores": 10,
+        "artifacts": {},
+        "titles": {},
+        "run_records": [RECORD],
+        "planned": 2,
+    }
+    return page_context(**{**given, **changes})
+
+
+def page(**changes) -> str:
+    """The whole page."""
+    return build_page(TEMPLATE, context=context(**changes))
