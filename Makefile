@@ -15,12 +15,12 @@ setup:  ## install R (by apt where allowed) and the Python environment; does not
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
 	snakemake --cores $(CORES)
 
-test: setup  ## set up, then all tests that need no GPU: the library's on two cores, then whole workflows (Slurm too)
-	python -m pytest -n 2 -m "not workflow"
-	python -m pytest -m workflow
+test: setup  ## set up, then all tests that need no GPU: the library's on two cores, then a whole study through Slurm
+	python -m pytest -n 2 -m "not study"
+	python -m pytest -m study
 
 unit: setup  ## the quick tests of the library alone, in less than a minute
-	python -m pytest -q -n 2 -m "not workflow and not slow and not r and not realdata"
+	python -m pytest -q -n 2 -m "not workflow and not study and not slow and not r and not realdata"
 
 lint: setup  ## style of Python and Snakemake files
 	ruff check . && ruff format --check .

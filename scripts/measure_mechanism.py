@@ -9,8 +9,6 @@ from pathlib import Path
 import torch
 from plw.errors import run_program
 from plw.files import read_jsonl, write_json
-from plw.memorisation import memorisation
-from plw.models import choose_device
 from plw.weight_distance import weight_distance
 
 
@@ -43,6 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.settings.get("weight_distance"):
         result["weight_distance"] = asdict(weight_distance(model, arguments.ptlm))
     if arguments.settings.get("memorisation"):
+        from plw.memorisation import memorisation  # loads transformers, seconds that a distance alone does not need
+        from plw.models import choose_device
+
         result["memorisation"] = memorisation(
             model,
             read_jsonl(arguments.instances),

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from finished_study import FinishedStudy, make_study
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,3 +16,10 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"samples of real data not found at {folder} (set PLW_SAMPLES)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_study(request, tmp_path_factory) -> FinishedStudy:
+    """The finished test study; through Slurm if any test of Slurm is selected."""
+    slurm = any(item.get_closest_marker("slurm") for item in request.session.items)
+    return make_study(tmp_path_factory.mktemp("study"), slurm=slurm)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import debian_packages
+
 PACKAGES = ("slurm-wlm", "munge")
+PROGRAMS = ("slurmctld", "munged")
 START_SECONDS = 60
 # Snakemake's plugin takes all SLURM_ variables out of a job's environment, SLURM_CONF too, so the steps inside a job
 # find the cluster only where Slurm looks by itself.
@@ -24,19 +26,7 @@ def why_not() -> str | None:
         return "a private Slurm cluster needs root"
     if SYSTEM_CONFIGURATION.exists():
         return f"{SYSTEM_CONFIGURATION} is there: this machine has a Slurm of its own"
-    if shutil.which("slurmctld") is None and shutil.which("apt-get") is None:
-        return "Slurm is not installed and there is no apt-get"
-    return None
-
-
-def install() -> None:
-    """Install Slurm and munge by apt-get where they are missing."""
-    if shutil.which("slurmctld") and shutil.which("munged"):
-        return
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    quiet = {"check": True, "env": variables, "stdout": subprocess.DEVNULL}
-    subprocess.run(["apt-get", "update", "-qq"], **quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], **quiet)
+    return next(filter(None, map(debian_packages.why_not, PROGRAMS)), None)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -86,7 +76,8 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
     """Start the cluster with its files in `folder`; yields the environment in which sbatch and squeue reach it."""
-    install()
+    for program in PROGRAMS:
+        debian_packages.install(program, *PACKAGES)
     munge = folder / "munge"
     for path in (munge, folder / "state", folder / "spool"):
         path.mkdir(parents=True)

@@ -1,30 +1,31 @@
-"""The test study from nothing to the report, in a copy of the project, and what runs again after a change."""
+"""The test study from nothing to the report, in a copy of the project, and what runs again after a change.
+
+How the study was made, on Slurm or on this machine's cores, finished_study.py says.
+"""
 
 import csv
 import json
 import math
 import re
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
-from checkout import copy_project, planned_jobs, snakemake
+from checkout import planned_jobs, snakemake
+from finished_study import RESULTS, STUDY
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.r]
-STUDY = ("--config", "study=test")
-RESULTS = Path("results/test")
+pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
 ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
 RUNS = 19  # of five experiments
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    """A finished test study."""
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    done = snakemake("--cores", "all", *STUDY, folder=folder)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    return folder
+def project(finished_study) -> Path:
+    """The project's folder with a finished test study."""
+    return finished_study.project
 
 
 def dry_run(folder: Path, *arguments: str) -> dict[str, int]:
@@ -121,31 +122,39 @@ def test_another_description_rewrites_the_report_only(project):
         path.write_text(text)
 
 
-def test_an_added_plw_trains_only_its_own_runs(project):
-    path = project / "config/studies/test.yaml"
-    text = path.read_text()
-    study = yaml.safe_load(text)
+def test_an_added_plw_trains_only_its_own_runs(project, tmp_path):
+    grown = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    path = grown / "config/studies/test.yaml"
+    study = yaml.safe_load(path.read_text())
     study["experiments"]["main"]["plw"].append(0.5)
     path.write_text(yaml.safe_dump(study))
-    try:
-        jobs = dry_run(project)
-    finally:
-        path.write_text(text)
-    assert jobs["train_model"] == jobs["evaluate_model"] == 2 * 2  # ptlms × data sets
+    jobs = dry_run(grown)
+    assert jobs["train_model"] == jobs["evaluate_model"] == jobs["measure_mechanism"] == 2 * 2  # ptlms × data sets
     assert not {"make_world", "pretrain_model", "prepare_dataset", "train_judge"} & set(jobs)
+    before = {path: path.stat().st_mtime_ns for path in (grown / RESULTS / "runs").rglob("*") if path.is_file()}
+    done = snakemake("--cores", "all", *STUDY, folder=grown)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len({row["run"] for row in rows(grown / RESULTS / "scores.csv")}) == RUNS + 2 * 2
+    assert dry_run(grown) == {}
+
+
+@pytest.fixture(scope="module")
+def planned_alone(project) -> dict[str, dict[str, int]]:
+    """The jobs that each artifact needs when it is asked for alone and all artifacts are deleted."""
+    for path in [*(project / RESULTS / "figures").iterdir(), *(project / RESULTS / "tables").iterdir()]:
+        path.unlink()
+    with ThreadPoolExecutor(2) as pool:  # of processes: a dry run is one
+        return dict(zip(ARTIFACTS, pool.map(lambda name: dry_run(project, "--", name), ARTIFACTS), strict=True))
 
 
 @pytest.mark.parametrize("target", ARTIFACTS)
-def test_a_deleted_artifact_asked_for_alone_needs_only_its_own_program(project, target):
-    for path in (project / RESULTS).glob(f"*/{target}.*"):
-        path.unlink()
-    jobs = dry_run(project, "--", target)
-    assert set(jobs) - {"total", target} == {f"draw_{target}" if target.startswith("figure") else f"make_{target}"}
+def test_a_deleted_artifact_asked_for_alone_needs_only_its_own_program(planned_alone, target):
+    program = f"draw_{target}" if target.startswith("figure") else f"make_{target}"
+    assert set(planned_alone[target]) - {"total", target} == {program}
 
 
-def test_all_deleted_artifacts_are_remade_without_training_or_measuring(project):
-    for path in [*(project / RESULTS / "figures").iterdir(), *(project / RESULTS / "tables").iterdir()]:
-        path.unlink()
+def test_all_deleted_artifacts_are_remade_without_training_or_measuring(project, planned_alone):
     models = {path: path.stat().st_mtime for path in (project / RESULTS / "runs").glob("*/*.json")}
     done = snakemake("--cores", "all", *STUDY, "--", *ARTIFACTS, folder=project)
     assert done.returncode == 0, done.stderr

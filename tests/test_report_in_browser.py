@@ -6,14 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import debian_packages
 import pytest
 from report_samples import claim, mechanism, outputs, page, picture
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome in the PATH"),
-]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+pytestmark = pytest.mark.slow
 HOSTILE = (
     "<script>document.title='hacked'</script></pre></div></style></title>"
     "<img src=x onerror=\"document.title='hacked'\"><svg onload=\"document.title='hacked'\">"
@@ -21,10 +19,22 @@ HOSTILE = (
 )
 
 
-def document_after_loading(content: str, folder: Path, *, width: int = 1200) -> str:
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """A browser's program; Chromium is installed where there is none and it may be."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        reason = debian_packages.why_not("chromium")
+        if reason:
+            pytest.skip(reason)
+        debian_packages.install("chromium", "chromium")
+    return found or "chromium"
+
+
+def document_after_loading(browser: str, content: str, folder: Path, *, width: int = 1200) -> str:
     """The document as the browser has it once the page is loaded and its scripts, if any, have run."""
     (folder / "page.html").write_text(content, encoding="utf-8")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     command += [f"--window-size={width},2000", "--virtual-time-budget=2000", "--dump-dom"]
     address = (folder / "page.html").as_uri()
     done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
@@ -40,31 +50,31 @@ def text_of(document: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", document.split("<body>", 1)[1]))
 
 
-def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(tmp_path):
+def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(browser, tmp_path):
     content = page(
         generations={"r0": outputs(HOSTILE), "r1": outputs(HOSTILE)},
         mechanisms=[mechanism("r0", HOSTILE)],
         claims={"claims": [claim(text=HOSTILE, reason=HOSTILE)]},
     )
-    document = document_after_loading(content, tmp_path)
+    document = document_after_loading(browser, content, tmp_path)
     assert title(document) == "Does Prompt Loss Matter? Study test"
     assert text_of(document).count(HOSTILE) == 5
     assert not re.search(r"<(script|svg|img|b>bold)", document)
 
 
-def test_this_test_would_notice_a_script_that_runs(tmp_path):
+def test_this_test_would_notice_a_script_that_runs(browser, tmp_path):
     content = page(generations={"r0": outputs("PLACEHOLDER")})
     unsafe = re.sub(r"<meta http-equiv.*?>", "", content).replace("PLACEHOLDER", HOSTILE)
-    assert title(document_after_loading(unsafe, tmp_path)) == "hacked"
+    assert title(document_after_loading(browser, unsafe, tmp_path)) == "hacked"
 
 
-def test_the_pages_own_policy_stops_a_script_that_would_get_in(tmp_path):
+def test_the_pages_own_policy_stops_a_script_that_would_get_in(browser, tmp_path):
     unsafe = page(generations={"r0": outputs("PLACEHOLDER")}).replace("PLACEHOLDER", HOSTILE)
-    assert title(document_after_loading(unsafe, tmp_path)) != "hacked"
+    assert title(document_after_loading(browser, unsafe, tmp_path)) != "hacked"
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-def test_nothing_is_wider_than_the_window(tmp_path, width):
+def test_nothing_is_wider_than_the_window(browser, tmp_path, width):
     table = "**T**\n\n|" + " a long heading |" * 20 + "\n|" + "---|" * 20 + "\n|" + " 1.234 |" * 20 + "\n"
     content = page(
         artifacts={"figure_1": picture(2000, 500), "table_1": table.encode()},
@@ -79,7 +89,7 @@ def test_nothing_is_wider_than_the_window(tmp_path, width):
         " out.textContent = d.scrollWidth + ' of ' + d.clientWidth }</script>"
     )
     (tmp_path / "page.html").write_text(outer)
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--allow-file-access-from-files", "--window-size=1600,1000", "--virtual-time-budget=2000", "--dump-dom"]
     address = (tmp_path / "page.html").as_uri()
     dom = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True).stdout

@@ -1,32 +1,20 @@
 """The test study on a real Slurm: a private one-node cluster, started and removed by the test."""
 
-import subprocess
+import re
 
 import pytest
-import slurm_cluster
-from checkout import copy_project, snakemake
+from finished_study import RESULTS
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.study, pytest.mark.slurm, pytest.mark.slow]
 
 
-def test_the_slurm_profile_runs_the_test_study_to_its_end(tmp_path):
-    reason = slurm_cluster.why_not()
-    if reason:
-        pytest.skip(reason)
-    project = copy_project(tmp_path / "project")
-    with slurm_cluster.cluster(tmp_path / "cluster") as environment:
-        done = snakemake(
-            *("--profile", "slurm", "--config", "study=test"),
-            # A test need not spare the controller: ask it often.
-            *("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"),
-            *("--latency-wait", "10"),
-            folder=project,
-            environment=environment,
-            timeout=2400,
-        )
-        output = done.stdout + done.stderr
-        assert done.returncode == 0, output[-6000:]
-        left = subprocess.run(["squeue", "-h"], env=environment, capture_output=True, text=True).stdout
-    assert (project / "results/test/report.html").stat().st_size > 10_000
-    assert "has been submitted with SLURM jobid" in output
-    assert left == ""
+def test_the_slurm_profile_runs_the_test_study_to_its_end(finished_study):
+    if finished_study.no_slurm:
+        pytest.skip(finished_study.no_slurm)
+    assert (finished_study.project / RESULTS / "report.html").stat().st_size > 10_000
+    # Each training, evaluation, measurement and judgement is a Slurm job of its own.
+    runs = len(list((finished_study.project / RESULTS / "runs").iterdir()))
+    judgements = len(list((finished_study.project / RESULTS / "judgements").glob("*/*.json")))
+    submitted = set(re.findall(r"SLURM jobid '?(\d+)", finished_study.output))
+    assert len(submitted) > 3 * runs + judgements
+    assert finished_study.left == ""

@@ -54,6 +54,7 @@ else:
             missing="results/{study}/missing.json",
         log:
             "results/{study}/logs/collect_scores.log",
+        localrule: True
         conda:
             "../../envs/workflow.yaml"
         params:
@@ -74,6 +75,7 @@ else:
             "results/{study}/items.parquet",
         log:
             "results/{study}/logs/collect_items.log",
+        localrule: True
         conda:
             "../../envs/workflow.yaml"
         params:

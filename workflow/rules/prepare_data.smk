@@ -3,6 +3,7 @@ From instruction data as published to instances, statistics and the pre-flight t
 
 REQUIRED INPUTS:  the sources of the study's data sets (local files, Hub or pinned addresses)
 OUTPUTS:          results/STUDY/data/DATASET/{instances.jsonl,rows.json,statistics.json,preflight.json}
+Local rules: they are small, and a cluster's compute nodes often have no network to fetch data sets and tokenizers by.
 """
 
 
@@ -15,6 +16,7 @@ rule prepare_dataset:
         rows="results/{study}/data/{dataset}/rows.json",
     log:
         "results/{study}/logs/prepare_dataset/{dataset}.log",
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
     params:
@@ -39,6 +41,7 @@ rule describe_dataset:
         preflight="results/{study}/data/{dataset}/preflight.json",
     log:
         "results/{study}/logs/describe_dataset/{dataset}.log",
+    localrule: True
     conda:
         "../../envs/workflow.yaml"
     params:
