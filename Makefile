@@ -9,8 +9,7 @@ help:  ## list these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup:  ## install R (by apt where allowed) and the Python environment; does nothing the second time
-	@[ -f .venv/.complete ] || envs/install_r.sh
-	@envs/install_python.sh
+	@envs/install.sh
 
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
 	snakemake --cores $(CORES)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Python environment in .venv from the lock file. Does nothing when it is up to date.
+# R (install_r.sh) and the Python environment in .venv from the lock file. Does nothing when it is up to date.
 set -euo pipefail
 
 stamp=.venv/.complete
@@ -29,11 +29,16 @@ echo "Creating .venv with $torch and the packages of envs/requirements.lock.txt"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip=".venv/bin/python -m pip --disable-pip-version-check --quiet"
 $pip install "setuptools<81" wheel
+# R is installed while torch is; whatever happens, apt is not left running alone.
+envs/install_r.sh &
+r=$!
+trap 'wait "$r" || true' EXIT
 # torch first: its build (CPU or CUDA) is the machine's choice. TORCH_ARGS is passed on, e.g. another index.
 # shellcheck disable=SC2086
 $pip install ${TORCH_ARGS:-} "$torch"
-# rpy2 looks for R while it is built, so R comes first (install_r.sh). Its ABI mode links nothing, and a wheel from pip's
-# cache may have been built where there was no R.
+wait "$r"
+# rpy2 looks for R while it is built. Its ABI mode links nothing, and a wheel from pip's cache may have been built where
+# there was no R.
 pin() { grep "^$1==" envs/requirements.lock.txt; }
 $pip install --no-deps "$(pin cffi)" "$(pin pycparser)"
 RPY2_CFFI_MODE=ABI $pip install --no-deps --no-build-isolation --no-cache-dir --force-reinstall "$(pin rpy2-rinterface)"
