@@ -9,7 +9,7 @@ from plw.checkpoints import MARKER
 from plw.deepspeed_config import deepspeed_config
 from plw.training_settings import TrainingSettings
 from test_resume import wait_for
-from test_training import assert_equal_training, command, reference, results, run, torchrun, world  # noqa: F401
+from test_training import assert_equal_training, command, preloaded, reference, results, run, torchrun, world  # noqa: F401
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -37,8 +37,8 @@ def test_offload_moves_parameters_only_at_stage_three():
     ids=["stage0", "stage1", "stage2-two-ranks", "stage3-two-ranks", "stage2-offload"],
 )
 def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, ranks, extra):  # noqa: F811
-    launcher = {} if ranks == 1 else {"launcher": torchrun(ranks)}
-    subprocess.run(command(world, tmp_path, zero_stage=stage, physical_batch=3, **launcher, **extra), check=True)
+    options = {"zero_stage": stage, "physical_batch": 3, "launcher": preloaded(ranks)} | extra
+    subprocess.run(command(world, tmp_path, **options), check=True)
     found = results(tmp_path)
     assert found[2]["processes"] == ranks
     assert_equal_training(found, reference(world, plw=0.1))
@@ -47,7 +47,7 @@ def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, 
 @pytest.mark.slow
 def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_path):  # noqa: F811
     subprocess.run(
-        command(world, tmp_path, zero_stage=2, physical_batch=3, compute_dtype="bfloat16", launcher=torchrun(2)),
+        command(world, tmp_path, zero_stage=2, physical_batch=3, compute_dtype="bfloat16", launcher=preloaded(2)),
         check=True,
     )
     rows, weights, _ = results(tmp_path)
