@@ -1,7 +1,7 @@
 """The test study from nothing to the report: on a private Slurm where one can be started, else on this machine.
 
-One finished study serves the tests of Slurm and the end-to-end tests, because making it takes minutes. What runs without
-Slurm is then seen on the same study grown by a few runs.
+One finished study serves the tests of Slurm and the end-to-end tests, because making it takes minutes. What runs
+without Slurm is then seen on the same study grown by a few runs.
 """
 
 import subprocess
