@@ -45,6 +45,6 @@ RPY2_CFFI_MODE=ABI $pip install --no-deps --no-build-isolation --no-cache-dir --
 # The lock is complete, so nothing is resolved. DeepSpeed must not build its operators now (that needs CUDA).
 DS_BUILD_OPS=0 $pip install --no-deps --no-build-isolation -r envs/requirements.lock.txt
 $pip install --no-deps --no-build-isolation --editable .
-.venv/bin/python -c 'import rpy2.robjects' ||
+RPY2_CFFI_MODE=ABI .venv/bin/python -c 'import rpy2.robjects' ||
   { echo "rpy2 cannot start R: see .venv/bin/plw doctor" >&2; exit 1; }
 echo "$current" > "$stamp"
