@@ -41,7 +41,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _configuration(folder: Path) -> str:
     hardware = subprocess.run(["slurmd", "-C"], capture_output=True, text=True, check=True).stdout
-    cpus = int(re.search(r"CPUs=(\d+)", hardware)[1]) + 1  # one more job than cores, which works while others wait
+    cpus = int(re.search(r"CPUs=(\d+)", hardware)[1])
     memory = int(re.search(r"RealMemory=(\d+)", hardware)[1])
     host = socket.gethostname().split(".")[0]
     controller, daemon = _free_ports(2)
@@ -66,7 +66,6 @@ SelectTypeParameters=CR_Core
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
-SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 ReturnToService=2
 MinJobAge=300
