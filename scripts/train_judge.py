@@ -3,7 +3,8 @@
     train_judge.py --data WORLD/judge/train.jsonl --heldout WORLD/judge/heldout.jsonl --tokenizer TOKENIZER \\
         --init STRONG_PTLM --alpaca-eval-prompt config/judges/demo_alpaca_eval.txt --out JUDGE
 
-JUDGE gets weights, tokenizer, pretraining.csv (training curve) and judge.json (settings, held-out accuracy).
+JUDGE gets weights, tokenizer, pretraining.csv (training curve) and judge.json (settings, held-out accuracy of each
+attempt).
 """
 
 import argparse
@@ -15,7 +16,7 @@ import torch
 from plw.errors import run_program
 from plw.files import read_jsonl, write_json
 from plw_world.folders import whole_folder
-from plw_world.judge_training import JudgeTraining, encode, held_out_accuracy, train_judge
+from plw_world.judge_training import JudgeTraining, train_comparing_judge
 from plw_world.pretraining import Pretraining, new_model, write_curve
 from transformers import AutoTokenizer, LlamaForCausalLM
 
@@ -40,20 +41,23 @@ def main(argv: list[str] | None = None) -> None:
     budget = {} if arguments.tokens is None else {"tokens": arguments.tokens}
     settings = JudgeTraining.from_settings({**arguments.training, **budget})
     tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
-    if arguments.init:
-        model = LlamaForCausalLM.from_pretrained(arguments.init, dtype=torch.float32)
-    else:
-        model = new_model(Pretraining.from_settings(arguments.shape), vocabulary=len(tokenizer))
+
+    def start() -> LlamaForCausalLM:
+        if arguments.init:
+            return LlamaForCausalLM.from_pretrained(arguments.init, dtype=torch.float32)
+        return new_model(Pretraining.from_settings(arguments.shape), vocabulary=len(tokenizer))
+
+    pairs = read_jsonl(arguments.data)
+    heldout = read_jsonl(arguments.heldout) if arguments.heldout else []
     template = arguments.alpaca_eval_prompt.read_text(encoding="utf-8")
-    curve = train_judge(model, encode(read_jsonl(arguments.data), template, tokenizer), settings)
-    pairs = read_jsonl(arguments.heldout) if arguments.heldout else []
-    accuracy = held_out_accuracy(model, tokenizer, pairs, template)
+    model, curve, attempts = train_comparing_judge(start, tokenizer, pairs, heldout, template, settings)
+    chosen = next(attempt for attempt in attempts if attempt["chosen"])
     with whole_folder(arguments.out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         write_curve(folder / "pretraining.csv", curve)
-        write_json(folder / "judge.json", {"settings": asdict(settings), "seconds": curve[-1]["seconds"],
-                                           "tokens": curve[-1]["tokens"], "heldout": accuracy})  # fmt: skip
+        write_json(folder / "judge.json", {"settings": asdict(settings), "tokens": curve[-1]["tokens"],
+                                           **chosen, "attempts": attempts})  # fmt: skip
 
 
 if __name__ == "__main__":

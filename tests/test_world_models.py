@@ -152,6 +152,45 @@ def test_accuracy_counts_both_orders(files, tokenizer):
         assert scores["accuracy_both_orders"] <= min(scores["accuracy"], scores["accuracy_swapped"])
 
 
+@pytest.mark.parametrize(
+    ("measured", "seeds", "chosen"),
+    [
+        (
+            [(0.0, 0.4), (0.4, 0.35), (0.9, 0.9)],
+            [7, 8],
+            8,
+        ),  # the first looks at the position alone, the second compares
+        ([(0.0, 0.4), (0.25, 0.2), (0.1, 0.9)], [7, 8, 9], 8),  # none compares in both forms: the best of them
+    ],
+    ids=["until one compares", "else the best"],
+)
+def test_judges_are_trained_until_one_compares_else_the_best_is_taken(
+    monkeypatch, files, tokenizer, measured, seeds, chosen
+):
+    scores = iter(measured)
+    forms = ("alpaca_eval", "pandalm")
+    monkeypatch.setattr(
+        judging,
+        "held_out_accuracy",
+        lambda *_: {form: {"accuracy_both_orders": x} for form, x in zip(forms, next(scores), strict=True)},
+    )
+    trained = []
+    monkeypatch.setattr(
+        judging, "train_judge", lambda model, _, settings: trained.append((model, settings.seed)) or [{"seconds": 1.0}]
+    )
+    settings = judging.JudgeTraining(seed=7, attempts=3, least_both_orders=0.3)
+    pairs, template = files["judge/train.jsonl"][:2], PROMPT_FILE.read_text(encoding="utf-8")
+    model, _, records = judging.train_comparing_judge(object, tokenizer, pairs, pairs, template, settings)
+    assert [seed for _, seed in trained] == [record["seed"] for record in records] == seeds
+    assert [record["seed"] for record in records if record["chosen"]] == [chosen]
+    assert model is dict(map(reversed, trained))[chosen]
+
+
+def test_a_judge_needs_an_attempt():
+    with pytest.raises(InputError, match="at least one attempt"):
+        judging.JudgeTraining.from_settings({"attempts": 0})
+
+
 @pytest.mark.slow
 def test_programs_make_world_tokenizer_model_and_judge(tmp_path):
     import make_world
@@ -173,5 +212,6 @@ def test_programs_make_world_tokenizer_model_and_judge(tmp_path):
     train_judge.main([*pairs, *start, "--tokens", "5000", "--out", f"{tmp_path}/judge"])
     written = {path.name for path in (tmp_path / "model").iterdir()}
     assert {"model.safetensors", "tokenizer.json", "pretraining.csv", "pretrain.json"} <= written
-    heldout = json.loads((tmp_path / "judge" / "judge.json").read_text())["heldout"]
-    assert set(heldout) == {"alpaca_eval", "pandalm"}
+    record = json.loads((tmp_path / "judge" / "judge.json").read_text())
+    assert set(record["heldout"]) == {"alpaca_eval", "pandalm"}
+    assert record["heldout"] in [attempt["heldout"] for attempt in record["attempts"]]

@@ -8,7 +8,8 @@ a model look at each answer by itself before it compares.
 
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from plw.errors import InputError
@@ -32,6 +33,9 @@ class JudgeTraining:
     weight_decay: float = 0.01
     max_length: int = 512  # longer pairs are left out
     seed: int = 42
+    # So small a judge may learn to look at the position alone; which seed does differs from machine to machine.
+    attempts: int = 3  # with seed, seed + 1, …
+    least_both_orders: float = 0.3  # accuracy in both orders that is enough: guessing has 0.25, position alone 0
 
     @classmethod
     def from_settings(cls, settings: dict) -> "JudgeTraining":
@@ -40,7 +44,11 @@ class JudgeTraining:
         if unknown:
             raise InputError(f"Unknown key {unknown[0]!r} of the judge's training.", where="--training",
                              hint=f"Known: {', '.join(cls.__dataclass_fields__)}.")  # fmt: skip
-        return cls(**settings)
+        found = cls(**settings)
+        if found.attempts < 1:
+            raise InputError("A judge needs at least one attempt.", value=found.attempts, where="--training: attempts",
+                             hint="1 takes the judge as it comes out.")  # fmt: skip
+        return found
 
 
 def fill(template: str, **fields: str) -> str:
@@ -145,6 +153,37 @@ def train_judge(model: LlamaForCausalLM, examples: list[Example], settings: Judg
     torch.manual_seed(settings.seed)
     return train(model, judge_batches(examples, settings), learning_rate=settings.learning_rate,
                  warmup_ratio=settings.warmup_ratio, weight_decay=settings.weight_decay)  # fmt: skip
+
+
+def train_comparing_judge(
+    start: Callable[[], LlamaForCausalLM],
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: list[dict],
+    heldout: list[dict],
+    template: str,
+    settings: JudgeTraining,
+) -> tuple[LlamaForCausalLM, list[dict[str, float]], list[dict]]:
+    """Train judges until one compares answers in both forms, on held-out pairs; else take the best.
+
+    start  gives a new model to train.  Returns the judge, its training curve and the record of each attempt
+    {seed, seconds, chosen, heldout}. Without held-out pairs there is one attempt.
+    """
+    examples = encode(pairs, template, tokenizer)
+    best: tuple[float, LlamaForCausalLM, list[dict[str, float]]] | None = None
+    records: list[dict] = []
+    for attempt in range(settings.attempts if heldout else 1):
+        model, seed = start(), settings.seed + attempt
+        curve = train_judge(model, examples, replace(settings, seed=seed))
+        accuracy = held_out_accuracy(model, tokenizer, heldout, template)
+        lowest = min(form["accuracy_both_orders"] for form in accuracy.values())
+        records.append({"seed": seed, "seconds": curve[-1]["seconds"], "chosen": False, "heldout": accuracy})
+        if best is None or lowest > best[0]:
+            best = (lowest, model, curve)
+            for record in records:
+                record["chosen"] = record is records[-1]
+        if lowest >= settings.least_both_orders:
+            break
+    return best[1], best[2], records
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ rule train_judge:
     conda:
         "../../envs/workflow.yaml"
     params:
-        version=1,
+        version=2,
         start=lambda wildcards, input: str(Path(input.start).parent),
         training=as_json(WORLD["judge"].get("training", {})),
     shell:
