@@ -12,20 +12,19 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/list_runs.smk"
-include: "workflow/rules/make_world.smk"
-include: "workflow/rules/fetch_models.smk"
-include: "workflow/rules/prepare_data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/judge.smk"
-include: "workflow/rules/measure_mechanism.smk"
-include: "workflow/rules/collect_scores.smk"
-include: "workflow/rules/fit_regression.smk"
-include: "workflow/rules/draw_figures.smk"
-include: "workflow/rules/make_tables.smk"
-include: "workflow/rules/judge_claims.smk"
-include: "workflow/rules/build_report.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/world.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/mechanism.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/claims.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -41,7 +40,7 @@ for artifact in ARTIFACTS:
         name:
             artifact
         input:
-            artifact_files(artifact),
+            layout.artifact(STUDY, artifact),
 
 
 rule scores:

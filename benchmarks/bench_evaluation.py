@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import evaluate_model  # noqa: E402
 import torch  # noqa: E402
-from plw.configuration import load_configuration  # noqa: E402
+from plw.study.configuration import load_configuration  # noqa: E402
 
 
 def measure(model: str, study: dict, **changes) -> tuple[float, dict[str, float]]:

@@ -23,9 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from plw.files import write_json  # noqa: E402
-from plw.regression import call_r, regression_rows  # noqa: E402
-from plw.regression_checks import complete_runs, parabola, permutation_test, relative_aggregate  # noqa: E402
-from plw.transform import plw_from_w_p  # noqa: E402
+from plw.scores.transform import plw_from_w_p  # noqa: E402
+from plw.statistics.checks import complete_runs, parabola, permutation_test, relative_aggregate  # noqa: E402
+from plw.statistics.r_calls import call_r  # noqa: E402
+from plw.statistics.regression import regression_rows  # noqa: E402
 from simulated_scores import TABLE_3_SHORT, beta_data, sweep_scores  # noqa: E402
 
 NO_EFFECT = {"intercept": -0.2, "w_p": 0.0, "w_p2": 0.0}

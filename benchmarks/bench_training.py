@@ -17,13 +17,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import torch
+from plw.data.tokenization import EncodedExample
 from plw.files import write_json
-from plw.loss import IGNORED, pad
-from plw.loss_log import LossLog, read_loss
-from plw.tokenization import EncodedExample
-from plw.trainer import PromptLossTrainer
-from plw.training import make_plan, training_arguments
-from plw.training_settings import read_settings
+from plw.training.fine_tuning import make_plan, training_arguments
+from plw.training.loss import IGNORED, pad
+from plw.training.loss_log import LossLog, read_loss
+from plw.training.settings import read_settings
+from plw.training.trainer import PromptLossTrainer
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 

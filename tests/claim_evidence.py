@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from plw.evidence import Evidence
-from plw.findings import SUPPORTED, Finding
-from plw.transform import w_p_from_plw
+from plw.claims.evidence import Evidence
+from plw.claims.findings import SUPPORTED, Finding
+from plw.scores.transform import w_p_from_plw
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = yaml.safe_load((ROOT / "config" / "paper_numbers.yaml").read_text(encoding="utf-8"))

@@ -1,12 +1,10 @@
 """Small made-up inputs of the report page for its tests."""
 
 import io
-from pathlib import Path
 
 from PIL import Image
-from plw.report import build_page, page_context
+from plw.report.page import build_page, page_context
 
-TEMPLATE = Path(__file__).resolve().parents[1] / "scripts/plw/report.html.j2"
 STUDY = {
     "name": "test",
     "description": "A study of tests.",
@@ -83,4 +81,4 @@ def context(**changes) -> dict:
 
 def page(**changes) -> str:
     """The whole page."""
-    return build_page(TEMPLATE, context=context(**changes))
+    return build_page(context(**changes))

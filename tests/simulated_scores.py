@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from plw.transform import w_p_from_plw
+from plw.scores.transform import w_p_from_plw
 
 PLWS = (0.0, 0.0005, 0.002236, 0.01, 0.02463, 0.05, 0.1, 0.2463, 0.5, 1.0)  # §4.1
 TABLE_3_SHORT = {"intercept": -1.043, "w_p": 5.590, "w_p2": -4.284}  # AlpacaDataShort

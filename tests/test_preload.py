@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCHER = [sys.executable, str(ROOT / "scripts" / "run_preloaded.py")]
+LAUNCHER = [sys.executable, "-m", "plw.preload"]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from plw.template import format_prompt
+from plw.data.template import format_prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

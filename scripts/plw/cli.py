@@ -8,7 +8,7 @@ from plw.errors import run_program
 
 def doctor() -> None:
     """Print versions and what is missing; fail if the default study cannot run."""
-    from plw.doctor import as_text, device_findings, missing, python_findings, r_findings
+    from plw.study.doctor import as_text, device_findings, missing, python_findings, r_findings
 
     findings = [*python_findings(), *r_findings(), *device_findings()]
     print(as_text(findings))

@@ -1,7 +1,8 @@
 """Errors for people: what is wrong, which value, where it was set, what to do."""
 
+import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class InputError(ValueError):
@@ -31,6 +32,12 @@ class InputErrors(ValueError):
     def __init__(self, errors: list[InputError]):
         self.errors = errors
         super().__init__("\n".join(str(error) for error in errors))
+
+
+def nearest_hint(word: str, known: Iterable[object], lead: str = "") -> str:
+    """'did you mean …?' for the known word nearest to `word`, or an empty string when none is near."""
+    near = difflib.get_close_matches(str(word), [str(item) for item in known], n=1, cutoff=0.5)
+    return f'{lead}did you mean "{near[0]}"?' if near else ""
 
 
 def run_program(main: Callable[[], None]) -> None:

@@ -1,10 +1,12 @@
-"""Run Python programs from a process that has the libraries already loaded.
+"""Run Python programs from a process that has the libraries already loaded: python -m plw.preload PROGRAM [ARGUMENT …]
 
 Importing torch, transformers, lm-eval and alpaca_eval costs more time than a small fine-tuning. A server process
 imports them once and forks a child for each program; the child loads this project's own code itself, so an edited file
 is never stale. The server knows nothing about the programs. It ends by itself when nobody has asked for a while.
 
 A child dies with its client: the server kills it when the client's connection closes, so a killed job leaves nothing.
+Inside a Slurm job the program is started plainly: a scheduler ends all processes of a job with it, and the server would
+take the other jobs' programs along.
 """
 
 import array
@@ -256,7 +258,7 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv = [request["program"], *request["arguments"]]
-        sys.path[0] = str(Path(request["program"]).resolve().parent)
+        sys.path.insert(0, str(Path(request["program"]).resolve().parent))
         runpy.run_path(request["program"], run_name="__main__")
         code = 0
     except SystemExit as ending:
@@ -270,3 +272,9 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code & 0xFF)
+
+
+if __name__ == "__main__":
+    if "SLURM_JOB_ID" in os.environ:
+        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+    sys.exit(run(sys.argv[1], sys.argv[2:]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from plw.errors import InputError
-from plw.pandalm import judge_prompt
+from plw.evaluation.pandalm import judge_prompt
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from plw_world.pretraining import train

@@ -1,0 +1,54 @@
+"""Measure one model on its benchmarks (§4.4): the harness's tasks, and the texts that the judges compare.
+
+The model is loaded once. Results that exist for the same weights, settings and data are kept.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import torch
+from plw.errors import run_program
+from plw.evaluation.measuring import evaluate_model
+from plw.files import write_json
+
+HARNESS_FOLDER = Path(__file__).resolve().parents[2] / "config" / "harness"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--model", required=True, help="model folder, or its source as JSON")
+    flags.add_argument(
+        "--benchmarks", required=True, type=json.loads, help="registry entries with their names, as JSON list"
+    )
+    flags.add_argument(
+        "--evaluation", type=json.loads, default={}, help="settings as JSON; keys: plw.evaluation.measuring.DEFAULTS"
+    )
+    flags.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
+    flags.add_argument("--index", required=True, type=Path, help="written last: index of all results")
+    flags.add_argument("--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions")
+    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure what is missing, and write the index."""
+    arguments = parser().parse_args(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about options that are set on purpose
+    model = arguments.model
+    index = evaluate_model(
+        json.loads(model) if model.startswith("{") else {"path": model},
+        arguments.benchmarks,
+        arguments.evaluation,
+        run_dir=arguments.run_dir,
+        harness_folder=arguments.harness,
+    )
+    write_json(arguments.index, index)
+
+
+if __name__ == "__main__":
+    run_program(main)

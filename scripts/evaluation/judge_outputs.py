@@ -1,0 +1,60 @@
+"""Let a judge compare what several runs wrote with a reference (§4.4): AlpacaEval 1 or PandaLM.
+
+The judge is loaded once, and only if a verdict is missing: answers are kept by content in the folder --work.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from plw.errors import run_program
+from plw.evaluation import alpaca_eval, pandalm
+from plw.evaluation.judge import Judge
+from plw.evaluation.judgements import pair_outputs, read_outputs, refuse_unparsed
+from plw.files import write_json
+
+JUDGES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "judges"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--benchmark", required=True, type=json.loads, help="registry entry with name, as JSON")
+    flags.add_argument("--judge", required=True, type=json.loads, help="the study's judge entry as JSON")
+    flags.add_argument(
+        "--reference",
+        required=True,
+        help="a run's outputs, a file of rows with outputs, or its source as JSON",
+    )
+    flags.add_argument("--outputs", required=True, nargs="+", metavar="RUN=FILE", help="each run's outputs")
+    flags.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
+    flags.add_argument("--out", required=True, type=Path, help="written: verdicts and win rates of all runs")
+    flags.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
+    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Judge, and write the verdicts of all runs."""
+    arguments = parser().parse_args(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    framework, settings = arguments.benchmark["framework"], arguments.judge
+    place = arguments.reference
+    reference = read_outputs(json.loads(place) if place.startswith("{") else place, framework)
+    files = dict(output.split("=", 1) for output in arguments.outputs)
+    pairs = {run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()}
+    judge = Judge(settings, arguments.work)
+    if framework == "alpaca_eval":
+        prompt = alpaca_eval.read_prompt(settings.get("prompt", "mixtral"), arguments.prompts)
+        runs = alpaca_eval.judge_pairs(pairs, judge, prompt=prompt, folder=arguments.work)
+    else:
+        prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
+    refuse_unparsed(runs, min_parsed=settings.get("min_parsed", 0.0), answers=judge.file)
+    described = {"settings": settings, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
+    write_json(arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "runs": runs})
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,47 @@
+"""Figures 3 and 9: PLW on other instruction data sets (§6.2, App. C.2)."""
+
+import argparse
+
+from plw.errors import run_program
+from plw.figures.axes import coverage_note
+from plw.figures.datasets import draw_figure_3, draw_figure_9, figure_data, without_panel
+from plw.figures.flags import figure_flags
+from plw.figures.saving import save_figure
+from plw.figures.style import style_with
+from plw.files import write_text
+from plw.scores.flags import design_flags, experiment_scores, score_flags
+from plw.scores.pooled import compared_benchmarks
+
+DRAW = {3: draw_figure_3, 9: draw_figure_9}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--figure", required=True, type=int, choices=sorted(DRAW), help="which of the two")
+    score_flags(flags, experiment="datasets")
+    design_flags(flags)
+    figure_flags(flags)
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw figure 3 or 9 as PDF and PNG and write its data."""
+    arguments = parser().parse_args(argv)
+    style = style_with(arguments.style)
+    scores, runs = experiment_scores(arguments)
+    data = figure_data(scores, datasets=arguments.datasets, benchmarks=arguments.benchmarks)
+    names = [entry["name"] for entry in arguments.datasets]
+    planned = None if runs is None else int(runs["dataset"].isin(names).sum())
+    notes = [coverage_note(data, planned=planned, benchmarks=len(compared_benchmarks(arguments.benchmarks)))]
+    others = without_panel(arguments.datasets)
+    if arguments.figure == 3 and others:
+        notes.append(f"no panel for {', '.join(others)} (see Figure 9)")
+    note = "; ".join(filter(None, notes))
+    figure = DRAW[arguments.figure](data, datasets=arguments.datasets, ptlms=arguments.ptlms, style=style, note=note)
+    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
+    write_text(arguments.csv, data.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,35 @@
+"""Figure 10: the GAMs' interaction of PLW and completion-prompt ratio (App. D)."""
+
+import argparse
+import json
+
+from plw.errors import run_program
+from plw.figures.figure_10 import draw, figure_data, note_of
+from plw.figures.flags import figure_flags
+from plw.figures.saving import save_figure
+from plw.figures.style import style_with
+from plw.files import read_json, write_text
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--gam", required=True, help="regression/gam.json")
+    flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
+    figure_flags(flags)
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw figure 10 as PDF and PNG and write its data."""
+    arguments = parser().parse_args(argv)
+    style, gam = style_with(arguments.style), read_json(arguments.gam)
+    data = figure_data(gam)
+    note = note_of(gam, arguments.datasets)
+    figure = draw(data, gam=gam, datasets=arguments.datasets, style=style, note=note)
+    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
+    write_text(arguments.csv, data.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,53 @@
+"""Figure 8: PLW beside other regularizers (App. C.1)."""
+
+import argparse
+
+from plw.errors import run_program
+from plw.figures.axes import coverage_note
+from plw.figures.figure_8 import draw
+from plw.figures.flags import figure_flags
+from plw.figures.saving import save_figure
+from plw.figures.style import style_with
+from plw.files import write_text
+from plw.scores.flags import design_flags, primary_metrics, score_flags
+from plw.scores.pooled import compared_benchmarks
+from plw.scores.regularizer_comparison import compared_scores, comparison_data, comparison_dataset, comparison_runs
+from plw.scores.table import primary_scores, read_scores
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    score_flags(flags, experiment="regularizers")
+    flags.add_argument("--sweep", default="main", help="experiment whose runs without a regularizer are the PLW sweep")
+    design_flags(flags)
+    figure_flags(flags)
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw figure 8 as PDF and PNG and write its data."""
+    arguments = parser().parse_args(argv)
+    style = style_with(arguments.style)
+    dataset = comparison_dataset(arguments.datasets)
+    experiments = (arguments.experiment, arguments.sweep)
+    runs = comparison_runs(arguments.runs, experiments, dataset) if arguments.runs else None
+    scores = primary_scores(read_scores(arguments.scores), primary_metrics(arguments))
+    data = comparison_data(compared_scores(scores, dataset, runs=runs), arguments.benchmarks)
+    figure = draw(
+        data,
+        dataset=dataset,
+        ptlms=arguments.ptlms,
+        style=style,
+        note=coverage_note(
+            data,
+            planned=None if runs is None else len(runs),
+            benchmarks=len(compared_benchmarks(arguments.benchmarks)),
+        ),
+    )
+    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
+    write_text(arguments.csv, data.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,50 @@
+"""All measures of the mechanism as one tidy table, and the windows that the loss's stability is a mean of (§5.3)."""
+
+import argparse
+import json
+
+import pandas as pd
+from plw.errors import run_program
+from plw.files import write_text
+from plw.mechanism.collection import collect_mechanism
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--runs", required=True, help="runs.csv")
+    flags.add_argument("--mechanisms", nargs="*", default=[], help="runs/RUN/mechanism.json of each run")
+    flags.add_argument("--losses", nargs="*", default=[], help="runs/RUN/loss.csv of each run")
+    flags.add_argument("--evaluations", nargs="*", default=[], help="runs/RUN/evaluation.json of each run")
+    flags.add_argument(
+        "--settings",
+        type=json.loads,
+        default={},
+        help='of the loss windows, JSON: {"window": 5, "windows": "disjoint" or "rolling", "ddof": 0 or 1, '
+        '"skip_warmup": bool}',
+    )
+    flags.add_argument("--out", required=True, help="written: mechanism.csv")
+    flags.add_argument("--windows", required=True, help="written: rsd_windows.csv")
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write mechanism.csv and rsd_windows.csv; runs without files lack rows."""
+    arguments = parser().parse_args(argv)
+    runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False)
+    runs = runs.astype({"plw": float, "strength": float, "seed": int})
+    measures, windows = collect_mechanism(
+        runs,
+        mechanisms=arguments.mechanisms,
+        losses=arguments.losses,
+        evaluations=arguments.evaluations,
+        settings=arguments.settings,
+    )
+    write_text(arguments.out, measures.to_csv(index=False))
+    write_text(arguments.windows, windows.to_csv(index=False))
+    counts = measures["measure"].value_counts(sort=False)
+    print(f"of {len(runs)} runs: " + (", ".join(f"{name} {n}" for name, n in counts.items()) or "nothing measured"))
+
+
+if __name__ == "__main__":
+    run_program(main)

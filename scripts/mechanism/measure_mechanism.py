@@ -1,0 +1,61 @@
+"""Measure what fine-tuning did to one model: distance from its ptlm, and memorised training data (§5.3)."""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from plw.errors import run_program
+from plw.files import read_jsonl, write_json
+from plw.mechanism.weight_distance import weight_distance
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--run", required=True, help="name of the run")
+    flags.add_argument("--model", required=True, help="its model folder")
+    flags.add_argument("--ptlm", required=True, type=json.loads, help="source of the model it was trained from, JSON")
+    flags.add_argument("--instances", required=True, type=Path, help="instances.jsonl that it was trained on")
+    flags.add_argument(
+        "--settings",
+        required=True,
+        type=json.loads,
+        help='JSON: {"weight_distance": bool, "memorisation": null or {"prompts", "seed", "max_new_tokens"}}',
+    )
+    flags.add_argument("--evaluation", type=json.loads, default={}, help="JSON; batch_size, dtype, device are used")
+    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    flags.add_argument("--out", required=True, type=Path, help="written: mechanism.json")
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write mechanism.json; what the settings leave out is null."""
+    arguments = parser().parse_args(argv)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    started, model, evaluation = time.perf_counter(), {"path": arguments.model}, arguments.evaluation
+    result: dict = {"run": arguments.run, "weight_distance": None, "memorisation": None}
+    if arguments.settings.get("weight_distance"):
+        result["weight_distance"] = asdict(weight_distance(model, arguments.ptlm))
+    if arguments.settings.get("memorisation"):
+        from plw.mechanism.memorisation import (
+            memorisation,  # loads transformers, seconds that a distance alone does not need
+        )
+        from plw.models.loading import choose_device
+
+        result["memorisation"] = memorisation(
+            model,
+            read_jsonl(arguments.instances),
+            arguments.settings["memorisation"],
+            dtype=evaluation.get("dtype", "float32"),
+            device=choose_device(evaluation.get("device", "auto")),
+            batch_size=evaluation.get("batch_size", 16),
+        )
+    write_json(arguments.out, result | {"seconds": round(time.perf_counter() - started, 3)})
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,56 @@
+"""Pre-flight table: what training will make of a data set, before any GPU hour is spent.
+
+Truncation at the maximal length eats completions of short-completion data, and some tokenizers merge the
+last character of the prompt with the first of the completion. Alpaca's code does both silently; here both
+are counted.
+"""
+
+from collections.abc import Sequence
+
+from plw.data.instances import FIRST_PLACES, Instance
+from plw.data.tokenization import EncodedExample, encode_examples
+
+# Column of the table -> does the row belong to it?
+PROBLEMS = {
+    "truncated": lambda example, eos: example.truncated,
+    "completion_lost": lambda example, eos: example.completion_lost,
+    "eos_lost": lambda example, eos: example.input_ids[-1:] != [eos],
+    "prompt_not_prefix": lambda example, eos: not example.prompt_is_prefix,
+}
+
+
+def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int) -> dict:
+    """Encode every instance as training does and count what goes wrong.
+
+    tokenizer   the one that training uses, special tokens added
+    max_length  in tokens, template and special tokens included
+    Returns rows, max_length, per problem `rows`, `share` of all rows (0–1) and the first five `source_rows`;
+    and the mean number of prompt and completion tokens that the loss sees, whose ratio differs from R_g
+    because the template counts as prompt.
+    """
+    fields = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in instances]
+    examples = encode_examples(tokenizer, fields, max_length)
+    eos = tokenizer.eos_token_id
+    problems = {name: _rows_with(test, instances, examples, eos) for name, test in PROBLEMS.items()}
+    prompt = sum(example.prompt_length for example in examples)
+    completion = sum(len(example.input_ids) for example in examples) - prompt
+    rows = len(examples)
+    return {
+        "rows": rows,
+        "max_length": max_length,
+        "problems": {
+            name: {
+                "rows": len(found),
+                "share": len(found) / rows if rows else 0.0,
+                "source_rows": found[:FIRST_PLACES],
+            }
+            for name, found in problems.items()
+        },
+        "mean_prompt_tokens": prompt / rows if rows else 0.0,
+        "mean_completion_tokens": completion / rows if rows else 0.0,
+        "r_g_of_loss": completion / prompt if prompt else None,
+    }
+
+
+def _rows_with(test, instances: Sequence[Instance], examples: Sequence[EncodedExample], eos: int) -> list[int]:
+    return [it.source_row for it, example in zip(instances, examples, strict=True) if test(example, eos)]

@@ -1,0 +1,92 @@
+"""From an entry under `datasets` of a study to instances and a report: read a source, or invert a parent."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+from plw.data.instances import Instance, read_instances
+from plw.data.inversion import apply_rule
+from plw.data.ratios import Measure, measure_of
+from plw.errors import InputError
+from plw.study.sources import read_rows, resolve_source
+
+INVERSION_DEFAULTS = {
+    "rule": "all",
+    # DEVIATION: characters instead of App. A's "tokenized lengths", because only characters reproduce Table
+    # 1's inverted rows (DatabricksDollyShort: 3,122,209 tokens; the token rule gives 3,125,437).
+    "unit": "characters",
+    "r_g": None,
+    "tolerance": 0.02,  # relative; App. D prints its targets with two digits
+    "seed": 42,  # the paper's only seed (Limitations 2)
+}
+
+
+def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[list[Instance], dict]:
+    """Instances and row report of a data set with a source of its own.
+
+    entry     keys source, format, limit (optional), strict (optional)
+    registry  config/sources.yaml, for a source that is given by name
+    """
+    place = f"datasets.{name}"
+    source = resolve_source(entry["source"], registry, where=f"{place}.source")
+    instances, report = read_instances(
+        read_rows(source, where=f"{place}.source"),
+        entry.get("format", "alpaca"),
+        limit=entry.get("limit"),
+        strict=entry.get("strict", False),
+        where=place,
+    )
+    return instances, {"dataset": name, "source": source, **report.as_json(), "rows_inverted": 0}
+
+
+def derive_dataset(
+    name: str, entry: dict, parent: Sequence[Instance], load_counter: Callable[[], Measure | None]
+) -> tuple[list[Instance], dict]:
+    """Instances and row report of a data set that is inverted from `parent`.
+
+    entry         keys from, inversion {rule, unit, r_g, tolerance, seed}; see INVERSION_DEFAULTS
+    load_counter  gives the token counter (None: there is no tokenizer); called only where tokens are counted
+    """
+    place = f"datasets.{name}"
+    settings = _inversion_settings(entry, place)
+    needs_tokens = settings["unit"] == "tokens" or settings["rule"] != "all"
+    counter = load_counter() if needs_tokens else None
+    result = apply_rule(
+        parent,
+        measure_of(settings["unit"], counter),
+        counter,
+        rule=settings["rule"],
+        r_g=settings["r_g"],
+        seed=settings["seed"],
+    )
+    within = None
+    if result.achieved is not None:
+        within = abs(result.achieved / settings["r_g"] - 1) <= settings["tolerance"]
+        if not within:
+            warnings.warn(
+                f"{place}: R_g is {result.achieved:.4g}, further from {settings['r_g']} than the tolerance of"
+                f" {settings['tolerance']:.0%}; the data set is too small for this target.",
+                stacklevel=2,
+            )
+    report = {
+        "dataset": name,
+        "from": entry.get("from"),
+        "rows_read": len(parent),
+        "rows_kept": len(result.instances),
+        "rows_dropped": result.rows_left_out,
+        "rows_inverted": sum(instance.inverted for instance in result.instances),
+        "inversion": {**settings, "achieved": result.achieved, "within_tolerance": within},
+    }
+    return result.instances, report
+
+
+def _inversion_settings(entry: dict, place: str) -> dict:
+    given = entry.get("inversion") or {}
+    unknown = [key for key in given if key not in INVERSION_DEFAULTS]
+    if unknown:
+        hint = f"known keys: {', '.join(INVERSION_DEFAULTS)}"
+        raise InputError("Unknown key of an inversion.", value=unknown[0], where=f"{place}.inversion", hint=hint)
+    for key in ("limit", "strict", "format"):
+        if key in entry:
+            hint = f"Set it on the parent {entry.get('from')!r}: a derived data set takes all of its rows."
+            raise InputError(f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint)
+    return {**INVERSION_DEFAULTS, **given}

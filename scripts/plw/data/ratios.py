@@ -1,0 +1,76 @@
+"""The generation ratio R_g, completion length over prompt length (§2.1), by each definition in use.
+
+The text defines the ratio of a data set as the mean of its instances' ratios, Table 1 prints the ratio of
+mean lengths; the two differ by up to a factor of seven, so reports carry both. Lengths are of the fields
+alone: no template, no special tokens; the prompt's length is that of the instruction plus that of the input.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from plw.data.instances import Instance
+from plw.errors import InputError
+
+Measure = Callable[[Sequence[str]], list[int]]  # texts -> their lengths
+UNITS = ("characters", "tokens", "words")
+
+
+@dataclass(frozen=True)
+class FieldLengths:
+    """Lengths of one field per list, all in one unit; index i of each list is the same instance."""
+
+    instruction: list[int]
+    input: list[int]
+    output: list[int]
+
+    @cached_property
+    def prompt(self) -> list[int]:
+        """Instruction plus input."""
+        return [left + right for left, right in zip(self.instruction, self.input, strict=True)]
+
+
+def count_characters(texts: Sequence[str]) -> list[int]:
+    """Unicode code points."""
+    return [len(text) for text in texts]
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    """Pieces between white space, the unit of Figure 4."""
+    return [len(text.split()) for text in texts]
+
+
+def measure_of(unit: str, count_tokens: Measure | None = None) -> Measure:
+    """The measure for `unit`; InputError for an unknown unit, or for tokens without a token counter."""
+    measures = {"characters": count_characters, "words": count_words, "tokens": count_tokens}
+    if unit not in measures:
+        raise InputError("Unknown unit of length.", value=unit, hint=f"Use one of: {', '.join(UNITS)}.")
+    if measures[unit] is None:
+        raise InputError("Lengths in tokens need a tokenizer.", value=unit, hint="Give --tokenizer, or another unit.")
+    return measures[unit]
+
+
+def field_lengths(instances: Sequence[Instance], measure: Measure) -> FieldLengths:
+    """Lengths of every field of every instance; each field is measured by itself."""
+    return FieldLengths(
+        measure([instance.instruction for instance in instances]),
+        measure([instance.input for instance in instances]),
+        measure([instance.output for instance in instances]),
+    )
+
+
+def ratio_of_means(lengths: FieldLengths) -> float | None:
+    """Mean completion length over mean prompt length, as in Table 1; None when all prompts are empty."""
+    prompt = sum(lengths.prompt)
+    return sum(lengths.output) / prompt if prompt else None
+
+
+def mean_of_ratios(lengths: FieldLengths) -> float | None:
+    """Mean of the instances' own ratios, without instances whose prompt has length 0 (§2.1's wording)."""
+    ratios = [completion / prompt for completion, prompt in zip(lengths.output, lengths.prompt, strict=True) if prompt]
+    return sum(ratios) / len(ratios) if ratios else None
+
+
+def instances_without_prompt(lengths: FieldLengths) -> int:
+    """Number of instances whose prompt has length 0, so that their own ratio is undefined."""
+    return sum(prompt == 0 for prompt in lengths.prompt)

@@ -1,0 +1,93 @@
+"""From an instance to token ids, exactly as Stanford Alpaca does it.
+
+The prompt and the whole example (prompt + completion + end-of-sequence, joined as text) are tokenised
+separately, each with the special tokens that the tokenizer adds by default, and cut on the right to
+`max_length`. The first `len(prompt ids)` positions of the example count as prompt. Where the tokenizer merges
+the last character of the prompt with the first of the completion, the border is therefore off by a token; the
+paper trained on that, so it is kept and counted (`prompt_is_prefix`).
+Source: tatsu-lab/stanford_alpaca@761dc5b, train.py (`preprocess`, `_tokenize_fn`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from plw.data.template import format_prompt
+
+CHUNK_ROWS = 1000  # rows per call of the tokenizer: enough for its threads, small enough for memory
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedExample:
+    """One training sequence.
+
+    input_ids         token ids of prompt and completion, at most `max_length`
+    prompt_length     leading positions that belong to the prompt (template and BOS included), <= len(input_ids)
+    truncated         tokens were cut off on the right, so at least the end-of-sequence is missing
+    completion_lost   no completion token is left
+    prompt_is_prefix  the prompt tokenised alone is how the example begins
+    """
+
+    input_ids: list[int]
+    prompt_length: int
+    truncated: bool
+    completion_lost: bool
+    prompt_is_prefix: bool
+
+
+def encode_example(tokenizer, instruction: str, input: str, output: str, max_length: int) -> EncodedExample:
+    """Encode one instance; see the head of this module."""
+    row = {"instruction": instruction, "input": input, "output": output}
+    return encode_examples(tokenizer, [row], max_length)[0]
+
+
+def encode_examples(tokenizer, instances: Iterable[dict], max_length: int) -> list[EncodedExample]:
+    """Encode instances (`instruction`, `input`, `output`) in order; same result as one at a time, but faster."""
+    instances = list(instances)
+    encoded = []
+    for start in range(0, len(instances), CHUNK_ROWS):
+        encoded += _encode_chunk(tokenizer, instances[start : start + CHUNK_ROWS], max_length)
+    return encoded
+
+
+def _encode_chunk(tokenizer, instances: Sequence[dict], max_length: int) -> list[EncodedExample]:
+    prompts = [format_prompt(row["instruction"], row["input"]) for row in instances]
+    texts = [prompt + row["output"] + tokenizer.eos_token for prompt, row in zip(prompts, instances, strict=True)]
+    prompt_ids = _truncated_ids(tokenizer, prompts, max_length)
+    text_ids = _truncated_ids(tokenizer, texts, max_length)
+    return [
+        EncodedExample(
+            input_ids=whole,
+            prompt_length=min(len(prompt), len(whole)),
+            truncated=truncated,
+            completion_lost=len(prompt) >= len(whole),
+            prompt_is_prefix=whole[: len(prompt)] == prompt,
+        )
+        for (prompt, _), (whole, truncated) in zip(prompt_ids, text_ids, strict=True)
+    ]
+
+
+def _truncated_ids(tokenizer, texts: list[str], max_length: int) -> list[tuple[list[int], bool]]:
+    """Token ids of each text, cut to `max_length`, and whether something was cut.
+
+    Only texts that are too long are tokenised again with truncation on: a tokenizer that appends tokens of its
+    own keeps them when it truncates, which slicing would not.
+    """
+    whole = tokenizer(texts, verbose=False)["input_ids"]
+    long = [index for index, ids in enumerate(whole) if len(ids) > max_length]
+    result = [(ids, False) for ids in whole]
+    if long:
+        cut = tokenizer([texts[index] for index in long], truncation=True, max_length=max_length)["input_ids"]
+        for index, ids in zip(long, cut, strict=True):
+            result[index] = (ids, True)
+    return result
+
+
+def count_problems(examples: Iterable[EncodedExample]) -> dict[str, int]:
+    """Rows per problem of the pre-flight table: truncated, completion_lost, prompt_not_a_prefix."""
+    counts = {"rows": 0, "truncated": 0, "completion_lost": 0, "prompt_not_a_prefix": 0}
+    for example in examples:
+        counts["rows"] += 1
+        counts["truncated"] += example.truncated
+        counts["completion_lost"] += example.completion_lost
+        counts["prompt_not_a_prefix"] += not example.prompt_is_prefix
+    return counts

@@ -1,0 +1,156 @@
+"""The judge's answers to prompts: loaded once, only when something is missing, and kept by content.
+
+Answers are appended to a file as they come, so an interrupted call resumes with what is missing, and a new
+run asks only for its own pairs.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from plw.data.tokenizers import load_tokenizer
+from plw.errors import InputError
+from plw.models.fingerprint import model_fingerprint
+from plw.models.generation import fits_context, generate_texts
+from plw.models.loading import choose_device, load_model
+
+# Ours under the package's name: the package's own needs peft, asks for 8-bit weights in a way that
+# transformers 5 refuses, and loads the model again for each call.
+OWN_BACKEND = "huggingface_local_completions"
+PACKAGE_BACKENDS = ("vllm_local_completions", "openai_completions")
+CHUNK_PROMPTS = 256  # prompts between two writes of the answer file
+TOO_LONG = ""  # answer to a prompt that leaves no room in the judge's context: nothing, so it is not parsed
+
+
+class Judge:
+    """Answers prompts with one judge's settings.
+
+    judge   source, backend (OWN_BACKEND or one of PACKAGE_BACKENDS), max_new_tokens; for our backend
+            batch_size, dtype, device, num_beams, repetition_penalty; for the package's model_kwargs and
+            completions_kwargs
+    folder  where answers are kept (answers.jsonl); one process at a time
+    """
+
+    def __init__(self, judge: dict, folder: Path):
+        self.judge = judge
+        self.backend = judge.get("backend", OWN_BACKEND)
+        if self.backend not in (OWN_BACKEND, *PACKAGE_BACKENDS):
+            hint = f"Use one of {', '.join((OWN_BACKEND, *PACKAGE_BACKENDS))}."
+            raise InputError("Unknown judge backend.", value=self.backend, where="judge.backend", hint=hint)
+        if judge.get("temperature", 0) != 0:
+            raise InputError("Judges answer without sampling.", value=judge["temperature"], where="judge.temperature")
+        self.model = model_fingerprint(judge["source"])
+        self.asked = 0
+        self._settings = json.dumps(
+            [self.model, self.backend, {key: judge.get(key) for key in ANSWER_SETTINGS}], sort_keys=True
+        )
+        self.file = Path(folder) / "answers.jsonl"
+        self._answers = _read_answers(self.file)
+        self._complete: Callable[[Sequence[str]], list[str]] | None = None
+
+    def fingerprint(self, prompt: str) -> str:
+        """What tells two judges apart: model, settings and the template of its prompt."""
+        return self._key(prompt)
+
+    def answers(self, prompts: Sequence[str]) -> list[str]:
+        """The judge's raw text for every prompt, in order."""
+        keys = [self._key(prompt) for prompt in prompts]
+        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._answers}
+        waiting = list(missing.items())
+        for start in range(0, len(waiting), CHUNK_PROMPTS):
+            chunk = waiting[start : start + CHUNK_PROMPTS]
+            if self._complete is None:
+                self._complete = _load_own(self.judge) if self.backend == OWN_BACKEND else _load_package(self.judge)
+            texts = self._complete([prompt for _, prompt in chunk])
+            self._keep({key: text for (key, _), text in zip(chunk, texts, strict=True)})
+        return [self._answers[key] for key in keys]
+
+    def _key(self, prompt: str) -> str:
+        return hashlib.sha256(f"{self._settings}\0{prompt}".encode()).hexdigest()
+
+    def _keep(self, answers: dict[str, str]) -> None:
+        self._answers |= answers
+        self.asked += len(answers)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps({"key": key, "text": text}) + "\n" for key, text in answers.items())
+        with open(self.file, "a", encoding="utf-8") as stream:
+            if self.file.stat().st_size and not _ends_with_newline(self.file):
+                stream.write("\n")  # the last write was torn
+            stream.write(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+ANSWER_SETTINGS = (
+    "max_new_tokens",
+    "dtype",
+    "num_beams",
+    "repetition_penalty",
+    "model_kwargs",
+    "completions_kwargs",
+)  # what changes an answer beside model and prompt
+
+
+def _read_answers(file: Path) -> dict[str, str]:
+    """Answers kept so far; a line that was torn by an interruption is skipped and asked again."""
+    answers = {}
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+                answers[row["key"]] = row["text"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                continue
+    return answers
+
+
+def _ends_with_newline(file: Path) -> bool:
+    with open(file, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
+    """Greedy or beam decoding with transformers, many prompts per forward pass."""
+    model = load_model(judge["source"], dtype=judge.get("dtype", "float32"))
+    model = model.to(choose_device(judge.get("device", "auto"))).eval()
+    tokenizer = load_tokenizer(judge["source"])
+    settings = {
+        "max_new_tokens": judge["max_new_tokens"],
+        "batch_size": judge.get("batch_size", 32),
+        "num_beams": judge.get("num_beams", 1),
+        "repetition_penalty": judge.get("repetition_penalty", 1.0),
+    }
+
+    def complete(prompts: Sequence[str]) -> list[str]:
+        # Where a template begins with BOS and the tokenizer adds one, it would stand twice.
+        prompts = [prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts]
+        fitting = fits_context(model, tokenizer, prompts, max_new_tokens=settings["max_new_tokens"])
+        texts = iter(
+            generate_texts(model, tokenizer, [p for p, fits in zip(prompts, fitting, strict=True) if fits], **settings)
+        )
+        return [next(texts).text if fits else TOO_LONG for fits in fitting]
+
+    return complete
+
+
+def _load_package(judge: dict) -> Callable[[Sequence[str]], list[str]]:
+    """A completions function of the alpaca_eval package (vLLM, or an OpenAI-compatible server)."""
+    from alpaca_eval.decoders import (
+        get_fn_completions,
+    )  # the package takes 1.5 s to import; the own backend needs none
+
+    backend, source = judge["backend"], judge["source"]
+    function = get_fn_completions(backend)
+    model_kwargs = dict(judge.get("model_kwargs", {}))
+    if source.get("revision"):
+        model_kwargs.setdefault("revision", source["revision"])
+    settings: dict = {"model_name": str(source.get("path") or source["hub"]), "temperature": 0}
+    if backend == "openai_completions":
+        settings |= {"max_tokens": judge["max_new_tokens"]}
+    else:
+        settings |= {"max_new_tokens": judge["max_new_tokens"], "model_kwargs": model_kwargs}
+    settings |= judge.get("completions_kwargs", {})
+    return lambda prompts: list(function(prompts=list(prompts), **settings)["completions"])

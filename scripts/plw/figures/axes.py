@@ -1,0 +1,136 @@
+"""What figures of scores by PLW share: both axes, marks of ptlms, mean lines, legend and the note below.
+
+Used by Figures 1, 3 and 5 to 9. All of them have w_p below, PLW above, one colour for each data set, one marker and
+line for each ptlm, and a solid line for the mean over ptlms.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from plw.scores.transform import w_p_from_plw
+
+PLW_TICKS = (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)  # upper axis: weights that readers think in
+W_P_LABEL = "$w_p$ = PLW$^{0.30103}$"
+GREY, NOTE_RED = "#555555", "#AA0000"
+NOTE_ROW_INCHES, NOTE_CHARACTER_INCHES = 0.125, 0.055  # of 7 points
+LEGEND_GAP_INCHES = 0.08  # between the panels and the legend
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure of width and height in inches whose panels are laid out by constrained layout."""
+    figure = Figure(figsize=tuple(size), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.07)  # inches: labels of a panel clear of the last tick of the one before
+    return figure
+
+
+def ptlm_marks(ptlms: Sequence[dict], style: dict) -> dict[str, tuple]:
+    """Marker and line style of each ptlm, in the study's order."""
+    markers, lines = style["markers"], style["lines"]
+    return {entry["name"]: (markers[i % len(markers)], lines[i % len(lines)]) for i, entry in enumerate(ptlms)}
+
+
+def mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> None:
+    """Line of the mean over ptlms, each the mean of its seeds; a gap where one of the ptlms is missing."""
+    if rows.empty:
+        return
+    means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(axis=1, skipna=False)
+    axes.plot(means.index, means.values, **{"marker": ".", "markersize": 5, **style})
+
+
+def ptlm_points(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour: str, *, lines: bool = True) -> None:
+    """Every run as a point with its ptlm's marker; with `lines`, also each ptlm's own mean over seeds."""
+    for ptlm, (marker, line) in marks.items():
+        part = rows[rows["ptlm"] == ptlm]
+        axes.plot(part["w_p"], part[value], marker, color=colour, alpha=0.5, markeredgewidth=0)
+        if lines:
+            mean_line(axes, part, value, color=colour, alpha=0.6, linestyle=line, linewidth=0.9, marker="")
+
+
+def plw_axis(axes: Axes, *, label: bool = True) -> None:
+    """w_p from 0 to 1 below and the PLWs above."""
+    axes.set_xticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(W_P_LABEL if label else "")
+    upper = axes.secondary_xaxis("top")
+    upper.set_xticks([w_p_from_plw(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
+    upper.tick_params(length=2, pad=1, labelsize=6.5, colors=GREY)
+    upper.spines["top"].set_visible(False)
+    upper.set_xlabel("PLW", fontsize=6.5, color=GREY, labelpad=1)
+
+
+def say_no_scores(axes: Axes, text: str = "no scores") -> None:
+    """Words in the middle of a panel that has nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def dataset_handles(datasets: Sequence[dict], colours: dict) -> list[Line2D]:
+    """Legend entries of data sets."""
+    return [Line2D([], [], color=colours[entry["name"]], label=entry.get("label", entry["name"])) for entry in datasets]
+
+
+def ptlm_handles(ptlms: Sequence[dict], marks: dict) -> list[Line2D]:
+    """Legend entries of ptlms, and of the mean over them."""
+    shapes = [
+        Line2D([], [], color="#444444", alpha=0.7, marker=marks[entry["name"]][0],
+               linestyle=marks[entry["name"]][1], linewidth=0.9, label=entry.get("label", entry["name"]))
+        for entry in ptlms
+    ]  # fmt: skip
+    return [*shapes, Line2D([], [], color="#444444", label="mean of the PTLMs")]
+
+
+def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> None:
+    """A legend below the panels in as few rows as fit, the note in red below it, and room for both.
+
+    Called once, after the panels are there.
+    """
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(note, int(width / NOTE_CHARACTER_INCHES))
+    below = len(lines) * NOTE_ROW_INCHES + 0.02
+    for rows in range(1, len(handles) + 1):
+        legend = figure.legend(
+            handles=handles,
+            loc="lower center",
+            ncols=math.ceil(len(handles) / rows),
+            bbox_to_anchor=(0.5, (below - 0.04) / height),
+            columnspacing=1.6,
+            handlelength=2.4,
+        )
+        box = legend.get_window_extent()
+        if box.width <= figure.bbox.width or rows == len(handles):
+            break
+        legend.remove()
+    room = (below + box.height / figure.dpi + LEGEND_GAP_INCHES) / height
+    figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
+    if lines:
+        figure.text(0.5, 0.015 / height, "\n".join(lines), ha="center", va="bottom", fontsize=7, color=NOTE_RED)
+
+
+def coverage_note(data: pd.DataFrame, *, planned: int | None, benchmarks: int | None) -> str:
+    """What is not in a figure of aggregates: runs without scores or lacking benchmarks, benchmarks that no run has.
+
+    data                one row per run with `dataset`, `benchmarks` and `complete`
+    planned, benchmarks numbers of runs and benchmarks of the whole design; None: those that are there
+    Returns an empty string when nothing is missing.
+    """
+    if planned == 0 and data.empty:
+        return "the study has no such runs"
+    drawn = int(data["complete"].sum())
+    planned = max(planned or 0, len(data))
+    notes = []
+    if drawn < planned:
+        parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
+        parts += [f"{len(data) - drawn} lacking benchmarks"] if len(data) > drawn else []
+        notes.append(f"{drawn} of {planned} runs are drawn ({', '.join(parts)})")
+    most = data.groupby("dataset", sort=False)["benchmarks"].max()
+    if len(most) and benchmarks and most.min() < benchmarks:
+        counts = sorted(set(most))
+        notes.append(f"means over {' or '.join(map(str, counts))} of {benchmarks} benchmarks")
+    return "; ".join(notes)

@@ -1,0 +1,98 @@
+"""Texts that a model writes: candidates for the judges, and the judges' own answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+from plw.data.template import format_prompt
+from plw.errors import InputError
+from plw.models.decoding import PrefixCache, generate_from_tokens
+
+TEMPLATES = {
+    "alpaca": "",
+    "alpaca_newline": "\n",
+}  # what follows "### Response:"; PandaLM's script adds a newline
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What the model wrote after one prompt.
+
+    text      decoded without special tokens, not stripped
+    tokens    number of generated tokens, the final end-of-sequence not counted
+    finished  the model ended by itself; False if `max_new_tokens` cut it
+    """
+
+    text: str
+    tokens: int
+    finished: bool
+
+
+def generate_texts(
+    model: PreTrainedModel,
+    tokenizer,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    num_beams: int = 1,
+    repetition_penalty: float = 1.0,
+) -> list[Generation]:
+    """Continue every prompt without sampling.
+
+    The result does not depend on `batch_size` (in float32, and but for ties).
+
+    Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens`
+    shrinks for all prompts alike to what the longest leaves of the model's context; InputError if it leaves
+    nothing.
+    """
+    if not prompts:
+        return []
+    encoded = tokenizer(list(prompts), verbose=False)["input_ids"]
+    context = getattr(model.config, "max_position_embeddings", None)
+    room = max_new_tokens if context is None else min(max_new_tokens, context - max(map(len, encoded)))
+    if room < 1:
+        longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
+        raise InputError(
+            f"A prompt of {len(encoded[longest])} tokens leaves no room in the model's context of {context}.",
+            value=prompts[longest][:200],
+        )
+    settings: dict = {"max_new_tokens": room, "do_sample": False, "eos_token_id": tokenizer.eos_token_id}
+    if num_beams > 1:
+        settings |= {"num_beams": num_beams, "early_stopping": True}  # PandaLM's setting with beams
+    if repetition_penalty != 1.0:
+        settings["repetition_penalty"] = repetition_penalty
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    cache = PrefixCache(model)
+    order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), encoded[index]))
+    results: dict[int, Generation] = {}
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        rows = generate_from_tokens(
+            model, [encoded[index] for index in batch], pad_id=pad_id, prefix_cache=cache, **settings
+        ).tolist()
+        for index, row in zip(batch, rows, strict=True):
+            results[index] = _finish(tokenizer, row)
+    return [results[index] for index in range(len(encoded))]
+
+
+def fits_context(model: PreTrainedModel, tokenizer, prompts: Sequence[str], *, max_new_tokens: int) -> list[bool]:
+    """For each prompt, whether it leaves room for `max_new_tokens` in the model's context."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is None or not prompts:
+        return [True] * len(prompts)
+    return [len(ids) + max_new_tokens <= context for ids in tokenizer(list(prompts), verbose=False)["input_ids"]]
+
+
+def candidate_prompts(rows: Sequence[dict], template: str = "alpaca") -> list[str]:
+    """Prompts of a judged benchmark in the form of the training (or PandaLM's, with a newline more)."""
+    if template not in TEMPLATES:
+        raise InputError("Unknown candidate template.", value=template, hint=f"Use one of {', '.join(TEMPLATES)}.")
+    return [format_prompt(row["instruction"], row.get("input", "")) + TEMPLATES[template] for row in rows]
+
+
+def _finish(tokenizer, row: list[int]) -> Generation:
+    finished = tokenizer.eos_token_id in row
+    tokens = row[: row.index(tokenizer.eos_token_id)] if finished else row
+    return Generation(tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), finished)

@@ -1,0 +1,110 @@
+"""Load and save models: a Hub id with its revision or a local folder, by the same key.
+
+Only safetensors weights and model code of the transformers library itself: nothing that a repository ships is
+ever executed (`trust_remote_code` stays off).
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from plw.errors import InputError
+from plw.files import read_json, write_json
+from plw.study.pretrained import load_pretrained
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def choose_device(device: str) -> str:
+    """`auto` takes a GPU where there is one; InputError if `cuda` is asked for and absent."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("A GPU is asked for and none is visible.", value=device, hint="Set device: cpu or auto.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def load_model(source: dict, dtype: str = "float32") -> PreTrainedModel:
+    """Return the causal language model of `source` with weights in `dtype` (float32 | bfloat16).
+
+    The dtype is always given: transformers 5 would otherwise keep the checkpoint's, and half-precision master
+    weights lose updates of the size that a learning rate of 2e-5 makes.
+    """
+    if dtype not in DTYPES:
+        raise InputError("Unknown dtype.", value=dtype, hint=f"Use one of {', '.join(DTYPES)}.")
+    return load_pretrained(AutoModelForCausalLM, source, "model", dtype=DTYPES[dtype], use_safetensors=True)
+
+
+def fit_embeddings(model: PreTrainedModel, tokenizer) -> int:
+    """Give the model a row for every token id; new rows are the mean of the old ones. Returns the number added.
+
+    A model whose table is larger than the tokenizer's (padded vocabularies) is left as it is.
+    """
+    old = model.get_input_embeddings().num_embeddings
+    added = len(tokenizer) - old
+    if added > 0:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        weights = [model.get_input_embeddings().weight]
+        head = model.get_output_embeddings()
+        if head is not None and head.weight is not weights[0]:
+            weights.append(head.weight)
+        with torch.no_grad(), _gathered(weights):
+            for weight in weights:
+                weight[old:] = weight[:old].mean(dim=0, keepdim=True)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return max(added, 0)
+
+
+def save_model(
+    folder: str | Path,
+    model: PreTrainedModel,
+    tokenizer,
+    *,
+    state_dict: dict | None = None,
+    dtype: str | None = None,
+) -> None:
+    """Write model (safetensors) and tokenizer into `folder`, which appears whole or not at all.
+
+    state_dict  weights to save instead of the module's own (gathered from several ranks, or cast)
+    dtype       what these are, for the configuration; None: the module's own
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        os.chmod(temporary, 0o755)
+        model.save_pretrained(temporary, state_dict=state_dict)
+        tokenizer.save_pretrained(temporary)
+        if dtype is not None:  # save_pretrained writes down the module's, not the saved weights'
+            config = read_json(temporary / "config.json") | {"dtype": dtype}
+            write_json(temporary / "config.json", config)
+        for path in temporary.iterdir():
+            os.chmod(path, 0o644)  # weights are written so that only their owner can read them
+        sync_folder(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush every file below `folder` to disk, so that a marker written afterwards can be trusted."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _gathered(parameters: list[torch.Tensor]):
+    """Context in which ZeRO-3 partitions are whole; does nothing for ordinary tensors."""
+    import contextlib
+
+    if not any(hasattr(parameter, "ds_id") for parameter in parameters):
+        return contextlib.nullcontext()
+    import deepspeed  # only loaded where DeepSpeed already runs
+
+    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)

@@ -1,0 +1,235 @@
+"""Studies: YAML files that say only what they change, merged over the study that they are based on.
+
+A study file may name its base (`base: NAME`); `paper` is the root of every chain. Mappings merge key by key, lists
+and single values replace, `null` removes what the base has. Every error knows the file and line that set the value.
+Light import on purpose: each Snakemake process loads this module.
+"""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from plw.errors import InputError, InputErrors, nearest_hint
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """One YAML file of the chain: its path, its values, and for each key path the line (from 1) that set it."""
+
+    path: Path
+    values: dict
+    lines: dict[tuple, int]
+
+
+# The C loader parses ten times faster; the Python one is the same where PyYAML was built without it.
+YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _key_lines(node: yaml.Node | None, file: Path, prefix: tuple = ()) -> dict[tuple, int]:
+    """Line of each key path; refuses a key given twice, of which YAML would silently take the last."""
+    lines: dict[tuple, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            path, line = (*prefix, key_node.value), key_node.start_mark.line + 1
+            if path in lines:
+                raise InputError(
+                    "A key is given twice.",
+                    value=key_node.value,
+                    where=f"{file}, lines {lines[path]} and {line}",
+                    hint="Keep one of them.",
+                )
+            lines[path] = line
+            lines.update(_key_lines(value_node, file, path))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[(*prefix, index)] = item.start_mark.line + 1
+            lines.update(_key_lines(item, file, (*prefix, index)))
+    return lines
+
+
+def read_study_file(path: Path) -> StudyFile:
+    """Read one YAML file as a mapping with line numbers; InputError if it is absent, not YAML or not a mapping."""
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise InputError(
+            "There is no such study file.",
+            value=str(path),
+            where='config/config.yaml, key "study", or --config study=…',
+            hint=f"Use one of: {', '.join(known)}{nearest_hint(path.stem, known, lead='; ')}",
+        )
+    try:
+        loader = YamlLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        lines = _key_lines(node, path)
+        values = loader.construct_document(node) if node else {}
+    except yaml.YAMLError as error:
+        raise InputError("The study file is not valid YAML.", where=str(path), hint=str(error)) from None
+    if not isinstance(values, dict):
+        raise InputError("A study file holds a mapping of keys.", value=type(values).__name__, where=str(path))
+    return StudyFile(path, values, lines)
+
+
+def study_chain(name: str, folder: Path) -> list[StudyFile]:
+    """The files of study `name`, base first. `name` is a name in `folder` or the path of a YAML file."""
+    chain: list[StudyFile] = []
+    current = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    while True:
+        if any(file.path == current for file in chain):
+            raise InputError("Studies are based on each other in a circle.", value=str(current), where="base")
+        chain.append(read_study_file(current))
+        base = chain[-1].values.get("base", None if current == folder / "paper.yaml" else "paper")
+        if base is None:
+            return chain[::-1]
+        current = folder / f"{base}.yaml"
+
+
+def merge(base: dict, changes: dict) -> dict:
+    """`changes` over `base`: mappings merge, `null` removes a key, all else replaces. Inputs stay as they are."""
+    merged = copy.deepcopy(base)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = merge(merged[key], value)
+        elif isinstance(value, dict):
+            merged[key] = merge({}, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def locate(chain: list[StudyFile], path: tuple) -> str:
+    """Where `path` was set: file, line and key; the longest part of the path that some file sets."""
+    key = ".".join(str(part) for part in path)
+    for length in range(len(path), 0, -1):
+        for file in reversed(chain):
+            if path[:length] in file.lines:
+                return f'{file.path}, line {file.lines[path[:length]]}, key "{key}"'
+    return f'{chain[-1].path}, key "{key}"'
+
+
+def _schema_error(error, chain: list[StudyFile]) -> list[InputError]:
+    """Turn one jsonschema error into input errors; an unknown key names the nearest known one."""
+    path = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        return [
+            InputError(
+                "Unknown key.",
+                value=key,
+                where=locate(chain, (*path, key)),
+                hint=(nearest_hint(key, known) or f"known keys: {', '.join(known)}"),
+            )
+            for key in error.instance
+            if key not in known
+        ]
+    description = error.schema.get("description", "")
+    hint = f"This key is: {description}" if description else None
+    if isinstance(error.instance, str) and "number" in str(error.validator_value):
+        hint = "YAML reads 2e-5 as text: write 2.0e-5. " + (hint or "")
+    return [InputError(error.message, where=locate(chain, path), hint=hint)]
+
+
+def check_shape(values: dict, schema: dict, chain: list[StudyFile]) -> list[InputError]:
+    """All violations of the JSON schema, each with its place."""
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(values), key=lambda error: [str(part) for part in error.absolute_path])
+    return [found for error in errors for found in _schema_error(error, chain)]
+
+
+def _unknown(what: str, name: str, known: dict, place: str) -> InputError:
+    hint = nearest_hint(name, list(known)) or f"known: {', '.join(known) or 'none'}"
+    return InputError(f"Unknown {what}.", value=name, where=place, hint=hint)
+
+
+def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
+    """What a schema cannot see: names that refer to nothing, circles, an experiment that is not defined."""
+    errors = []
+    registries = {"ptlms": values["ptlms"], "datasets": values["datasets"]}
+    for name in values["run_experiments"]:
+        if name not in values["experiments"]:
+            place = locate(chain, ("run_experiments",))
+            errors.append(_unknown("experiment", name, values["experiments"], place))
+    for name, experiment in values["experiments"].items():
+        for key, registry in registries.items():
+            for index, member in enumerate(experiment[key]):
+                if member not in registry:
+                    place = locate(chain, ("experiments", name, key, index))
+                    errors.append(_unknown(key[:-1], member, registry, place))
+        for index, member in enumerate(experiment.get("benchmarks", [])):
+            if member not in values["benchmarks"]:
+                place = locate(chain, ("experiments", name, "benchmarks", index))
+                errors.append(_unknown("benchmark", member, values["benchmarks"], place))
+    for name, dataset in values["datasets"].items():
+        if "from" in dataset and dataset["from"] not in values["datasets"]:
+            place = locate(chain, ("datasets", name, "from"))
+            errors.append(_unknown("data set", dataset["from"], values["datasets"], place))
+        elif "from" in dataset and "from" in values["datasets"][dataset["from"]]:
+            place = locate(chain, ("datasets", name, "from"))
+            hint = "Derive it from a data set that has a source of its own; instances are never inverted twice."
+            errors.append(InputError("A derived data set has a derived parent.", value=name, where=place, hint=hint))
+    if values["tokenizer_of"] not in values["ptlms"]:
+        errors.append(_unknown("ptlm", values["tokenizer_of"], values["ptlms"], locate(chain, ("tokenizer_of",))))
+    return errors + _check_judges(values, chain)
+
+
+def _check_judges(values: dict, chain: list[StudyFile]) -> list[InputError]:
+    errors = []
+    for name in values["evaluation"]["benchmarks"]:
+        if name not in values["benchmarks"]:
+            place = locate(chain, ("evaluation", "benchmarks"))
+            errors.append(_unknown("benchmark", name, values["benchmarks"], place))
+        elif values["benchmarks"][name]["framework"] != "harness" and name not in values["judges"]:
+            hint = f'Add an entry "{name}" under "judges", or take the benchmark out of evaluation.benchmarks.'
+            errors.append(
+                InputError("A judged benchmark has no judge.", value=name, where=locate(chain, ("judges",)), hint=hint)
+            )
+    return errors
+
+
+def expand(value: object, **fields: str) -> object:
+    """Replace `{study}` and the like in every string of a nested value; other braces stay."""
+    if isinstance(value, dict):
+        return {key: expand(item, **fields) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, **fields) for item in value]
+    if isinstance(value, str):
+        for name, text in fields.items():
+            value = value.replace("{" + name + "}", text)
+    return value
+
+
+def load_study(
+    name: str, *, folder: Path, schema: dict, registries: dict[str, dict], samples: str | None = None
+) -> dict:
+    """The resolved study: base and changes merged, checked as a whole, placeholders replaced.
+
+    name        name of a file in `folder`, or the path of a YAML file
+    schema      JSON schema of a whole study
+    registries  what every study starts from (`benchmarks`: Table 2 as data)
+    samples     folder that `{samples}` in a path stands for
+    Raises InputErrors with every error found, each with its place and a hint.
+    """
+    chain = study_chain(name, folder)
+    values: dict = copy.deepcopy(registries)
+    for file in chain:
+        values = merge(values, {key: value for key, value in file.values.items() if key != "base"})
+    values.setdefault("name", chain[-1].path.stem)
+    errors = check_shape(values, schema, chain)
+    errors = errors or check_meaning(values, chain)
+    if errors:
+        raise InputErrors(errors)
+    values = expand(values, study=values["name"])
+    if samples is not None:
+        values = expand(values, samples=str(samples).rstrip("/"))
+    elif "{samples}" in str(values):
+        raise InputError(
+            "This study reads a folder of samples, and none is given.",
+            where=str(chain[-1].path),
+            hint="Say where they are: --config samples=FOLDER",
+        )
+    return values

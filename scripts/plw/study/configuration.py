@@ -1,0 +1,112 @@
+"""The project's configuration: config.yaml's few keys, the study that they choose, and the registries beside it.
+
+Light import on purpose: each Snakemake process loads this module.
+"""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from plw.errors import InputError, InputErrors, nearest_hint
+from plw.study.chain import YamlLoader, load_study
+from plw.study.runs import list_runs, reference_run
+from plw.study.sources import resolve_source
+
+# What config/config.yaml and `snakemake --config` may set.
+CONFIG_KEYS = {
+    "study": "name of a file in config/studies, or the path of a study file",
+    "samples": "folder that {samples} in a study's paths stands for",
+    "finished_only": "true: make the artifacts from the runs that are measured already",
+    "scores": "a score table (CSV): statistics, figures, tables and claims from it alone, nothing is trained",
+}
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML mapping; InputError when the file is absent or broken."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError("A configuration file cannot be read.", where=str(path), hint=str(error)) from None
+
+
+def load_configuration(config: dict, *, root: Path) -> dict:
+    """The resolved study that `config` chooses; source names are replaced by their entries in config/sources.yaml.
+
+    config  the keys of config/config.yaml, changed by `--config`
+    root    the project's root folder
+    Raises InputError or InputErrors that name every wrong key with its place.
+    """
+    unknown = [key for key in config if key not in CONFIG_KEYS]
+    if unknown:
+        raise InputErrors(
+            [
+                InputError(
+                    "Unknown configuration key.",
+                    value=key,
+                    where="config/config.yaml or --config",
+                    hint=nearest_hint(key, list(CONFIG_KEYS)) or f"known keys: {', '.join(CONFIG_KEYS)}",
+                )
+                for key in unknown
+            ]
+        )
+    study = load_study(
+        str(config.get("study", "demo")),
+        folder=root / "config" / "studies",
+        schema=read_yaml(root / "workflow" / "schemas" / "study.schema.yaml"),
+        registries={"benchmarks": read_yaml(root / "config" / "benchmarks.yaml")},
+        samples=config.get("samples"),
+    )
+    if config.get("scores"):
+        study = with_given_scores(study, str(config["scores"]))
+    else:
+        check_references(study)
+    return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+
+
+def with_given_scores(study: dict, path: str) -> dict:
+    """The study under a name of its own, so that a given score table never overwrites what the study measured."""
+    if not Path(path).is_file():
+        raise InputError(
+            "The score table is not there.",
+            value=path,
+            where="config/config.yaml or --config, key scores",
+            hint="Give the path of a CSV file, from the folder that snakemake is called in.",
+        )
+    stem = re.sub(r"[^a-z0-9]+", "_", Path(path).stem.lower()).strip("_") or "scores"
+    return {**study, "name": f"{study['name']}_from_{stem}"}
+
+
+def check_references(study: dict) -> None:
+    """Raise InputError if the run that a judge compares with is not in the run table."""
+    runs = list_runs(study)
+    for name in study["evaluation"]["benchmarks"]:
+        if study["benchmarks"][name]["framework"] == "harness":
+            continue
+        try:
+            reference_run(study, runs, name)
+        except KeyError as error:
+            raise InputError(
+                "No run of this study is the reference that a judge compares with.",
+                value=error.args[0],
+                where=f"study {study['name']}, key judges.{name}.reference",
+                hint="Name ptlm, data set and plw of one of its runs, or leave the benchmark out of evaluation.",
+            ) from None
+
+
+def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
+    """The study with each `source` replaced by what config/sources.yaml says of its name; all errors at once."""
+    errors = []
+    resolved = dict(study)
+    for registry in ("ptlms", "datasets", "benchmarks", "judges"):
+        resolved[registry] = {}
+        for name, entry in study[registry].items():
+            try:
+                place = f"{registry}.{name}.source"
+                source = {"source": resolve_source(entry["source"], sources, where=place)} if "source" in entry else {}
+                resolved[registry][name] = {**entry, **source}
+            except InputError as error:
+                errors.append(error)
+    if errors:
+        raise InputErrors(errors)
+    return resolved

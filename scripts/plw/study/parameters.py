@@ -1,0 +1,92 @@
+"""What decides a job's result, as JSON for its program's command line.
+
+Snakemake runs a job again when its parameters change, so each function leaves out what only describes a thing or what a
+scheduler grants: another label, runtime or number of threads trains nothing.
+"""
+
+import json
+
+from plw.study.runs import Run, run_row
+
+GRANTED = ("runtime_min", "mem_mb", "threads")  # by a scheduler
+
+
+def as_json(value: object) -> str:
+    """JSON with sorted keys: the order of keys in a study file is no reason to run a job again."""
+    return json.dumps(value, sort_keys=True)
+
+
+def training_row(run: Run) -> str:
+    """A run's own factors; the experiments that share it are left out, so naming one more trains nothing."""
+    row = run_row(run)
+    del row["experiments"]
+    return as_json(row)
+
+
+def training_settings(study: dict) -> str:
+    """What changes the training."""
+    settings = {key: value for key, value in study["training"].items() if key not in GRANTED}
+    # A study file cannot say null (it removes a key), so it says none and 0.
+    settings["zero_stage"] = None if settings.get("zero_stage") == "none" else settings.get("zero_stage")
+    settings["checkpoint_steps"] = settings.get("checkpoint_steps") or None
+    return as_json(settings)
+
+
+def ptlm_source(study: dict, ptlm: str) -> str:
+    """Source of a pre-trained model."""
+    return as_json(study["ptlms"][ptlm]["source"])
+
+
+def evaluation_settings(study: dict) -> str:
+    """What changes the evaluation; the list of benchmarks is a parameter of its own."""
+    left_out = ("benchmarks", *GRANTED)
+    return as_json({key: value for key, value in study["evaluation"].items() if key not in left_out})
+
+
+def benchmark_entries(study: dict, names: list[str]) -> str:
+    """Registry entries of benchmarks, each with its name and without what only a dry run reads."""
+    entries = [{"name": name, **study["benchmarks"][name]} for name in names]
+    return as_json([{key: value for key, value in entry.items() if key != "cost"} for entry in entries])
+
+
+def measured_entries(study: dict, names: list[str]) -> list[dict]:
+    """The entries, as values, without the keys that only describe: a new label measures nothing again."""
+    describing = ("label", "group", "type")
+    return [
+        {key: value for key, value in entry.items() if key not in describing}
+        for entry in json.loads(benchmark_entries(study, names))
+    ]
+
+
+def memorisation_settings(study: dict, run: Run) -> str:
+    """How much of its training data a run's model is asked for; null where the data set is not asked."""
+    settings = dict(study["mechanism"].get("memorisation", {}))
+    asked = run.dataset in settings.pop("datasets", [])
+    return as_json(settings if asked else None)
+
+
+def statistics_settings(study: dict, *names: str) -> str:
+    """Those of the study's statistics settings that are named."""
+    return as_json({name: study["statistics"][name] for name in names if name in study["statistics"]})
+
+
+def described(study: dict, registry: str, names: list[str]) -> str:
+    """Name, label, place in the paper and size of ptlms or data sets, for figures, tables and claims."""
+    keys = ("label", "stands_for", "parameters")
+    entries = [(name, study[registry][name]) for name in names]
+    return as_json([{"name": name, **{key: entry[key] for key in keys if key in entry}} for name, entry in entries])
+
+
+def asked_benchmarks(study: dict) -> str:
+    """The benchmarks of each experiment that asks for fewer than all."""
+    return as_json({name: entry["benchmarks"] for name, entry in study["experiments"].items() if "benchmarks" in entry})
+
+
+def printed_ratios(study: dict, names: list[str], table_1: dict) -> str:
+    """R_g that the paper prints for the sets that these data sets stand for: a score table has no texts.
+
+    table_1  that part of config/paper_numbers.yaml
+    """
+    known = {name: row["r_g"] for name, row in table_1["rows"].items()} | table_1["text"]["r_g"]
+    roles = {name: study["datasets"][name].get("stands_for") for name in names}
+    return as_json({name: known[role] for name, role in roles.items() if role in known})

@@ -1,0 +1,267 @@
+"""Sources: where data and models come from, by one key that means the same everywhere.
+
+A source is a local `path`, a Hub repository (`hub` with a `revision`) or a pinned `url`; a plain string is
+the name of an entry in config/sources.yaml. This module finds files and reads rows; it knows nothing of what
+the rows mean.
+"""
+
+import glob
+import gzip
+import hashlib
+import json
+import re
+import urllib.request
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from plw.errors import InputError, nearest_hint
+
+PLACES = ("path", "hub", "url")
+KEYS = {  # in the order in which study.yaml shows them
+    "path": ("path", "split"),
+    "hub": ("hub", "revision", "config", "split", "file"),
+    "url": ("url", "sha256"),
+}
+DATA_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+COMMIT = re.compile(r"[0-9a-f]{40}")  # a full Git commit; shorter ones can become ambiguous
+MOVING_REVISION = "main"
+
+
+@dataclass(frozen=True)
+class RowError:
+    """A row that could not be read: `reason` is bad_json or bad_encoding, `detail` the decoder's message."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row and its place.
+
+    line   from 1: the line of a JSON Lines file, the position in a JSON array or in a split on the Hub
+    file   path or address, for messages
+    value  the parsed JSON value of the row, or a RowError
+    """
+
+    line: int
+    file: str
+    value: object
+
+
+def load_registry(path: Path) -> dict[str, dict]:
+    """Read config/sources.yaml: entries by name, each with its place, revision, licence and application."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def resolve_source(source: str | dict, registry: dict[str, dict] | None = None, *, where: str | None = None) -> dict:
+    """Return `source` as a mapping with exactly one of path, hub and url, without descriptive keys.
+
+    where  the key path or flag that holds the source, for messages
+    Raises InputError for an unknown name, an unknown key, no or several places, or an unpinned place.
+    """
+    if isinstance(source, str):
+        return _resolve_name(source, registry or {}, where)
+    if not isinstance(source, dict):
+        raise InputError("A source is a name or a mapping.", value=source, where=where)
+    places = [place for place in PLACES if place in source]
+    if len(places) != 1:
+        raise InputError(
+            "A source needs exactly one of path, hub and url.",
+            value=source,
+            where=where,
+            hint="e.g. {path: data.jsonl}",
+        )
+    for key in source:
+        if key not in KEYS[places[0]]:
+            known = sorted(KEYS[places[0]])
+            hint = nearest_hint(key, known) or f"known with {places[0]}: {', '.join(known)}"
+            raise InputError(f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint)
+    _check_pinned(source, where)
+    return dict(source)
+
+
+def _resolve_name(name: str, registry: dict[str, dict], where: str | None) -> dict:
+    if name not in registry:
+        hint = nearest_hint(name, list(registry)) or f"known names: {', '.join(registry) or 'none'}"
+        raise InputError(
+            "No source has this name.",
+            value=name,
+            where=where,
+            hint=f"{hint} For a local file write {{path: {name}}}.",
+        )
+    entry = registry[name]
+    place = next((place for place in PLACES if place in entry), None)
+    if place is None:
+        raise InputError(
+            "This source is a program: it documents a version and cannot be loaded.", value=name, where=where
+        )
+    return resolve_source({key: entry[key] for key in KEYS[place] if key in entry}, where=f"source {name!r}")
+
+
+def _check_pinned(source: dict, where: str | None) -> None:
+    """Refuse what may change: a Hub id without a revision, an address without a commit or checksum."""
+    if "hub" in source and not source.get("revision"):
+        raise InputError(
+            "A source on the Hub needs a revision.",
+            value=source["hub"],
+            where=where,
+            hint="Give the full commit that the Hub shows under 'Files and versions', e.g. revision: 0123…",
+        )
+    url = source.get("url")
+    if url is not None and not url.startswith("https://"):
+        raise InputError("The address of a source starts with https://.", value=url, where=where)
+    if url is not None and not COMMIT.search(url) and not source.get("sha256"):
+        raise InputError(
+            "The address of a source is not pinned.",
+            value=url,
+            where=where,
+            hint="Use an address that holds a full commit (40 hexadecimal digits), or add its sha256.",
+        )
+
+
+def warn_if_moving(source: dict) -> None:
+    """Warn when a Hub source follows a branch, whose content may change between two runs of a study."""
+    if source.get("revision") == MOVING_REVISION:
+        warnings.warn(
+            f"{source['hub']} is not pinned (revision: {MOVING_REVISION}): its content may change.",
+            stacklevel=3,
+        )
+
+
+def named_files(source: dict, *, split: str | None = None) -> list[str]:
+    """The files that a `path` source names in a stable order: a file, a folder, a pattern, a list, or files by split.
+
+    split  one split; None: all of them
+    Patterns and folders that are there are expanded and sorted by name; a list keeps its order. A path to nothing stays
+    as it is, because a rule may still make it. A source without `path` names none.
+    """
+    value = source.get("path", [])
+    if isinstance(value, dict):
+        value = [value[split]] if split is not None else list(value.values())
+    return [file for entry in ([value] if isinstance(value, (str, Path)) else value) for file in _expanded(entry)]
+
+
+def _expanded(entry: str | Path | list) -> list[str]:
+    if isinstance(entry, list):
+        return [file for item in entry for file in _expanded(item)]
+    # Snakemake compares inputs as text, so what needs no change keeps its spelling.
+    path = Path(entry).expanduser() if str(entry).startswith("~") else Path(entry)
+    text = str(entry) if path == Path(entry) else str(path)
+    if path.is_dir():
+        return [str(file) for file in sorted(path.iterdir()) if file.name.endswith(DATA_SUFFIXES)] or [text]
+    if path.exists():
+        return [text]
+    return sorted(glob.glob(text, recursive=True)) or [text]
+
+
+def local_files(source: dict, *, split: str | None = None, where: str | None = None) -> list[Path]:
+    """`named_files` of one split, all of which are there; InputError if a split or a file is missing."""
+    value = source["path"]
+    split = split or source.get("split")
+    if isinstance(value, dict):
+        if split is None and len(value) == 1:
+            split = next(iter(value))
+        if split not in value:
+            hint = f"This source has the splits {', '.join(value)}."
+            raise InputError("A split is missing in a source.", value=split, where=where, hint=hint)
+    files = [Path(file) for file in named_files(source, split=split)]
+    for file in files:
+        if file.is_dir():
+            hint = f"The folder is there, but holds no file that ends in {', '.join(DATA_SUFFIXES)}."
+            raise InputError("A source was not found.", value=str(file), where=where, hint=hint)
+        if not file.exists():
+            hint = f"Paths are relative to {Path.cwd()}."
+            raise InputError("A source was not found.", value=str(file), where=where, hint=hint)
+    return files
+
+
+def read_rows(source: dict, *, split: str | None = None, where: str | None = None) -> Iterator[SourceRow]:
+    """Yield every row of a resolved data source in order; one that cannot be parsed as a RowError.
+
+    Blank lines are skipped. InputError if the source is missing, damaged, or does not match its checksum.
+    """
+    if "path" in source:
+        for file in local_files(source, split=split, where=where):
+            yield from parse_rows(file.read_bytes(), str(file))
+    elif "url" in source:
+        yield from parse_rows(_download(source, where), source["url"])
+    else:
+        yield from _hub_rows(source, split or source.get("split") or "train")
+
+
+def _download(source: dict, where: str | None) -> bytes:
+    try:
+        with urllib.request.urlopen(source["url"], timeout=60) as answer:
+            content = answer.read()
+    except OSError as error:
+        hint = "Download it elsewhere and give its path instead: {path: FILE}."
+        raise InputError(
+            f"A source could not be fetched: {error}.", value=source["url"], where=where, hint=hint
+        ) from None
+    expected, got = source.get("sha256"), hashlib.sha256(content).hexdigest()
+    if expected and expected != got:
+        raise InputError(
+            "A download is not what the source says.",
+            value=source["url"],
+            where=where,
+            hint=f"sha256 expected {expected}, got {got}: try again, then ask where the change comes from.",
+        )
+    return content
+
+
+def _hub_rows(source: dict, splits: str | Sequence[str]) -> Iterator[SourceRow]:
+    import datasets  # 0.7 s, and only this function needs it
+
+    warn_if_moving(source)
+    for split in [splits] if isinstance(splits, str) else splits:
+        rows = datasets.load_dataset(
+            source["hub"],
+            source.get("config"),
+            data_files=source.get("file"),
+            split=split,
+            revision=source["revision"],
+        )
+        file = f"{source['hub']}@{source['revision']}/{split}"
+        for index, row in enumerate(rows):
+            yield SourceRow(index + 1, file, row)
+
+
+def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
+    """Rows of one JSON array or JSON Lines file, gzipped or not (told by content, not by name)."""
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise InputError("A gzip file is damaged.", value=file, hint=str(error)) from None
+    content = content.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark is no part of the first row
+    if content.lstrip()[:1] == b"[" and not file.removesuffix(".gz").endswith(".jsonl"):
+        yield from _array_rows(content, file)
+        return
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            yield SourceRow(number, file, _parse_line(line))
+
+
+def _array_rows(content: bytes, file: str) -> Iterator[SourceRow]:
+    # Bytes that are not UTF-8 become lone surrogates, so that they spoil only the row they stand in.
+    text = content.decode("utf-8", errors="surrogateescape")
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}") from None
+    for index, row in enumerate(rows):
+        yield SourceRow(index + 1, file, row)
+
+
+def _parse_line(line: bytes) -> object:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return RowError("bad_encoding", str(error))
+    except json.JSONDecodeError as error:
+        return RowError("bad_json", error.msg)

@@ -1,0 +1,241 @@
+"""The prompt-weighted loss: a weight for each token, a scale for each token, a sum.
+
+Weights (§2.2, §4.1; protocol §9 rows 3 and 4). A completion token, the end-of-sequence included, weighs 1; a
+prompt token, template and special tokens included, weighs PLW; padding weighs nothing. The first token of a
+sequence is never predicted, so it has no weight and is not counted.
+
+Scales. The paper does not say what the weighted sum is divided by. Here the denominator D is chosen by name:
+
+    sum_of_weights   D = sum of w           continuous at PLW 0: the prompt's influence fades smoothly
+    nonzero_count    D = #{w != 0}          jumps from C to P + C as PLW leaves 0 (default)
+    all_count        D = P + C              PLW 0 equals masking only up to the factor C / (P + C)
+    token_sum        D = 1                  no denominator
+
+with P prompt and C completion tokens of the *unit*: each logical micro-batch (then the objective is the mean
+over the update's micro-batches, what transformers did in 2023) or the whole update. nonzero_count is the default
+because only a count that switches at PLW 0 makes the jump of Fig. 2a, and it satisfies §4.1: PLW 0 is Alpaca's
+masking, PLW 1 the plain language model loss.
+
+Every token's final scale is therefore known before the forward pass, from the logical batch alone, and the
+objective of an update is the plain sum of scale × cross-entropy. However the sequences are then split over
+devices and accumulation steps, the gradient is the same.
+
+In a loop of your own: `PromptLossCollator` makes the batch, `causal_lm_loss(model(...).logits, **batch)` the loss.
+With the stock HF Trainer, see `PromptLossCollator`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from plw.errors import InputError
+from plw.training.settings import NORMALIZATIONS, UNITS
+
+IGNORED = -100  # label of positions without a target: the convention of PyTorch and transformers
+
+
+def check_plw(plw: float) -> float:
+    """Return `plw` if it is a number in [0, 1]; otherwise raise InputError (a ValueError)."""
+    if isinstance(plw, bool) or not isinstance(plw, int | float) or not 0.0 <= plw <= 1.0:
+        raise InputError(
+            "The prompt loss weight (plw) must be a number in [0, 1].",
+            value=plw,
+            hint="0 masks the prompt, 1 trains on all tokens; weights above 1 were not studied.",
+        )
+    return float(plw)
+
+
+def token_weights(
+    prompt_lengths: Sequence[int], lengths: Sequence[int], *, plw: float, width: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (weights, counted) of right-padded sequences, aligned with the *labels*.
+
+    prompt_lengths  leading prompt tokens of each sequence
+    lengths         tokens of each sequence without padding
+    width           columns of the result; None means the longest sequence
+    weights         float64 [sequences, width]: PLW on prompt tokens, 1 on completion tokens, 0 elsewhere
+    counted         bool, same shape: tokens that are predicted (all but the first one and padding)
+    """
+    plw = check_plw(plw)
+    position = torch.arange(width if width is not None else max(lengths, default=0))
+    counted = (position >= 1) & (position < torch.as_tensor(lengths)[:, None])
+    prompt = position < torch.as_tensor(prompt_lengths)[:, None]
+    weights = torch.where(prompt, plw, 1.0).to(torch.float64) * counted
+    return weights, counted
+
+
+def group_denominators(
+    weights: torch.Tensor, groups: torch.Tensor, *, normalization: str, counted: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return D of each normalisation group, float64 [groups]; 0 where a group has nothing to learn from.
+
+    weights  float [...]          one weight per token, 0 on padding
+    groups   int64, broadcastable to `weights` from the left ([sequences] for [sequences, width])
+    counted  bool, like weights   tokens that all_count counts (prompt tokens of weight 0 among them)
+    """
+    _check_name("normalization", normalization, NORMALIZATIONS)
+    groups = _expand(groups, weights)
+    size = int(groups.max()) + 1 if groups.numel() else 0
+    if normalization == "all_count" and counted is None:
+        raise ValueError("all_count needs `counted`: from weights alone, padding and masked prompts look alike")
+    values = {
+        "sum_of_weights": weights,
+        "nonzero_count": weights != 0,
+        "all_count": counted,
+        "token_sum": weights != 0,
+    }[normalization].to(torch.float64)
+    totals = torch.zeros(size, dtype=torch.float64).index_add_(0, groups.reshape(-1), values.reshape(-1))
+    return (totals > 0).to(torch.float64) if normalization == "token_sum" else totals
+
+
+def token_scales(
+    weights: torch.Tensor,
+    groups: torch.Tensor,
+    *,
+    normalization: str,
+    unit: str,
+    counted: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the final scale of every token, float64 and shaped like `weights`.
+
+    The update's objective is sum(scale × cross-entropy). With unit "microbatch" it is the mean over the logical
+    micro-batches (`groups`, numbered from 0) of their sum(w × cross-entropy) / D; with "update" there is one D.
+    A micro-batch without any weight (every completion cut off, PLW 0) adds 0 to that mean and still counts in
+    it: dividing by its zero tokens gave NaN in the stack of 2023.
+    """
+    _check_name("unit", unit, UNITS)
+    groups = _expand(groups, weights)
+    if unit == "update":
+        groups = torch.zeros_like(groups)
+    denominators = group_denominators(weights, groups, normalization=normalization, counted=counted)
+    reciprocal = torch.where(denominators > 0, 1.0 / denominators.clamp(min=1e-300), 0.0)
+    return weights.to(torch.float64) * (reciprocal / max(len(denominators), 1))[groups]
+
+
+def token_losses(logits: torch.Tensor, labels: torch.Tensor, *, label_smoothing: float = 0.0) -> torch.Tensor:
+    """Return the cross-entropy of each token in nats, float32 [...]; 0 where the label is -100.
+
+    logits  float [..., vocabulary], already aligned: logits[i] predicts labels[i]; computed in float32
+    label_smoothing  e in (1 - e) × CE + e × mean over the vocabulary of -log p, as transformers' LabelSmoother
+    """
+    flat = functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]).float(),
+        labels.reshape(-1),
+        ignore_index=IGNORED,
+        reduction="none",
+        label_smoothing=label_smoothing,
+    )
+    return flat.view(labels.shape)
+
+
+def weighted_token_loss(
+    logits: torch.Tensor, labels: torch.Tensor, scales: torch.Tensor, *, label_smoothing: float = 0.0
+) -> torch.Tensor:
+    """Return sum(scale × cross-entropy) as a float32 scalar; all arguments aligned as in `token_losses`.
+
+    Zero positions are a loss of 0 that still has a gradient (of zeros), so an empty slot does no harm.
+    """
+    losses = token_losses(logits, labels, label_smoothing=label_smoothing)
+    return (losses * scales.to(losses.dtype)).sum()
+
+
+def causal_lm_loss(
+    logits: torch.Tensor, labels: torch.Tensor, token_scales: torch.Tensor, label_smoothing: float = 0.0, **_
+) -> torch.Tensor:
+    """The loss of a batch of `PromptLossCollator`: shifts by one, then `weighted_token_loss`.
+
+    logits        float [sequences, width, vocabulary] as a causal language model returns them
+    labels        int64 [sequences, width], equal to the input ids (-100 on padding)
+    token_scales  float [sequences, width], aligned with the labels
+    Takes and ignores whatever else transformers hands to a model's `loss_function`.
+    """
+    return weighted_token_loss(logits[:, :-1], labels[:, 1:], token_scales[:, 1:], label_smoothing=label_smoothing)
+
+
+class PromptLossCollator:
+    """Make a padded batch with token scales from dicts of `input_ids` and `prompt_length`.
+
+    Each call is one logical unit: the features of a call share the denominator of `unit` "update", or are split
+    in order into logical micro-batches of `micro_batch` sequences (None: all of them are one).
+    Returns input_ids, attention_mask, labels (int64) and token_scales (float32), all [sequences, width].
+
+    With the stock HF Trainer (per-device batch = logical micro-batch; accumulation and ranks are averaged):
+        model.loss_function = plw.training.loss.causal_lm_loss
+        args = TrainingArguments(..., remove_unused_columns=False, average_tokens_across_devices=False)
+        trainer = Trainer(model, args, train_dataset=features, data_collator=PromptLossCollator(...))
+        trainer.loss_is_scaled_for_ga = False  # else transformers 5 leaves out the division by accumulation steps
+    """
+
+    def __init__(
+        self,
+        pad_token_id: int,
+        *,
+        plw: float,
+        normalization: str = "nonzero_count",
+        unit: str = "microbatch",
+        micro_batch: int | None = None,
+    ):
+        self.pad_token_id = pad_token_id
+        self.plw = check_plw(plw)
+        self.normalization = _check_name("normalization", normalization, NORMALIZATIONS)
+        self.unit = _check_name("unit", unit, UNITS)
+        self.micro_batch = micro_batch
+
+    def __call__(self, features: Sequence[dict]) -> dict[str, torch.Tensor]:
+        lengths = [len(feature["input_ids"]) for feature in features]
+        input_ids = pad([feature["input_ids"] for feature in features], self.pad_token_id)
+        real = torch.arange(input_ids.shape[1]) < torch.as_tensor(lengths)[:, None]
+        weights, counted = token_weights([feature["prompt_length"] for feature in features], lengths, plw=self.plw)
+        scales = token_scales(
+            weights,
+            torch.arange(len(features)) // (self.micro_batch or max(len(features), 1)),
+            normalization=self.normalization,
+            unit=self.unit,
+            counted=counted,
+        )
+        return {
+            "input_ids": input_ids,
+            "attention_mask": real.long(),
+            "labels": input_ids.masked_fill(~real, IGNORED),
+            "token_scales": scales.float(),
+        }
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Return rows of token ids as an int64 matrix, padded on the right with `value`."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.int64)
+
+
+def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int, micro_batches_per_update: int) -> str:
+    """Say in words what an update minimises, for the run's record."""
+    plw = check_plw(plw)
+    denominator = {
+        "sum_of_weights": "divided by the sum of their weights",
+        "nonzero_count": "divided by the number of tokens whose weight is not zero",
+        "all_count": "divided by the number of prompt and completion tokens, whatever their weight",
+        "token_sum": "not divided by anything",
+    }[_check_name("normalization", normalization, NORMALIZATIONS)]
+    one = {
+        "microbatch": f"of a micro-batch of {micro_batch} sequences, averaged with equal weight over the update's "
+        f"micro-batches ({micro_batches_per_update}, fewer in the last window of an epoch)",
+        "update": f"of all {micro_batch * micro_batches_per_update} sequences of the update",
+    }[_check_name("unit", unit, UNITS)]
+    return (
+        f"Sum of weight x cross-entropy over the predicted tokens, {denominator}, {one}. "
+        f"Weights: {plw!r} for prompt tokens (template and special tokens included), 1 for completion tokens "
+        "(end-of-sequence included), none for padding and for the first token. "
+        "A unit without weighted tokens counts as a loss of 0."
+    )
+
+
+def _check_name(key: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise InputError(f"Unknown {key}.", value=value, hint=f"Use one of {', '.join(allowed)}.")
+    return value
+
+
+def _expand(groups: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Repeat group numbers over the trailing dimensions of `weights`."""
+    return groups.reshape(groups.shape + (1,) * (weights.dim() - groups.dim())).expand(weights.shape)

@@ -1,0 +1,189 @@
+"""One run from its row to its files: read, encode, train, save, record."""
+
+import gc
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from plw.data.tokenization import EncodedExample, count_problems, encode_examples
+from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
+from plw.errors import InputError
+from plw.files import read_jsonl, write_json, write_text
+from plw.models.loading import fit_embeddings, load_model, save_model
+from plw.training import record as run_card
+from plw.training.checkpoints import sole_user
+from plw.training.fine_tuning import (
+    FinishedTraining,
+    discard_checkpoints,
+    keep_rows_with_completion,
+    make_plan,
+    train,
+    training_arguments,
+    use_threads,
+)
+from plw.training.launch import check_devices, check_launch, end_with_launcher, single_process_environment, world
+from plw.training.loss import check_plw, describe_loss
+from plw.training.loss_log import read_loss
+from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
+
+ROW_KEYS = ("run", "ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedExample(EncodedExample):
+    """An encoded example that knows the row of the source file it came from, for error messages."""
+
+    source_row: int
+
+
+def train_run(
+    *,
+    row: dict,
+    training: dict,
+    source: dict,
+    instances_file: Path,
+    model_folder: Path,
+    loss_file: Path,
+    record_file: Path,
+    checkpoints: Path,
+    threads: int | None = None,
+) -> None:
+    """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted."""
+    started = time.perf_counter()
+    gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
+    check_launch(os.environ)
+    row, settings = read_row(row, read_settings(training))
+    device = check_devices(settings.device, visible=torch.cuda.device_count(), environment=os.environ)
+    end_with_launcher(os.environ)
+    use_threads(threads)
+    disable_progress_bar()
+    if settings.zero_stage is not None:
+        os.environ.update(single_process_environment(os.environ))
+        if device == "cpu":
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    tokenizer = load_tokenizer(source, max_length=settings.max_length)
+    prepare_tokenizer(tokenizer)
+    examples = read_examples(instances_file, tokenizer, settings.max_length)
+    kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
+    plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
+    meter = run_card.EnergyMeter(device)
+
+    def load():
+        model = load_model(source)
+        return model, fit_embeddings(model, tokenizer)
+
+    first = world()[0] == 0
+    with sole_user(checkpoints) if first else nullcontext():
+        arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
+        identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
+        finished = train(
+            settings=settings, arguments=arguments, plan=plan, load=load, folder=checkpoints, identity=identity
+        )
+        if first:
+            weights = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
+            save_model(model_folder, finished.model, tokenizer, **weights)
+            write_text(loss_file, finished.loss_file.read_text(encoding="utf-8"))
+            record = {
+                **row,
+                "training": settings.for_json(),
+                "effective_loss": describe_effective_loss(row["plw"], settings),
+                "source": source,
+                "rows": count_problems(examples) | {"kept": len(kept), "dropped": len(examples) - len(kept)},
+                "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
+                **measure(finished, device),
+                "energy_joules": meter.joules(),
+                "seconds_in_all": time.perf_counter() - started,
+            }
+            write_json(record_file, record)
+            discard_checkpoints(checkpoints)
+    gc.unfreeze()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSettings]:
+    """Check a row of runs.csv (its values may be strings) and let it decide its own settings."""
+    missing = [key for key in ("run", "plw", "seed") if key not in row]
+    if missing:
+        raise InputError("The run's row lacks keys.", value=missing, where="--run")
+    row = dict.fromkeys(ROW_KEYS) | row
+    try:
+        row["plw"], row["seed"] = float(row["plw"]), int(row["seed"])
+        row["strength"] = None if row["strength"] in (None, "") else float(row["strength"])
+    except (TypeError, ValueError) as error:
+        raise InputError("A number in the run's row is not one.", value=str(error), where="--run") from None
+    check_plw(row["plw"])
+    row["normalization"] = row["normalization"] or settings.normalization
+    row["regularizer"] = row["regularizer"] or "none"
+    own = read_settings(settings.for_json() | {"normalization": row["normalization"]}, where="--run")
+    return row, apply_regularizer(own, row["regularizer"], row["strength"])
+
+
+def read_examples(path: Path, tokenizer, max_length: int) -> list[SourcedExample]:
+    """Read instances.jsonl and encode it."""
+    if not path.is_file():
+        raise InputError("There is no file of instances.", value=str(path), where="--instances")
+    instances = read_jsonl(path)
+    if not instances:
+        raise InputError("The file of instances is empty.", value=str(path), where="--instances")
+    encoded = encode_examples(tokenizer, instances, max_length)
+    return [
+        SourcedExample(
+            example.input_ids,
+            example.prompt_length,
+            example.truncated,
+            example.completion_lost,
+            example.prompt_is_prefix,
+            instance.get("source_row", index),
+        )
+        for index, (example, instance) in enumerate(zip(encoded, instances, strict=True))
+    ]
+
+
+def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
+    """The loss in words, with whatever a regulariser adds to it."""
+    text = describe_loss(
+        plw=plw,
+        normalization=settings.normalization,
+        unit=settings.normalization_unit,
+        micro_batch=settings.micro_batch,
+        micro_batches_per_update=settings.micro_batches_per_update,
+    )
+    if settings.label_smoothing:
+        text += f" Cross-entropy with label smoothing {settings.label_smoothing!r} (share of the uniform distribution)."
+    if settings.minkowski:
+        text += f" Plus {settings.minkowski!r} x the mean over weight tensors of sum|theta - theta_0|."
+    if settings.weight_decay:
+        text += f" Decoupled weight decay {settings.weight_decay!r} (not on norms and biases)."
+    if settings.attention_dropout:
+        text += f" Dropout of attention weights {settings.attention_dropout!r}."
+    return text
+
+
+def measure(finished: FinishedTraining, device: str) -> dict:
+    """What running it took, for run.json."""
+    rows = read_loss(finished.loss_file)
+    tokens, seconds = sum(row["tokens"] for row in rows), sum(row["seconds"] for row in rows)
+    return {
+        "updates": finished.updates,
+        "tokens": int(tokens),
+        "seconds_training": seconds,
+        "tokens_per_second": tokens / seconds if seconds else None,
+        "first_loss": rows[0]["loss"],
+        "last_loss": rows[-1]["loss"],
+        "empty_units": finished.empty_units,
+        "resumed_from": finished.resumed_from,
+        "processes": world()[1],
+        "accumulation_steps": finished.steps_per_update,
+        "device": run_card.device_state(device),
+        "peak_memory_bytes": run_card.peak_memory_bytes(device),
+        "versions": run_card.versions(),
+        "git": run_card.git_state(Path(__file__).parent),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,217 @@
+"""The HF Trainer with the prompt-weighted loss: batches come scaled from the plan, so nothing else may scale them.
+
+transformers 5, accelerate and DeepSpeed each multiply or divide a loss somewhere (accumulation steps, ranks,
+counts of labels). Here the loss of a physical batch is already its share of the update's objective. What is left
+to undo is one thing: data parallelism *averages* gradients over ranks, so every rank's share is multiplied by
+their number. tests/training/test_fine_tuning.py proves the result for batch × accumulation × ranks, with DDP and
+DeepSpeed.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback
+
+from plw.training.batching import TrainingPlan
+from plw.training.checkpoints import finish_checkpoint
+from plw.training.loss import IGNORED, token_losses
+from plw.training.regularizers import MinkowskiPenalty
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or the gradient is not a finite number, so the run was stopped."""
+
+
+class PromptLossTrainer(Trainer):
+    """HF Trainer over a `TrainingPlan`; see the head of this module.
+
+    plan              physical batches of this rank, in order; its length fixes the number of updates
+    label_smoothing   as in `plw.training.loss.token_losses`
+    minkowski         alpha of the penalty on the distance from the starting weights; 0 is off
+    monitor           also measure the loss of tokens whose scale is 0
+    fingerprint       what a checkpoint of this run is marked with
+    sums              float64 [loss, prompt, completion]: this rank's sums of the current update (the objective,
+                      and the unweighted cross-entropies in nats); whoever logs an update resets them
+    """
+
+    loss_is_scaled_for_ga = True  # transformers must not divide by accumulation steps: the plan's scales did
+
+    def __init__(
+        self,
+        *args,
+        plan: TrainingPlan,
+        label_smoothing: float = 0.0,
+        minkowski: float = 0.0,
+        added_rows: int = 0,
+        monitor: bool = True,
+        fingerprint: Mapping | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, train_dataset=plan, **kwargs)
+        self.remove_callback(PrinterCallback)  # the loss goes to loss.csv, not to the terminal
+        self.model_accepts_loss_kwargs = False  # no count of labels is handed to the model
+        self.plan, self.label_smoothing, self.monitor = plan, label_smoothing, monitor
+        self.fingerprint = dict(fingerprint or {})
+        self.selector = PositionSelector(self.model)
+        self.penalty = MinkowskiPenalty(self.model, minkowski, added_rows) if minkowski else None
+        self.sums = torch.zeros(3, dtype=torch.float64, device=self.args.device)
+        self.grad_norm = self._clipped_norm = None
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+        """Serve the plan in its order. It already knows the rank, so accelerate does not wrap the loader."""
+        return torch.utils.data.DataLoader(
+            self.plan,
+            batch_sampler=[[index] for index in range(len(self.plan))],
+            collate_fn=_only_item,
+            pin_memory=self.args.device.type == "cuda",
+        )
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Return this physical batch's share of the objective, times the number of ranks."""
+        targets, scales = inputs["targets"], inputs["scales"]
+        predicted = targets != IGNORED
+        learned = predicted & (scales != 0)
+        watched = predicted & ~learned if self.monitor else None
+        # No attention mask: padding stands on the right, where a causal model's real tokens never look, and
+        # without a mask the faster causal kernels are used.
+        with self.selector.choose(learned, watched):
+            logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
+        losses = token_losses(logits, targets[learned], label_smoothing=self.label_smoothing)
+        loss = (losses * scales[learned]).sum()
+        self._record(inputs, losses.detach(), loss.detach(), learned, watched)
+        total = loss * self.args.world_size
+        if self.penalty is not None and self.accelerator.sync_gradients:  # once per update, on every rank
+            total = total + self._add_penalty(inputs)
+        return (total, logits) if return_outputs else total
+
+    def _add_penalty(self, inputs) -> torch.Tensor:
+        penalty = self.penalty()
+        if self.is_world_process_zero():
+            self.sums[0] += penalty.detach()
+        return penalty
+
+    def _record(self, inputs, losses, loss, learned, watched) -> None:
+        """Add to the update's sums; stop the run at once if the loss is not finite."""
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(self._diagnosis(inputs, losses, learned))
+        is_prompt = inputs["is_prompt"]
+        prompt = losses[is_prompt[learned]].sum(dtype=torch.float64)
+        completion = losses.sum(dtype=torch.float64) - prompt
+        if watched is not None and self.selector.watched_logits is not None:
+            seen = token_losses(self.selector.watched_logits, inputs["targets"][watched])
+            prompt = prompt + seen[is_prompt[watched]].sum(dtype=torch.float64)
+        self.sums += torch.stack([loss.double(), prompt, completion])
+
+    def _diagnosis(self, inputs, losses: torch.Tensor, learned: torch.Tensor) -> str:
+        """Say where a loss stopped being finite: update, rows, loss parts, learning rate."""
+        per_token = torch.zeros(learned.shape, device=losses.device)
+        per_token[learned] = losses
+        bad = ~torch.isfinite(per_token).all(dim=1)
+        rows = [getattr(self.plan.examples[int(row)], "source_row", int(row)) for row in inputs["rows"][bad]]
+        prompt = losses[inputs["is_prompt"][learned]].mean().item()
+        completion = losses[~inputs["is_prompt"][learned]].mean().item()
+        return (
+            f"The loss is not finite at update {self.state.global_step + 1} of {self.state.max_steps}.\n"
+            f"  source_row of the sequences: {rows}\n"
+            f"  mean prompt loss {prompt}, mean completion loss {completion} in this batch\n"
+            f"  learning rate {self.optimizer.param_groups[0]['lr']}, "
+            f"gradient norm of the update before: {self.grad_norm}\n"
+            "  Hint:  a lower learning rate, a longer warm-up, or look at these rows."
+        )
+
+    # transformers' own counting and scaling, switched off
+
+    def _get_num_items_in_batch(self, batch_samples, device):
+        return None
+
+    def floating_point_ops(self, inputs) -> int:
+        return 0  # transformers would count all parameters at every step for a number nobody reads
+
+    def _prepare_inputs(self, inputs: dict) -> dict:
+        """Move tensors to the device. The parent would cast the scales to bfloat16 under DeepSpeed."""
+        device = self.args.device
+        return {
+            key: value.to(device, non_blocking=True) if torch.is_tensor(value) else value
+            for key, value in inputs.items()
+        }
+
+    def _prepare_for_training(self, *args, **kwargs):
+        model, loader = super()._prepare_for_training(*args, **kwargs)
+        if self.is_deepspeed_enabled and hasattr(model, "clip_fp32_gradients"):
+            # ZeRO stage 0 in float32 clips without keeping the norm; do the same and keep it.
+            threshold = self.args.max_grad_norm
+
+            def clip() -> None:
+                self._clipped_norm = torch.nn.utils.clip_grad_norm_(model.module.parameters(), threshold)
+
+            model.clip_fp32_gradients = clip
+        return model, loader
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        """Return the norm before clipping (and keep it for loss.csv); a norm that is not finite stops the run."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        norm = self._clipped_norm if norm is None else norm
+        self.grad_norm = None if norm is None else float(norm)
+        if norm is not None and not math.isfinite(self.grad_norm):
+            update = self.state.global_step
+            rows = [getattr(self.plan.examples[row], "source_row", row) for row in self.plan.updates[update]]
+            raise TrainingDiverged(
+                f"The gradient norm is {self.grad_norm} at update {update + 1} of {self.state.max_steps}, although "
+                f"the loss is finite ({self.sums[0].item()} on this rank).\n  source_row of its sequences: {rows}\n"
+                f"  learning rate {self.optimizer.param_groups[0]['lr']}"
+            )
+        return norm
+
+    def _save_checkpoint(self, model, trial) -> None:
+        """Save as the parent does, then mark the checkpoint complete and remove the older ones."""
+        super()._save_checkpoint(model, trial)
+        finish_checkpoint(self.args.output_dir, self.state.global_step, self.fingerprint)
+
+
+class PositionSelector:
+    """Lets the model's output layer compute logits only at chosen positions.
+
+    The logits of positions that carry no weight are most of the output layer's work where prompts are masked.
+    `choose(learned, watched)` sets bool [b, width] masks for the next forward pass; the model's `logits` are then
+    [number of True, vocabulary] in row-major order, and `watched_logits` holds those of `watched`, without gradient.
+    """
+
+    def __init__(self, model):
+        head = model.get_output_embeddings()
+        if head is None:
+            raise TypeError(f"{type(model).__name__} has no output embeddings, so it is no language model")
+        self._inner = head.forward
+        self._head = head
+        self._learned = self._watched = self.watched_logits = None
+        head.forward = self._forward  # inside the module's hooks, so ZeRO-3 has gathered the weights
+
+    def choose(self, learned: torch.Tensor, watched: torch.Tensor | None) -> "PositionSelector":
+        self._learned, self._watched, self.watched_logits = learned, watched, None
+        return self
+
+    def __enter__(self) -> "PositionSelector":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._learned = self._watched = None
+
+    def remove(self) -> None:
+        """Give the output layer its own forward back."""
+        self._head.__dict__.pop("forward", None)
+
+    def _forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        if self._learned is None:
+            return self._inner(hidden)
+        logits = self._inner(hidden[self._learned])
+        if self._watched is not None and self._watched.any():
+            # After the pass with gradient: autocast keeps the first cast of a weight, and one that was made
+            # without gradient would cut the output layer off from training.
+            with torch.no_grad():
+                self.watched_logits = self._inner(hidden[self._watched])
+        return logits
+
+
+def _only_item(items: list):
+    return items[0]

@@ -1,0 +1,39 @@
+"""Item scores of all runs as one table, for the bootstrap over benchmark items."""
+
+import argparse
+import json
+
+import pandas as pd
+from plw.errors import run_program
+from plw.scores.items import harness_items, has_items, item_table, judged_items, write_items
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--runs", help="runs.csv: keep only its runs")
+    flags.add_argument("--evaluations", nargs="*", default=[],
+                       help="runs/RUN/evaluation.json; the files in benchmarks/ beside it are read")  # fmt: skip
+    flags.add_argument("--judgements", nargs="*", default=[], help="judgements/BENCHMARK/BATCH.json")
+    flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of registry entries")
+    flags.add_argument("--out", required=True, help="written: items.parquet")
+    return flags
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write items.parquet and say which benchmarks are not in it."""
+    arguments = parser().parse_args(argv)
+    rows, absent = harness_items(arguments.evaluations, arguments.benchmarks)
+    frame = item_table(rows + judged_items(arguments.judgements, arguments.benchmarks))
+    if arguments.runs:
+        planned = pd.read_csv(arguments.runs, usecols=["run"], dtype=str)["run"]
+        frame = frame[frame["run"].isin(planned)].reset_index(drop=True)
+    write_items(arguments.out, frame)
+    for text in absent:
+        print(f"missing: {text}")
+    without = [entry["name"] for entry in arguments.benchmarks if not has_items(entry)]
+    print(f"{len(frame)} items of {frame['run'].nunique()} runs; no items by nature: {', '.join(without) or 'none'}")
+
+
+if __name__ == "__main__":
+    run_program(main)

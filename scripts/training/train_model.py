@@ -1,0 +1,52 @@
+"""Fine-tune one run of a study (§4.2): model, loss.csv and run.json.
+
+One process:  python scripts/training/train_model.py …
+Several:      torchrun --standalone --nproc_per_node N -- scripts/training/train_model.py …
+(with the `--`, or torchrun takes --run for an abbreviation of its own --run-path).
+Exit status 75: stopped by SIGTERM or SIGUSR1 after saving a checkpoint; the same call resumes.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from plw.errors import run_program
+from plw.training.fine_tuning import TrainingInterrupted
+from plw.training.run import train_run
+from plw.training.trainer import TrainingDiverged
+
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=json.loads, required=True, help="the run's row of runs.csv, as JSON")
+    parser.add_argument("--training", type=json.loads, required=True, help="the study's training block, as JSON")
+    parser.add_argument("--ptlm", type=json.loads, required=True, help="source of the model: {path} or {hub, revision}")
+    parser.add_argument("--instances", type=Path, required=True, help="instances.jsonl to train on")
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder to write the model to")
+    parser.add_argument("--loss", type=Path, required=True, help="loss.csv to write, one row per update")
+    parser.add_argument("--run-json", type=Path, required=True, help="record of the run to write")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints while it runs")
+    parser.add_argument("--threads", type=int, help="CPU threads of each process (default: all)")
+    arguments = parser.parse_args(argv)
+    try:
+        train_run(
+            row=arguments.run,
+            training=arguments.training,
+            source=arguments.ptlm,
+            instances_file=arguments.instances,
+            model_folder=arguments.model_dir,
+            loss_file=arguments.loss,
+            record_file=arguments.run_json,
+            checkpoints=arguments.checkpoints,
+            threads=arguments.threads,
+        )
+    except (TrainingInterrupted, TrainingDiverged) as stop:
+        print(f"Error: {stop}", file=sys.stderr)
+        raise SystemExit(TRY_AGAIN if isinstance(stop, TrainingInterrupted) else 1) from None
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,42 @@
+"""What figures by PLW share: the note, the legend and the room for both."""
+
+import pandas as pd
+from matplotlib.lines import Line2D
+from plw.figures.axes import coverage_note, legend_and_note, new_figure, ptlm_marks
+from plw.figures.style import style_with
+
+
+def drawn(labels: list[str], note: str):
+    figure = new_figure((5, 3))
+    figure.subplots()
+    legend_and_note(figure, [Line2D([], [], label=label) for label in labels], note)
+    figure.canvas.draw()
+    return figure
+
+
+def test_a_design_without_runs_is_said_in_words():
+    data = pd.DataFrame({"dataset": [], "benchmarks": [], "complete": []})
+    assert coverage_note(data, planned=0, benchmarks=7) == "the study has no such runs"
+    assert coverage_note(data, planned=3, benchmarks=7) == "0 of 3 runs are drawn (3 without scores)"
+
+
+def test_a_long_legend_and_a_long_note_stay_inside_the_figure_and_below_the_panels():
+    figure = drawn([f"a data set with a long name {index}" for index in range(7)], "many words " * 25)
+    panel = figure.axes[0].get_tightbbox()
+    legend, note = figure.legends[0].get_window_extent(), figure.texts[0].get_window_extent()
+    for box in (legend, note):
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+        assert box.y0 >= 0
+    assert note.y1 <= legend.y1 <= panel.y0
+
+
+def test_a_short_legend_takes_one_row_and_leaves_more_room():
+    one, many = drawn(["a", "b"], ""), drawn([f"a data set with a long name {index}" for index in range(7)], "")
+    assert one.axes[0].get_position().y0 < many.axes[0].get_position().y0
+    assert len(one.legends) == len(many.legends) == 1
+    assert not one.texts
+
+
+def test_each_ptlm_has_a_mark_of_its_own():
+    marks = ptlm_marks([{"name": f"m{index}"} for index in range(4)], style_with({}))
+    assert len(set(map(str, marks.values()))) == 4

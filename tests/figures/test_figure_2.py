@@ -1,0 +1,177 @@
+"""Figure 2: boxes of the loss's stability, and measures by the prompt loss weight."""
+
+import hashlib
+import json
+
+import draw_figure_2
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import PathPatch
+from plw.figures.figure_2 import PANELS, QUANTILES, draw, figure_data, missing_note
+from plw.figures.style import STYLE, style_with
+
+PLWS = (0.0, 0.01, 0.1, 1.0)
+DATASETS = [
+    {"name": "plain", "label": "Plain", "stands_for": "AlpacaData"},
+    {"name": "short", "label": "Short", "stands_for": "AlpacaDataShort"},
+]
+PTLMS = [{"name": "weak", "label": "weak"}, {"name": "strong", "label": "strong"}]
+
+
+def run_rows(*, datasets=("plain", "short"), plws=PLWS, normalization="nonzero_count", experiments="main"):
+    return pd.DataFrame(
+        [
+            {"run": f"{ptlm}-{dataset}-plw{plw:g}-{normalization}-none-s42", "ptlm": ptlm, "dataset": dataset,
+             "plw": plw, "normalization": normalization, "regularizer": "none", "strength": 0.0, "seed": 42,
+             "experiments": experiments}
+            for ptlm in ("weak", "strong") for dataset in datasets for plw in plws
+        ]
+    )  # fmt: skip
+
+
+def measured(runs: pd.DataFrame, *, windows: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Made-up measures: memorisation for `short` only."""
+    rng = np.random.default_rng(3)
+    rsd = pd.DataFrame(
+        [
+            {"run": run, "window": i, "first_step": 5 * i - 4, "last_step": 5 * i, "rsd": rng.uniform(0.05, 0.3)}
+            for run in runs["run"]
+            for i in range(1, windows + 1)
+        ]
+    )
+    rows = []
+    for run in runs.drop(columns="experiments").to_dict("records"):
+        values = {"rsd": rsd.loc[rsd["run"] == run["run"], "rsd"].mean(), "weight_distance": rng.uniform(50, 100)}
+        values["generation_tokens"] = rng.uniform(10, 50)
+        if run["dataset"] == "short":
+            values["memorisation_bleu"] = rng.uniform(0, 80)
+        rows += [run | {"measure": name, "value": value, "n": 9} for name, value in values.items()]
+    return pd.DataFrame(rows), rsd
+
+
+@pytest.fixture(scope="module")
+def arm() -> pd.DataFrame:
+    other = run_rows(datasets=("short",), plws=(0.01, 0.1), normalization="sum_of_weights", experiments="losses")
+    shared = run_rows(datasets=("short",), plws=(0.01, 0.1))
+    return pd.concat([shared, other])
+
+
+@pytest.fixture(scope="module")
+def numbers(arm):
+    runs = run_rows()
+    return runs, *measured(pd.concat([runs, arm[arm["normalization"] == "sum_of_weights"]]))
+
+
+def drawn(data, **changes):
+    return draw(data, datasets=DATASETS, ptlms=PTLMS, style=style_with({}), **changes)
+
+
+def test_a_box_holds_the_quantiles_of_all_windows_of_its_data_set_and_weight(numbers):
+    runs, measures, windows = numbers
+    data = figure_data(measures, windows, main=runs)
+    for dataset in ("plain", "short"):
+        for plw in PLWS:
+            cell = runs[(runs["dataset"] == dataset) & (runs["plw"] == plw)]
+            values = windows.loc[windows["run"].isin(cell["run"]), "rsd"].to_numpy()
+            rows = data[(data["panel"] == "a") & (data["dataset"] == dataset) & (data["plw"] == plw)]
+            box = rows[rows["statistic"] != "value"].set_index("statistic")
+            for name, quantile in QUANTILES.items():
+                assert box.loc[name, "value"] == pytest.approx(np.quantile(values, quantile))
+            assert box.loc["mean", "value"] == pytest.approx(values.mean())
+            assert set(box["n"]) == {len(values)} == {14}
+
+
+@pytest.mark.slow
+def test_the_panel_draws_one_box_per_data_set_and_weight_at_the_quantiles(numbers):
+    runs, measures, windows = numbers
+    data = figure_data(measures, windows, main=runs)
+    axes = drawn(data).axes[0]
+    boxes = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+    assert len(boxes) == 8
+    edges = {(round(box.get_path().vertices[:, 1].min(), 9), round(box.get_path().vertices[:, 1].max(), 9))
+             for box in boxes}  # fmt: skip
+    table = data[data["panel"] == "a"].pivot_table(index=["dataset", "plw"], columns="statistic", values="value")
+    assert edges == {(round(low, 9), round(high, 9)) for low, high in
+                     zip(table["quartile_low"], table["quartile_high"], strict=True)}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_other_panels_show_every_run_and_the_mean_over_ptlms(numbers):
+    runs, measures, windows = numbers
+    data = figure_data(measures, windows, main=runs)
+    for axes, (measure, _, _) in zip(drawn(data).axes[1:4], list(PANELS.values())[1:], strict=True):
+        points = [line for line in axes.lines if line.get_linestyle() == "None"]
+        values = sorted(value for line in points for value in line.get_ydata())
+        main = measures[(measures["measure"] == measure) & measures["run"].isin(runs["run"])]
+        assert values == pytest.approx(sorted(main["value"]))
+        solid = [line for line in axes.lines if line.get_linestyle() == "-" and line.get_linewidth() > 1]
+        means = main.groupby(["dataset", "plw"])["value"].mean()
+        assert [list(line.get_ydata()) for line in solid] == [
+            pytest.approx(list(means[name])) for name in ("plain", "short") if name in means
+        ]
+
+
+@pytest.mark.slow
+def test_another_normalization_is_an_extra_line_for_each_ptlm_in_the_first_two_panels(numbers, arm):
+    runs, measures, windows = numbers
+    plain = drawn(figure_data(measures, windows, main=runs))
+    data = figure_data(measures, windows, main=runs, arm=arm)
+    with_arm = drawn(data)
+    more = [len(b.lines) - len(a.lines) for a, b in zip(plain.axes[:4], with_arm.axes[:4], strict=True)]
+    assert more == [2, 2, 0, 0]
+    assert set(data.loc[data["series"] == "arm", "normalization"]) == {"sum_of_weights"}
+    assert "Short, loss by sum of weights" in [text.get_text() for text in with_arm.legends[0].get_texts()]
+
+
+def test_a_panel_without_numbers_says_that_it_was_not_measured(numbers):
+    runs, measures, windows = numbers
+    kept = measures[measures["measure"] != "memorisation_bleu"]
+    figure = drawn(figure_data(kept, windows, main=runs))
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes[:4]] == [[], [], ["not measured"], []]
+
+
+def test_nothing_measured_and_nothing_planned_still_draw(numbers):
+    runs, measures, windows = numbers
+    for kept in (runs, runs.head(0)):
+        data = figure_data(measures.head(0), windows.head(0), main=kept)
+        assert data.empty
+        assert [axes.texts[0].get_text() for axes in drawn(data).axes[:4]] == ["not measured"] * 4
+    assert missing_note(data, planned=kept) == "the study has no such runs"
+
+
+def test_missing_runs_are_counted_for_each_measure(numbers):
+    runs, measures, windows = numbers
+    assert missing_note(figure_data(measures, windows, main=runs), planned=runs) == ""
+    lost = runs.loc[runs["dataset"] == "short", "run"].iloc[0]
+    kept = measures[(measures["run"] != lost) | (measures["measure"] == "rsd")]
+    assert missing_note(figure_data(kept, windows, main=runs), planned=runs) == (
+        "(b) weight distance: 15 of 16 runs; (c) memorisation bleu: 7 of 8 runs; (d) generation tokens: 15 of 16 runs"
+    )
+
+
+def test_the_size_of_the_figure_is_part_of_the_style():
+    assert len(STYLE["sizes"]["figure_2"]) == 2
+
+
+@pytest.mark.slow
+def test_the_program_writes_the_same_bytes_twice(numbers, arm, tmp_path):
+    runs, measures, windows = numbers
+    everything = pd.concat([runs, arm[arm["normalization"] == "sum_of_weights"]])
+    for name, frame in (("runs", everything), ("mechanism", measures), ("windows", windows)):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    digests = []
+    for place in ("one", "two"):
+        draw_figure_2.main(
+            ["--mechanism", str(tmp_path / "mechanism.csv"), "--windows", str(tmp_path / "windows.csv"),
+             "--runs", str(tmp_path / "runs.csv"), "--datasets", json.dumps(DATASETS), "--ptlms", json.dumps(PTLMS),
+             "--style", '{"dots_per_inch": 50}', *(
+                 part for kind in ("pdf", "png", "csv") for part in (f"--{kind}", str(tmp_path / place / f"f.{kind}"))
+             )]
+        )  # fmt: skip
+        digests.append([hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted((tmp_path / place).iterdir())])
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 3
+    table = pd.read_csv(tmp_path / "one" / "f.csv", keep_default_na=False)
+    assert set(table["panel"]) == set("abcd")
+    assert set(table["series"]) == {"main", "arm"}

@@ -1,0 +1,384 @@
+"""The report page."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from build_report import main
+from plw.errors import InputError
+from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, paper_order
+from plw.report.claims import claim_rows, headline_rows, verdict_counts
+from plw.report.cost import duration, read_times, time_table
+from plw.report.page import code_marks, missing_groups, run_summary, setting_differences
+from plw.report.samples import evenly, generations_view, memorisation_view, plain_runs, shown_plws
+from plw.report.statistics import fit_view, gam_table, mechanism_table, preflight_table
+from plw.report.tables import read_table, shown_number
+from plw.scores.table import COLUMNS
+from report_samples import RECORD, STUDY, claim, mechanism, outputs, page, picture, run_row
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)></pre>&amp;'
+ARTIFACTS = [f"figure_{n}" for n in range(1, 11)] + [f"table_{n}" for n in range(1, 7)]
+
+
+def texts(table: dict) -> list[list[str]]:
+    return [[cell["text"] for cell in row] for row in table["rows"]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generations": {"r0": outputs(HOSTILE), "r1": outputs("fine")}},
+        {"generations": {"r0": {"outputs": [{"instruction": HOSTILE, "output": "x"}]}}},
+        {"mechanisms": [mechanism("r0", HOSTILE)]},
+        {"claims": {"claims": [claim(text=HOSTILE)]}},
+        {"claims": {"claims": [claim(numbers={HOSTILE: HOSTILE})]}},
+        {"artifacts": {"table_1": f"**T**\n\n| a |\n|---|\n| {HOSTILE} |\n".encode()}},
+        {"titles": {"figure_1": {"title": HOSTILE, "caption": HOSTILE}}, "artifacts": {"figure_1": picture(9, 9)}},
+        {"missing": [{"run": "r", "benchmark": "b", "reason": HOSTILE}]},
+        {"contradictions": [{"id": "I01", "places": "§1", "text": HOSTILE}]},
+        {"study": {**STUDY, "description": HOSTILE}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_text_that_contains_markup_appears_as_text(changes):
+    html = page(**changes)
+    assert "&lt;script&gt;alert(" in html
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert "&amp;amp;" in html
+
+
+def test_code_in_prose_is_marked_and_still_escaped():
+    assert str(code_marks("set `a<b` & go")) == "set <code>a&lt;b</code> &amp; go"
+
+
+def test_the_page_asks_no_network_and_forbids_scripts():
+    html = page(artifacts={"figure_1": picture(9, 9)})
+    assert all(address.startswith("data:image/png") for address in re.findall(r'src="([^"]*)"', html))
+    assert not re.findall(r"https?://|@import|url\(|<script|<link", html)
+    assert "default-src 'none'" in html
+
+
+def test_every_link_of_the_page_leads_somewhere():
+    html = page(
+        artifacts={"figure_1": picture(9, 9)},
+        claims={"claims": [claim()]},
+        sentences={"headline": ["C01"], "artifacts": {"figure_1": {"says": "x", "claims": ["C01", "C99"]}}},
+        deviations=[{"kind": "open", "what": "a", "place": "b", "paper": "c", "here": "d", "why": "e"}],
+    )
+    targets = re.findall(r'href="#([^"]*)"', html)
+    assert {"summary", "figure_1", "claims", "claim-C01", "deviations"} <= set(targets)
+    assert set(targets) <= set(re.findall(r'id="([^"]*)"', html))
+
+
+def test_missing_runs_and_scores_are_shown():
+    html = page(missing=[{"run": "r", "benchmark": "b", "reason": "no file"}])
+    assert "incomplete" in html
+    assert "1 missing" in html
+    assert "no file" in html
+
+
+def test_a_page_from_a_score_table_alone_says_so_and_leaves_sections_out():
+    html = page(run_records=[], planned=None, scores_file="mine.csv")
+    assert "score table <code>mine.csv</code> alone" in html
+    for name in ("cost", "versions", "data", "samples", "statistics", "claims", "missing"):
+        assert f'id="{name}"' not in html
+    assert "Hardware" not in html
+
+
+def test_missing_scores_are_grouped_by_benchmark_and_reason():
+    missing = [{"run": name, "benchmark": "b", "reason": "x"} for name in ("r1", "r2")]
+    assert missing_groups(missing) == [{"benchmark": "b", "reason": "x", "runs": ["r1", "r2"]}]
+
+
+def test_experiments_count_planned_and_finished_runs():
+    runs = [{"run": "r0", "experiments": "main;ratios"}, {"run": "r1", "experiments": "main"}]
+    html = page(runs=runs)
+    assert "1 – incomplete" in html
+    assert "PLW and performance" in html
+    assert "incomplete" not in page(runs=runs, run_records=[])  # both have scores
+
+
+def test_a_sweep_has_one_sentence_on_its_loss():
+    other = {**RECORD, "plw": 1.0, "effective_loss": "Sum. Weights: 1.0 for prompt tokens."}
+    assert run_summary([RECORD, other])["losses"] == ["Sum. Weights: PLW for prompt tokens."]
+
+
+def test_losses_that_differ_in_a_sentence_are_not_told_twice_in_full():
+    other = {**RECORD, "effective_loss": RECORD["effective_loss"] + " Plus dropout."}
+    usual, difference = run_summary([RECORD, RECORD, other])["losses"]
+    assert usual == "2 runs: Sum. Weights: PLW for prompt tokens."
+    assert difference == "1 run, with this difference: Plus dropout."
+
+
+def test_energy_is_summed_only_where_every_run_could_read_it():
+    assert run_summary([RECORD, {**RECORD, "energy_joules": 5.0}])["energy_joules"] is None
+    assert run_summary([{**RECORD, "energy_joules": 5.0}] * 2)["energy_joules"] == 10.0
+
+
+# --- figures and tables -----------------------------------------------------------------------------------------------
+
+
+def test_artifacts_stand_in_the_papers_order():
+    assert sorted(["table_1", "figure_10", "other", "figure_9", "table_6"], key=paper_order) == [
+        "figure_9",
+        "figure_10",
+        "table_1",
+        "table_6",
+        "other",
+    ]
+
+
+def test_an_artifact_without_a_title_is_called_by_its_name():
+    (view,) = artifact_views({"figure_2": picture(9, 9)}, titles={}, sentences={}, claims=[])
+    assert view["title"] == "Figure 2"
+    assert "Figure 2: Figure 2</h3>" not in page(artifacts={"figure_2": picture(9, 9)})
+
+
+def test_artifacts_that_are_not_on_the_page_are_named():
+    assert absent_artifacts({"figure_1": b""}, {"table_4": {}, "figure_1": {}, "figure_10": {}}) == [
+        "Figure 10",
+        "Table 4",
+    ]
+
+
+def test_a_picture_wider_than_the_limit_is_scaled_down_and_others_are_kept():
+    small, large = picture(90, 10), picture(900, 100)
+    assert len(embedded_image(large, max_width=300)["address"]) < len(embedded_image(large)["address"])
+    assert embedded_image(small, max_width=300) == embedded_image(small)
+    assert embedded_image(small)["wide"] and not embedded_image(picture(10, 10))["wide"]
+
+
+def test_a_markdown_table_reads_back_with_its_notes_bold_cells_and_sides():
+    table = read_table(
+        "**Table**\n\n| a |  | b |\n|:--|--:|:-:|\n| x \\| y | **<0.001** | 1.000* |\n\nA **bold** note.\n"
+    )
+    assert table["columns"] == ["a", "", "b"]
+    assert table["rows"] == [
+        [{"text": "x | y", "bold": False}, {"text": "<0.001", "bold": True}, {"text": "1.000*", "bold": False}]
+    ]
+    assert table["right"] == [False, True, False]
+    assert table["notes"] == ["A bold note."]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (1234, "1,234"),
+        (12345.6, "12,346"),
+        (0.00038483, "0.000385"),
+        (1e-6, "1e-06"),
+        (-0.5, "−0.5"),
+        ([1, 0.25], "1, 0.25"),
+        ({"a": 1.5, "b": None}, "a 1.5; b –"),
+        ("text", "text"),
+    ],
+)
+def test_numbers_are_shown_as_readers_take_them_in(value, text):
+    assert shown_number(value) == text
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_verdicts_are_counted_and_shares_are_whole():
+    rows = claim_rows({"claims": [claim(), claim(id="C02", verdict="inconclusive"), claim(id="C03")]})
+    counts = verdict_counts(rows)
+    assert {item["verdict"]: item["count"] for item in counts} == {"supported": 2, "contradicted": 0, "inconclusive": 1}
+    assert sum(item["share"] for item in counts) == pytest.approx(100)
+
+
+def test_a_verdict_is_a_word_and_not_only_a_colour():
+    html = page(claims={"claims": [claim(verdict="contradicted")]})
+    assert "✗ contradicted</span>" in html
+
+
+def test_an_unknown_verdict_is_an_error():
+    with pytest.raises(InputError, match="C01 has an unknown verdict"):
+        claim_rows({"claims": [claim(verdict="maybe")]})
+
+
+def test_headlines_come_in_the_order_asked_for_and_unknown_ones_are_passed_over():
+    rows = claim_rows({"claims": [claim(id="C01"), claim(id="C02")]})
+    assert [row["id"] for row in headline_rows(rows, ["C02", "C77", "C01"])] == ["C02", "C01"]
+
+
+def test_claims_of_an_artifact_stand_beside_it():
+    rows = claim_rows({"claims": [claim(id="C05")]})
+    sentences = {"table_3": {"says": "s", "claims": ["C05"]}}
+    (view,) = artifact_views({"table_3": b"**T**\n"}, titles={}, sentences=sentences, claims=rows)
+    assert [found["id"] for found in view["claims"]] == ["C05"]
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_known_plws_are_shown_and_else_evenly_spaced_ones():
+    assert shown_plws([0.0, 0.0005, 0.01, 0.05, 0.1, 0.5, 1.0]) == [0.0, 0.01, 0.1, 1.0]
+    assert shown_plws([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]) == [0.2, 0.4, 0.6, 0.8]
+    assert evenly([1, 2], 4) == [1, 2]
+
+
+def test_runs_of_short_completions_without_regularizers_are_shown():
+    rows = [
+        run_row("long", 0.0, dataset="plain"),
+        run_row("a", 0.0),
+        run_row("b", 1.0),
+        run_row("c", 1.0, normalization="sum_of_weights"),
+        run_row("d", 1.0, regularizer="dropout", strength=0.1),
+        run_row("e", 0.1),
+    ]
+    assert [row["run"] for row in plain_runs(rows, STUDY)] == ["a", "e", "b"]
+    assert plain_runs([], STUDY) == []
+
+
+def test_answers_stand_side_by_side_and_a_missing_one_says_so():
+    rows = [run_row("r0", 0.0), run_row("r1", 1.0)]
+    found = {"r0": outputs("a0", "a1", "a2"), "r1": outputs("b0")}
+    view = generations_view(found, rows=rows, study=STUDY, benchmark="AlpacaEval", prompts=2)
+    assert [block["prompt"]["text"] for block in view["blocks"]] == ["prompt 0", "prompt 2"]
+    first, last = [[item["cell"] for item in block["lines"][0]["cells"]] for block in view["blocks"]]
+    assert [cell["text"] for cell in first] == ["a0", "b0"]
+    assert last[1] is None
+    assert "not measured" in page(generations=found)
+
+
+def test_long_answers_are_cut_and_the_rest_is_counted():
+    html = page(generations={"r0": outputs("z" * 1000)})
+    assert "300 more characters" in html
+    assert "z" * 701 not in html
+
+
+def test_no_samples_make_no_section():
+    assert generations_view({}, rows=[run_row("r0", 0.0)], study=STUDY, benchmark="x") is None
+    assert memorisation_view([{"run": "r0", "memorisation": None}], rows=[run_row("r0", 0.0)], study=STUDY) is None
+
+
+def test_learnt_completions_stand_beside_the_training_data():
+    view = memorisation_view([mechanism("r0", "mine")], rows=[run_row("r0", 0.0)], study=STUDY)
+    assert view["blocks"][0]["reference"]["text"] == "the truth"
+    assert texts(view["bleu"]) == [["Weak", "50.0"]]
+
+
+# --- statistics, cost, settings ---------------------------------------------------------------------------------------
+
+
+def test_an_empty_data_set_has_no_ratio_in_the_preflight_table():
+    problem = {"rows": 0, "share": 0.0}
+    found = {
+        "dataset": "d",
+        "rows": 0,
+        "problems": dict.fromkeys(("truncated", "completion_lost", "eos_lost", "prompt_not_prefix"), problem),
+        "mean_prompt_tokens": 0.0,
+        "mean_completion_tokens": 0.0,
+        "r_g_of_loss": None,
+    }
+    assert texts(preflight_table([found], {"d": "D"}))[0][-1] == "–"
+
+
+def test_a_fit_that_failed_is_shown_with_what_was_not_checked():
+    result = {"dataset": "short", "model": "m", "converged": False, "design": {"rows": 9}, "fit": {"error": "singular"}}
+    checks = {"permutation": {"p": None, "reason": "one PLW"}, "reasons": {"item_bootstrap": "no table of item scores"}}
+    view = fit_view(result, checks, {"short": "Short"})
+    assert ("Converged", "no") in view["lines"] and ("Error", "singular") in view["lines"]
+    assert view["checks"] == [("Permutation test", "one PLW"), ("Item bootstrap", "no table of item scores")]
+    assert view["sensitivity"] is None and view["left_out"] is None
+
+
+def test_a_gam_that_could_not_be_fitted_says_why():
+    table = gam_table({"fits": {"MC": {"w_p": {"reason": "two ratios only", "formula": "f", "warnings": []}}}})
+    assert texts(table)[0][-1] == "two ratios only"
+    assert gam_table(None) is None
+
+
+def test_the_mechanisms_numbers_are_means_over_ptlms_without_regularized_runs():
+    row = {"dataset": "short", "plw": "0.1", "normalization": "n", "regularizer": "none", "measure": "rsd"}
+    rows = [{**row, "value": "1"}, {**row, "value": "2"}, {**row, "value": "9", "regularizer": "dropout"}]
+    assert texts(mechanism_table(rows, {"short": "Short"})) == [
+        ["Training loss RSD, five-step windows", "Short", "1.5"]
+    ]
+    assert mechanism_table([], {}) is None
+
+
+def test_times_are_read_by_stage_and_add_up(tmp_path):
+    (tmp_path / "train_model").mkdir()
+    for name, seconds in (("a", "10"), ("b", "20"), ("c", "-")):
+        (tmp_path / "train_model" / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:10\n")
+    (tmp_path / "train_judge.tsv").write_text("s\th:m:s\n60\t0:01:00\n")
+    times = read_times(tmp_path)
+    assert times == {"train_judge": [60.0], "train_model": [10.0, 20.0]}
+    table = texts(time_table(times))
+    assert [row[0] for row in table] == ["train judge", "train model", "all timed stages"]
+    assert table[1][1:5] == ["2", "30 s", "33 %", "15 s"]
+    assert time_table({}) is None
+
+
+def test_durations_are_said_as_people_say_them():
+    assert [duration(s) for s in (3.14, 41, 720, 12_240)] == ["3.1 s", "41 s", "12 min", "3.4 h"]
+
+
+def test_only_settings_that_change_results_are_compared_with_the_papers():
+    paper = {"seeds": [42], "training": {"epochs": 3, "runtime_min": 480}, "experiments": {"main": 1}}
+    study = {"seeds": [42], "training": {"epochs": 2, "runtime_min": 5}, "experiments": {}}
+    assert texts(setting_differences(study, paper)) == [["training.epochs", "3", "2"]]
+    assert setting_differences(paper, paper) is None
+    assert setting_differences(study, None) is None
+
+
+# --- the data files and the program -----------------------------------------------------------------------------------
+
+
+def test_every_deviation_says_what_and_why():
+    for item in yaml.safe_load((ROOT / "config/deviations.yaml").read_text(encoding="utf-8")):
+        assert set(item) == {"kind", "what", "place", "paper", "here", "why"}, item["what"]
+        assert item["kind"] in ("deviation", "open", "limit")
+        assert all(isinstance(text, str) and text for text in item.values())
+
+
+def test_every_artifact_has_the_papers_sentence_and_a_caption():
+    sentences = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))["artifacts"]
+    assert sorted(sentences, key=paper_order) == ARTIFACTS
+    for name, sentence in sentences.items():
+        assert sentence["says"] and (sentence.get("claims") or sentence.get("here")), name
+    for name in [*ARTIFACTS, "claims", "report"]:
+        assert (ROOT / f"workflow/report/{name}.rst").read_text(encoding="utf-8").strip(), name
+
+
+def test_sentences_name_claims_that_exist():
+    sentences = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))
+    claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text(encoding="utf-8"))["claims"]
+    named = {
+        *sentences["headline"],
+        *(key for item in sentences["artifacts"].values() for key in item.get("claims", ())),
+    }
+    assert named <= {item["id"] for item in claims}
+
+
+def test_the_program_makes_a_page_from_a_score_table_alone(tmp_path):
+    row = {**run_row("r0", 0.5), "benchmark": "piqa", "metric": "acc", "score": 0.5, "stderr": 0.1, "n": 4}
+    pd.DataFrame([row])[COLUMNS].to_csv(tmp_path / "mine.csv", index=False)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    (tmp_path / "artifacts.yaml").write_text("{}")
+    flags = [f"--{name}={tmp_path / file}" for name, file in [("study", "study.yaml"), ("scores", "mine.csv")]]
+    main([*flags, f"--artifacts={tmp_path / 'artifacts.yaml'}", f"--out={tmp_path / 'report.html'}"])
+    assert "<code>mine.csv</code> alone: 1 scores of 1 runs" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_generations_without_a_run_are_an_error(tmp_path):
+    test_the_program_makes_a_page_from_a_score_table_alone(tmp_path)
+    flags = [f"--{name}={tmp_path / file}" for name, file in [("study", "study.yaml"), ("scores", "mine.csv")]]
+    with pytest.raises(InputError, match="RUN=FILE"):
+        main([*flags, f"--artifacts={tmp_path / 'artifacts.yaml'}", f"--out={tmp_path / 'x'}", "--generations", "file"])
+
+
+def test_verdicts_on_models_in_the_place_of_the_papers_say_so():
+    said = "take the place of the paper"
+    study = {**STUDY, "ptlms": {name: {**entry, "stands_for": "LLaMA 1"} for name, entry in STUDY["ptlms"].items()}}
+    assert said in page(study=study, claims={"claims": [claim()]})
+    paper = {name: {**entry, "label": "LLaMA 1 7B"} for name, entry in study["ptlms"].items()}
+    assert said not in page(study={**study, "ptlms": paper}, claims={"claims": [claim()]})

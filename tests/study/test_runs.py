@@ -1,0 +1,84 @@
+"""The run table."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from plw.study.configuration import load_configuration
+from plw.study.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_run, runs_csv
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def paper():
+    return load_configuration({"study": "paper"}, root=ROOT)
+
+
+def test_the_papers_main_experiment_has_sixty_runs(paper):
+    runs = [run for run in list_runs(paper) if "main" in run.experiments]
+    assert len(runs) == 2 * 3 * 10  # §4
+    assert len({run.run for run in runs}) == 60
+
+
+def test_the_whole_paper_has_more_than_two_hundred_runs(paper):
+    runs = list_runs(paper)
+    assert len(runs) >= 270
+    assert len({run.run for run in runs}) == len(runs)
+
+
+def test_a_run_that_two_experiments_need_exists_once(paper):
+    paper["run_experiments"] = ["main", "losses"]
+    runs = list_runs(paper)
+    shared = [run for run in runs if run.experiments == ("main", "losses")]
+    assert len(shared) == 2 * 5  # the losses at the default normalization are runs of the main grid
+    assert len(runs) == 60 + 2 * 5 * 2
+
+
+def test_every_factor_is_in_the_runs_name(paper):
+    paper["run_experiments"] = ["regularizers"]
+    names = [run.run for run in list_runs(paper)]
+    assert "llama_1_7b-alpaca_data_short-plw1-nonzero_count-weight_decay0.01-s42" in names
+    assert len(names) == 2 * 2 * 4 * 3
+
+
+def test_the_table_has_the_contracts_columns_and_reads_back(paper):
+    rows = list(csv.DictReader(io.StringIO(runs_csv(list_runs(paper)))))
+    assert list(rows[0]) == [
+        "run",
+        "ptlm",
+        "dataset",
+        "plw",
+        "normalization",
+        "regularizer",
+        "strength",
+        "seed",
+        "experiments",
+    ]
+    assert {float(row["plw"]) for row in rows} == set(paper["experiments"]["main"]["plw"])
+
+
+def test_translation_is_left_out_where_all_experiments_of_a_run_leave_it_out(paper):
+    paper["run_experiments"] = ["main", "datasets"]
+    for run in list_runs(paper):
+        translated = any(name.startswith("wmt") for name in benchmarks_of(run, paper))
+        assert translated == ("main" in run.experiments)
+
+
+def test_a_derived_data_set_brings_its_parent_first(paper):
+    paper["run_experiments"] = ["ratios"]
+    names = datasets_of(list_runs(paper), paper)
+    assert names == ["alpaca_data_cleaned", "alpaca_data_medium", "alpaca_data_tiny"]
+
+
+def test_one_batch_holds_all_runs_of_a_ptlm_on_a_data_set(paper):
+    runs = list_runs(paper)
+    assert len({batch_of(run) for run in runs if "main" in run.experiments}) == 6
+    assert {batch_of(run) for run in runs} == {f"{run.ptlm}.{run.dataset}" for run in runs}
+
+
+def test_the_judges_reference_is_one_plain_run(paper):
+    run = reference_run(paper, list_runs(paper), "pandalm")
+    assert run.run == "llama_2_7b-alpaca_data-plw0-nonzero_count-none-s42"
+    assert reference_run(paper, list_runs(paper), "alpaca_eval") is None

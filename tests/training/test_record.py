@@ -1,0 +1,50 @@
+"""What a run's record says about where it was made."""
+
+import subprocess
+
+import plw.training.record as card
+
+
+def test_versions_name_every_package_and_none_for_an_absent_one(monkeypatch):
+    monkeypatch.setattr(card, "PACKAGES", ("torch", "no-such-package"))
+    found = card.versions()
+    assert found["torch"] and found["no-such-package"] is None and found["python"].startswith("3.")
+
+
+def test_git_state_knows_commit_and_changes(tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    assert card.git_state(tmp_path) == {"commit": None, "dirty": None}
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-qm", "one")
+    state = card.git_state(tmp_path)
+    assert len(state["commit"]) == 40 and state["dirty"] is False
+    (tmp_path / "file").write_text("2")
+    assert card.git_state(tmp_path)["dirty"] is True
+
+
+def test_a_machine_without_git_or_counters_has_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert card.git_state(tmp_path)["commit"] is None
+    monkeypatch.setattr(card, "RAPL", tmp_path)
+    assert card.EnergyMeter("cpu").joules() is None
+
+
+def test_energy_is_the_difference_of_all_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "RAPL", tmp_path)
+    for zone, value in (("intel-rapl:0", 1_000_000), ("intel-rapl:1", 5_000_000)):
+        (tmp_path / zone).mkdir()
+        (tmp_path / zone / "energy_uj").write_text(str(value))
+    meter = card.EnergyMeter("cpu")
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("3500000")
+    assert meter.joules() == 2.5
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("0")
+    assert meter.joules() is None  # the counter wrapped around
+
+
+def test_peak_memory_is_in_bytes():
+    assert card.peak_memory_bytes("cpu")["host"] > 50 * 2**20

@@ -1,0 +1,208 @@
+"""The test study from nothing to the report, in a copy of the project, and what runs again after a change.
+
+How the study was made, on Slurm or on this machine's cores, finished_study.py says.
+"""
+
+import csv
+import json
+import math
+import re
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import planned_jobs, snakemake
+from finished_study import RESULTS, STUDY
+
+pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
+ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
+RUNS = 15  # of five experiments
+
+
+@pytest.fixture(scope="module")
+def project(finished_study) -> Path:
+    """The project's folder with a finished test study."""
+    return finished_study.project
+
+
+def dry_run(folder: Path, *arguments: str) -> dict[str, int]:
+    done = snakemake("--dry-run", *STUDY, *arguments, folder=folder)
+    assert done.returncode == 0, done.stderr
+    return planned_jobs(done.stdout + done.stderr)
+
+
+def rows(path: Path) -> list[dict]:
+    with open(path, encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_run_leaves_its_loss_curve_and_record(project):
+    runs = rows(project / RESULTS / "runs.csv")
+    assert len(runs) == RUNS
+    for run in runs:
+        folder = project / RESULTS / "runs" / run["run"]
+        curve = rows(folder / "loss.csv")
+        record = json.loads((folder / "run.json").read_text())
+        assert [int(row["step"]) for row in curve] == list(range(1, record["updates"] + 1))
+        assert all(math.isfinite(float(row["loss"])) for row in curve)
+        assert record["plw"] == float(run["plw"])
+        assert "divided by" in record["effective_loss"]
+        assert list((folder / "model").glob("*.safetensors"))
+        assert not (project / RESULTS / "checkpoints" / run["run"]).exists()
+
+
+def test_runs_that_differ_in_one_factor_end_with_different_weights(project):
+    fingerprints = {
+        json.loads(path.read_text())["model"] for path in (project / RESULTS / "runs").glob("*/evaluation.json")
+    }
+    assert len(fingerprints) == RUNS
+
+
+def test_the_score_table_holds_each_run_and_benchmark_or_lists_it_as_missing(project):
+    table = rows(project / RESULTS / "scores.csv")
+    missing = json.loads((project / RESULTS / "missing.json").read_text())["missing"]
+    cells = {(row["run"], row["benchmark"]) for row in table} | {(item["run"], item["benchmark"]) for item in missing}
+    planned = rows(project / RESULTS / "runs.csv")
+    without_translation = {"regularizers", "datasets"}  # §6 leaves it out
+    assert len(cells) == sum(7 if run["experiments"] in without_translation else 13 for run in planned)
+    # The translation edit rate alone may exceed 1: a text can need more edits than it has words.
+    assert all(0 <= float(row["score"]) <= 1 for row in table if row["metric"] != "ter")
+
+
+def test_every_artifact_is_there_and_none_is_empty(project):
+    names = [f"figures/{name}.{kind}" for name in ARTIFACTS[:10] for kind in ("pdf", "png", "csv")]
+    names += [f"tables/{name}.{kind}" for name in ARTIFACTS[10:] for kind in ("csv", "md", "tex")]
+    for name in names:
+        assert (project / RESULTS / name).stat().st_size > 100, name
+
+
+def test_the_report_is_one_page_that_asks_the_network_for_nothing(project):
+    page = (project / RESULTS / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)
+    for anchor in ARTIFACTS:
+        assert f'id="{anchor}"' in page
+
+
+def test_a_finished_study_has_nothing_to_do_and_says_so_in_ten_seconds(project):
+    start = time.monotonic()
+    done = snakemake("--cores", "all", *STUDY, folder=project)
+    seconds = time.monotonic() - start
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert seconds < 10
+
+
+def test_a_checkout_that_changes_only_times_runs_nothing(project):
+    for path in (project / "scripts").rglob("*.py"):
+        path.touch()
+    assert dry_run(project) == {}
+
+
+def test_an_edited_colour_remakes_the_figures_and_the_report_only(project):
+    style = project / "scripts/plw/figures/style.py"
+    text = style.read_text()
+    colour = re.search(r'"#[0-9A-Fa-f]{6}"', text)[0]
+    style.write_text(text.replace(colour, '"#123456"', 1))
+    try:
+        remade = set(dry_run(project)) - {"all", "total"}
+        assert remade == {f"draw_figure_{n}" for n in range(1, 11)} | {"build_report"}
+    finally:
+        style.write_text(text)
+
+
+def test_another_description_rewrites_the_report_only(project):
+    path = project / "config/studies/test.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("description: ", "description: Once more. "))
+    try:
+        assert set(dry_run(project)) - {"all", "total"} == {"write_study", "build_report"}
+    finally:
+        path.write_text(text)
+
+
+def test_an_added_plw_trains_only_its_own_runs(project, tmp_path):
+    grown = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    path = grown / "config/studies/test.yaml"
+    study = yaml.safe_load(path.read_text())
+    study["experiments"]["main"]["plw"].append(0.5)
+    path.write_text(yaml.safe_dump(study))
+    jobs = dry_run(grown)
+    assert jobs["train_model"] == jobs["evaluate_model"] == jobs["measure_mechanism"] == 2  # ptlms
+    assert not {"make_world", "pretrain_model", "prepare_dataset", "train_judge"} & set(jobs)
+    before = {path: path.stat().st_mtime_ns for path in (grown / RESULTS / "runs").rglob("*") if path.is_file()}
+    done = snakemake("--cores", "all", *STUDY, folder=grown)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len({row["run"] for row in rows(grown / RESULTS / "scores.csv")}) == RUNS + 2
+    assert dry_run(grown) == {}
+
+
+@pytest.fixture(scope="module")
+def planned_alone(project) -> dict[str, dict[str, int]]:
+    """The jobs that each artifact needs when it is asked for alone and all artifacts are deleted."""
+    for path in [*(project / RESULTS / "figures").iterdir(), *(project / RESULTS / "tables").iterdir()]:
+        path.unlink()
+    with ThreadPoolExecutor(2) as pool:  # of processes: a dry run is one
+        return dict(zip(ARTIFACTS, pool.map(lambda name: dry_run(project, "--", name), ARTIFACTS), strict=True))
+
+
+@pytest.mark.parametrize("target", ARTIFACTS)
+def test_a_deleted_artifact_asked_for_alone_needs_only_its_own_program(planned_alone, target):
+    program = f"draw_{target}" if target.startswith("figure") else f"make_{target}"
+    assert set(planned_alone[target]) - {"total", target} == {program}
+
+
+def test_all_deleted_artifacts_are_remade_without_training_or_measuring(project, planned_alone):
+    models = {path: path.stat().st_mtime for path in (project / RESULTS / "runs").glob("*/*.json")}
+    done = snakemake("--cores", "all", *STUDY, "--", *ARTIFACTS, folder=project)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime for path in models} == models
+    assert len(list((project / RESULTS / "figures").iterdir())) == 3 * 10
+    assert len(list((project / RESULTS / "tables").iterdir())) == 3 * 7
+
+
+def test_every_claim_has_a_verdict_and_an_inconclusive_one_its_reason(project):
+    claims = json.loads((project / RESULTS / "claims.json").read_text())["claims"]
+    assert [claim["id"] for claim in claims] == [f"C{n:02d}" for n in range(1, 41)]
+    assert {claim["verdict"] for claim in claims} <= {"supported", "contradicted", "inconclusive"}
+    assert all(claim["reason"] for claim in claims if claim["verdict"] == "inconclusive")
+
+
+def test_the_mechanism_of_every_run_is_measured(project):
+    table = rows(project / RESULTS / "mechanism.csv")
+    runs = {row["run"] for row in rows(project / RESULTS / "runs.csv")}
+    for measure in ("rsd", "weight_distance", "generation_tokens"):
+        assert {row["run"] for row in table if row["measure"] == measure} == runs, measure
+    memorised = {row["dataset"] for row in table if row["measure"] == "memorisation_bleu"}
+    assert memorised == {"short"}
+
+
+def test_a_score_table_alone_gives_statistics_claims_and_report(project):
+    scores = project / "analyst.csv"
+    scores.write_bytes((project / RESULTS / "scores.csv").read_bytes())
+    done = snakemake("--cores", "all", "--config", "study=test", "scores=analyst.csv", folder=project)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    given = project / "results/test_from_analyst"
+    assert not (given / "runs").exists()
+    # The same scores give the same fits, whether they were measured here or brought along.
+    ours, theirs = (json.loads((each / "regression/short.json").read_text()) for each in (project / RESULTS, given))
+    assert ours["fit"] == theirs["fit"]
+    claims = {claim["id"]: claim for claim in json.loads((given / "claims.json").read_text())["claims"]}
+    assert claims["C19"]["verdict"] == "inconclusive"  # training stability is not in a score table
+    assert "report" in (given / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_wrong_score_table_gets_its_message_and_leaves_nothing(project):
+    (project / "wrong.csv").write_text("ptlm,dataset,plw,benchmark,score\nweek,plain,0,piqa,0.5\n")
+    done = snakemake("--cores", "1", "--config", "study=test", "scores=wrong.csv", "--", "scores", folder=project)
+    assert done.returncode != 0
+    assert 'did you mean "weak"?' in done.stdout + done.stderr
+    assert not (project / "results/test_from_wrong/scores.csv").exists()
+
+
+def test_snakemakes_own_report_works_too(project):
+    done = snakemake(*STUDY, "--report", "snakemake_report.zip", folder=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "snakemake_report.zip").stat().st_size > 10_000

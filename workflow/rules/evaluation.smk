@@ -1,0 +1,76 @@
+"""
+Measure each fine-tuned model on the study's benchmarks (§4.4): the harness's tasks, and the texts that judges compare
+(AlpacaEval 1 and PandaLM).
+
+REQUIRED INPUTS:  results/STUDY/runs/RUN/model/, the benchmarks' data, the judges' models
+OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/judgements/BENCHMARK/PTLM.DATASET.json
+One process loads a model once. Each benchmark's result lies undeclared in runs/RUN/benchmarks/, so a benchmark that is
+added later runs alone; the index names the weights and the specification that each result belongs to. A judge is loaded
+once for all runs of a ptlm on a data set; its verdicts are cached by content, undeclared, in judgements/BENCHMARK/cache,
+so a new run asks only for its own.
+"""
+
+
+rule evaluate_model:
+    """All benchmarks of one model that are not yet measured."""
+    input:
+        lambda wildcards: inputs.benchmark_files(STUDY, RUNS[wildcards.run]),
+        model="results/{study}/runs/{run}/model",
+    output:
+        index="results/{study}/runs/{run}/evaluation.json",
+    log:
+        "results/{study}/logs/evaluate_model/{run}.log",
+    benchmark:
+        "results/{study}/times/evaluate_model/{run}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["evaluation"].get("threads", 1)
+    resources:
+        gpu=gpus(STUDY["evaluation"]),
+        runtime=STUDY["evaluation"].get("runtime_min", 60),
+        mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
+    params:
+        version=1,  # raise it when a change of the evaluation code changes results
+        benchmarks=lambda wildcards: as_json(
+            parameters.measured_entries(STUDY, benchmarks_of(RUNS[wildcards.run], STUDY))
+        ),
+        evaluation=parameters.evaluation_settings(STUDY),
+        run_dir=lambda wildcards, output: str(Path(output.index).parent),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/evaluate_model.py --model {input.model:q} --benchmarks {params.benchmarks:q}"
+        " --evaluation {params.evaluation:q} --run-dir {params.run_dir:q} --index {output.index:q}"
+        " --threads {threads} > {log:q} 2>&1"
+
+
+rule judge_outputs:
+    """The verdicts on all runs of one ptlm on one data set."""
+    input:
+        evaluations=lambda wildcards: layout.of_runs(STUDY, judged_runs(wildcards), "evaluation.json"),
+        reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
+        judge=lambda wildcards: inputs.model_files(STUDY["judges"][wildcards.judged]["source"]),
+    output:
+        "results/{study}/judgements/{judged}/{batch}.json",
+    log:
+        "results/{study}/logs/judge_outputs/{judged}/{batch}.log",
+    benchmark:
+        "results/{study}/times/judge_outputs/{judged}/{batch}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["evaluation"].get("threads", 1)
+    resources:
+        gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
+        runtime=STUDY["evaluation"].get("runtime_min", 60),
+        mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
+    params:
+        version=1,  # raise it when a change of the judging code changes verdicts
+        benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
+        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
+        outputs=lambda wildcards: " ".join(
+            f"{run}={layout.generations(STUDY, run, wildcards.judged)}" for run in judged_runs(wildcards)
+        ),
+        reference=lambda wildcards: inputs.judge_reference_outputs(STUDY, RUNS.values(), wildcards.judged),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
+        " --reference {params.reference:q} --outputs {params.outputs}"
+        " --work results/{wildcards.study}/judgements/{wildcards.judged}/cache/{wildcards.batch} --out {output:q}"
+        " --threads {threads} > {log:q} 2>&1"

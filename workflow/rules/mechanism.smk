@@ -1,0 +1,67 @@
+"""
+What a fine-tuning did to the model (§5.3): distance from the ptlm, memorisation of training data, stability of the loss.
+
+REQUIRED INPUTS:  results/STUDY/runs/RUN/{model/,loss.csv,evaluation.json}, the ptlm, data/DATASET/instances.jsonl
+OUTPUTS:          results/STUDY/runs/RUN/mechanism.json, results/STUDY/{mechanism.csv,rsd_windows.csv}
+Only the first rule needs the model; another window of the loss is another collection and no new measurement.
+"""
+
+if "mechanism" in STUDY:
+
+    rule measure_mechanism:
+        """Distance to the ptlm, and completions of training prompts."""
+        input:
+            instances=lambda wildcards: layout.of_datasets(STUDY, [RUNS[wildcards.run].dataset], "instances.jsonl"),
+            ptlm=lambda wildcards: inputs.model_files(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"]),
+            model="results/{study}/runs/{run}/model",
+        output:
+            "results/{study}/runs/{run}/mechanism.json",
+        log:
+            "results/{study}/logs/measure_mechanism/{run}.log",
+        benchmark:
+            "results/{study}/times/measure_mechanism/{run}.tsv"
+        conda:
+            "../../envs/workflow.yaml"
+        threads: STUDY["evaluation"].get("threads", 1)
+        resources:
+            gpu=gpus(STUDY["evaluation"]),
+            runtime=STUDY["evaluation"].get("runtime_min", 60),
+            mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
+        params:
+            version=1,  # raise it when a change of the measuring code changes results
+            ptlm=lambda wildcards: parameters.ptlm_source(STUDY, RUNS[wildcards.run].ptlm),
+            weight_distance=as_json(STUDY["mechanism"].get("weight_distance", True)),
+            memorisation=lambda wildcards: parameters.memorisation_settings(STUDY, RUNS[wildcards.run]),
+            evaluation=as_json({k: v for k, v in STUDY["evaluation"].items() if k in ("batch_size", "dtype", "device")}),
+        shell:
+            "$PLW_PYTHON scripts/mechanism/measure_mechanism.py --run {wildcards.run} --model {input.model:q}"
+            " --ptlm {params.ptlm:q} --instances {input.instances:q}"
+            ' --settings \'{{"weight_distance": {params.weight_distance}, "memorisation": {params.memorisation}}}\''
+            " --evaluation {params.evaluation:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+
+    rule collect_mechanism:
+        """All measures of all runs in one tidy table."""
+        input:
+            runs="results/{study}/runs.csv",
+            mechanisms=layout.of_runs(STUDY, MEASURED, "mechanism.json"),
+            losses=layout.of_runs(STUDY, MEASURED, "loss.csv"),
+            evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
+            code=layout.code(
+                "mechanism/collect_mechanism.py",
+                "plw/mechanism/collection.py",
+                "plw/mechanism/stability.py",
+            ),
+        output:
+            table="results/{study}/mechanism.csv",
+            windows="results/{study}/rsd_windows.csv",
+        log:
+            "results/{study}/logs/collect_mechanism.log",
+        localrule: True
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            settings=as_json(STUDY["mechanism"].get("rsd", {})),
+        shell:
+            "$PLW_PYTHON scripts/mechanism/collect_mechanism.py --runs {input.runs:q} --mechanisms {input.mechanisms:q}"
+            " --losses {input.losses:q} --evaluations {input.evaluations:q} --settings {params.settings:q}"
+            " --out {output.table:q} --windows {output.windows:q} > {log:q} 2>&1"

@@ -1,0 +1,61 @@
+"""
+Fine-tune each ptlm on each data set with each PLW (§4, App. E.1).
+
+REQUIRED INPUTS:  results/STUDY/data/DATASET/instances.jsonl, the ptlm
+OUTPUTS:          results/STUDY/runs/RUN/{model/,loss.csv,run.json}, results/STUDY/loss_identities.json
+Checkpoints live in results/STUDY/checkpoints/RUN, which no rule declares: Snakemake never wipes them, so an interrupted
+training resumes; they go when the training is done.
+"""
+
+
+rule train_model:
+    """One fine-tuning, resumed where it stopped."""
+    input:
+        instances=lambda wildcards: layout.of_datasets(STUDY, [RUNS[wildcards.run].dataset], "instances.jsonl"),
+        ptlm=lambda wildcards: inputs.model_files(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"]),
+    output:
+        model=(
+            directory("results/{study}/runs/{run}/model")
+            if STUDY.get("keep_models")
+            else temp(directory("results/{study}/runs/{run}/model"))
+        ),
+        loss="results/{study}/runs/{run}/loss.csv",
+        run_json="results/{study}/runs/{run}/run.json",
+    log:
+        "results/{study}/logs/train_model/{run}.log",
+    benchmark:
+        "results/{study}/times/train_model/{run}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["training"].get("threads", 1) * (1 if gpus(STUDY["training"]) else STUDY["training"]["processes"])
+    resources:
+        rank_threads=STUDY["training"].get("threads", 1),
+        gpu=gpus(STUDY["training"], STUDY["training"]["processes"]),
+        runtime=STUDY["training"].get("runtime_min", 60),
+        mem_mb=STUDY["training"].get("mem_mb", 4000),
+    params:
+        version=1,  # raise it when a change of the training code changes results
+        launcher=training_launcher,
+        run=lambda wildcards: parameters.training_row(RUNS[wildcards.run]),
+        training=parameters.training_settings(STUDY),
+        ptlm=lambda wildcards: parameters.ptlm_source(STUDY, RUNS[wildcards.run].ptlm),
+    shell:
+        "{params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
+        " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
+        " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
+        " --threads {resources.rank_threads} > {log:q} 2>&1"
+
+
+rule check_loss:
+    """What §4.1 says of the loss, tried with this code (a claim of the paper)."""
+    input:
+        code=layout.code("training/check_loss.py", "plw/training/identities.py", "plw/training/loss.py"),
+    output:
+        "results/{study}/loss_identities.json",
+    log:
+        "results/{study}/logs/check_loss.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    shell:
+        "$PLW_PYTHON scripts/training/check_loss.py --out {output:q} > {log:q} 2>&1"
