@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from finished_study import FinishedStudy, make_study
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 import yaml
-from conftest import ROOT
+from checkout import ROOT
 
 LOCK = ROOT / "envs" / "requirements.lock.txt"
 CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))

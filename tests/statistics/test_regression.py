@@ -13,7 +13,7 @@ import pytest
 import yaml
 from plw.errors import InputError
 from plw.scores.transform import POWER
-from plw.statistics import regression
+from plw.statistics import r_calls
 from plw.statistics.r_calls import call_r, start_r
 from plw.statistics.regression import fit_dataset, regression_rows
 from simulated_scores import PLWS, TABLE_3_SHORT, beta_data, score_table
@@ -44,8 +44,8 @@ def short_scores(**changes) -> pd.DataFrame:
 def critical_plw(estimate: tuple[float, float, float], covariance: np.ndarray | None = None) -> dict:
     """The R function on given coefficients (intercept, w_p, w_p²)."""
     covariance = np.eye(3) * 1e-6 if covariance is None else covariance
-    functions = regression.r_functions()
-    robjects = regression.start_r()
+    functions = r_calls.r_functions()
+    robjects = r_calls.start_r()
     make = robjects.r(
         "function(b, v) list(estimate = setNames(b, c('intercept', 'w_p', 'w_p2')), covariance = matrix(v, 3))"
     )
@@ -158,7 +158,7 @@ def test_an_interval_that_reaches_the_border_is_cut_there_and_says_so():
 
 @pytest.mark.r
 def test_squeeze_rules_keep_to_their_formulas_and_leave_the_open_interval():
-    functions, robjects = regression.r_functions(), regression.start_r()
+    functions, robjects = r_calls.r_functions(), r_calls.start_r()
     scores = np.array([0.0, 0.25, 0.5, 1.0])
 
     def squeeze(rule: str) -> np.ndarray:
@@ -281,15 +281,15 @@ def test_an_unknown_setting_is_refused_with_the_known_ones():
 def test_missing_rpy2_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "rpy2.robjects", None)
     with pytest.raises(InputError, match="R cannot be started") as error:
-        regression.start_r()
+        r_calls.start_r()
     assert "r-cran-glmmtmb" in str(error.value)
 
 
 @pytest.mark.r
 def test_a_missing_r_package_is_named(monkeypatch):
-    monkeypatch.setattr(regression, "R_PACKAGES", ("glmmTMB", "packagethatnobodywrote"))
+    monkeypatch.setattr(r_calls, "R_PACKAGES", ("glmmTMB", "packagethatnobodywrote"))
     with pytest.raises(InputError, match=r"missing: packagethatnobodywrote\."):
-        regression.start_r()
+        r_calls.start_r()
 
 
 def test_a_missing_rscript_is_explained(monkeypatch):

@@ -4,7 +4,7 @@ benchmarks/bench_regression_calibration.py."""
 import numpy as np
 import pandas as pd
 import pytest
-from plw.statistics import regression
+from plw.statistics import r_calls
 from plw.statistics.r_calls import call_r
 from scipy.stats import binom
 from simulated_scores import TABLE_3_SHORT, beta_data
@@ -67,9 +67,9 @@ def test_residual_tests_accept_data_from_the_model_and_reject_unequal_spread():
 @pytest.mark.slow
 def test_the_simulations_draw_random_effects_anew():
     """As DHARMa up to 0.4.6: the spread of a benchmark's simulated mean then includes its random slopes."""
-    functions = regression.r_functions()
+    functions = r_calls.r_functions()
     data = beta_data(seed=5, coefficients=TABLE_3_SHORT)
-    robjects = regression.start_r()
+    robjects = r_calls.start_r()
     robjects.r.assign("fitted_for_test", functions["prepare_data"](robjects.DataFrame(
         {name: robjects.FloatVector(column) if column.dtype == float else robjects.StrVector(list(column))
          for name, column in data.items()})))  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 import urllib.request
 
 import pytest
-from conftest import ROOT
+from checkout import ROOT
 from plw.errors import InputError
 from plw.study.pretrained import pretrained_location
 from plw.study.sources import (

@@ -8,8 +8,7 @@ import torch
 from plw.training.checkpoints import MARKER
 from plw.training.deepspeed_config import deepspeed_config
 from plw.training.settings import TrainingSettings
-from test_resume import wait_for
-from test_training import assert_equal_training, command, preloaded, reference, results, run, torchrun, world  # noqa: F401
+from training_runs import assert_equal_training, command, preloaded, reference, results, run, torchrun, wait_for
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -36,7 +35,7 @@ def test_offload_moves_parameters_only_at_stage_three():
     [(0, 1, {}), (1, 1, {}), (2, 2, {}), (3, 2, {}), (2, 2, {"offload": "cpu"})],
     ids=["stage0", "stage1", "stage2-two-ranks", "stage3-two-ranks", "stage2-offload"],
 )
-def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, ranks, extra):  # noqa: F811
+def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, ranks, extra):
     options = {"zero_stage": stage, "physical_batch": 3, "launcher": preloaded(ranks)} | extra
     subprocess.run(command(world, tmp_path, **options), check=True)
     found = results(tmp_path)
@@ -45,7 +44,7 @@ def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, 
 
 
 @pytest.mark.slow
-def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_path):  # noqa: F811
+def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_path):
     subprocess.run(
         command(world, tmp_path, zero_stage=2, physical_batch=3, compute_dtype="bfloat16", launcher=preloaded(2)),
         check=True,
@@ -57,7 +56,7 @@ def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_pa
 
 
 @pytest.mark.slow
-def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path):  # noqa: F811
+def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path):
     whole_rows, whole_weights, _ = run(world, tmp_path / "whole", epochs=8)
     options = {"zero_stage": 2, "physical_batch": 3, "epochs": 8, "checkpoint_steps": 2, "launcher": torchrun(2)}
     with subprocess.Popen(command(world, tmp_path, **options)) as process:

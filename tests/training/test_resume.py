@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -14,21 +13,13 @@ from plw.errors import InputError
 from plw.training.checkpoints import MARKER, find_checkpoint, sole_user
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.loss_log import has_rows, keep_rows
-from test_training import command, run, torchrun, world  # noqa: F401
+from training_runs import command, run, torchrun, wait_for
 
 MANY = {"epochs": 8, "checkpoint_steps": 2}  # 24 updates
 
 
-def wait_for(path, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, "the run ended before it could be interrupted"
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.005)
-
-
 @pytest.fixture(scope="module")
-def uninterrupted(world, tmp_path_factory):  # noqa: F811
+def uninterrupted(world, tmp_path_factory):
     return run(world, tmp_path_factory.mktemp("whole"), **MANY)
 
 
@@ -38,7 +29,7 @@ def without_time(rows):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [10])
-def test_a_killed_run_resumes_and_ends_with_bitwise_the_same_weights(world, tmp_path, uninterrupted, at):  # noqa: F811
+def test_a_killed_run_resumes_and_ends_with_bitwise_the_same_weights(world, tmp_path, uninterrupted, at):
     with subprocess.Popen(command(world, tmp_path, **MANY)) as process:
         wait_for(tmp_path / "checkpoints" / f"checkpoint-{at}" / MARKER, process)
         process.kill()
@@ -52,7 +43,7 @@ def test_a_killed_run_resumes_and_ends_with_bitwise_the_same_weights(world, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGUSR1])
-def test_a_signal_ends_the_run_with_a_checkpoint_and_a_failure(world, tmp_path, uninterrupted, number):  # noqa: F811
+def test_a_signal_ends_the_run_with_a_checkpoint_and_a_failure(world, tmp_path, uninterrupted, number):
     settings = MANY | {"checkpoint_steps": None}
     log = tmp_path / "checkpoints" / "loss.csv"
     with subprocess.Popen(command(world, tmp_path, **settings), stderr=subprocess.PIPE, text=True) as process:
@@ -81,7 +72,7 @@ def stop_after(update, monkeypatch):
     monkeypatch.setattr(loss_log.LossLog, "on_step_end", on_step_end)
 
 
-def test_dropout_goes_on_with_the_same_random_numbers_after_a_resume(world, tmp_path, monkeypatch):  # noqa: F811
+def test_dropout_goes_on_with_the_same_random_numbers_after_a_resume(world, tmp_path, monkeypatch):
     row = {"regularizer": "dropout", "strength": 0.3}
     whole = run(world, tmp_path / "a", row=row)
     with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted, match="after update 1 of 3"):
@@ -93,7 +84,7 @@ def test_dropout_goes_on_with_the_same_random_numbers_after_a_resume(world, tmp_
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"plw": 0.2}, {"normalization_unit": "update"}])
-def test_a_checkpoint_of_other_settings_is_not_continued(world, tmp_path, monkeypatch, change):  # noqa: F811
+def test_a_checkpoint_of_other_settings_is_not_continued(world, tmp_path, monkeypatch, change):
     with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted):
         stop_after(2, patch)
         run(world, tmp_path)
@@ -102,7 +93,7 @@ def test_a_checkpoint_of_other_settings_is_not_continued(world, tmp_path, monkey
     assert [row["step"] for row in found[0]] == [1, 2, 3]
 
 
-def test_another_physical_layout_may_continue(world, tmp_path, monkeypatch):  # noqa: F811
+def test_another_physical_layout_may_continue(world, tmp_path, monkeypatch):
     whole = run(world, tmp_path / "a")
     with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted):
         stop_after(2, patch)
@@ -112,14 +103,14 @@ def test_another_physical_layout_may_continue(world, tmp_path, monkeypatch):  # 
     assert torch.allclose(found[1], whole[1], atol=1e-6)
 
 
-def test_a_second_training_of_the_same_run_is_refused_while_the_first_lives(world, tmp_path):  # noqa: F811
+def test_a_second_training_of_the_same_run_is_refused_while_the_first_lives(world, tmp_path):
     with sole_user(tmp_path / "checkpoints"), pytest.raises(InputError, match=f"process {os.getpid()}"):
         run(world, tmp_path)
     assert run(world, tmp_path)[2]["updates"] == 3
 
 
 @pytest.mark.slow
-def test_workers_whose_torchrun_was_killed_save_and_stop(world, tmp_path):  # noqa: F811
+def test_workers_whose_torchrun_was_killed_save_and_stop(world, tmp_path):
     settings = MANY | {"epochs": 200}
     with subprocess.Popen(command(world, tmp_path, launcher=torchrun(2), **settings)) as process:
         wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
@@ -171,7 +162,7 @@ def test_rows_after_the_checkpoint_and_half_rows_are_cut(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [100_000])
-def test_a_full_disk_leaves_no_damaged_output(world, tmp_path, limit):  # noqa: F811
+def test_a_full_disk_leaves_no_damaged_output(world, tmp_path, limit):
     code = (
         "import resource, runpy, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -75,6 +75,7 @@ INPUTS = {  # name in `needs` -> what is said when it is absent
     "regressions": "there are no regressions",
     "gam": "there are no additive models (no gam file)",
     "statistics": "there are no statistics of data sets",
+    "loss": "the loss was not tried (no file of its differences)",
 }
 
 

@@ -1,0 +1,13 @@
+"""From instruction data as published to what a model trains on (§4.3, App. A).
+
+instances.py     instances (instruction, input, output), read from four common formats
+ratios.py        the generation ratio R_g (§2.1) by each definition in use
+inversion.py     prompt inversion (App. A)
+preparation.py   an entry of the study to instances and a report on its rows
+token_counts.py  tokens of single fields, as Table 1 counts them
+description.py   Table 1's row of a data set
+template.py      the two prompt templates of Stanford Alpaca (§4.2)
+tokenizers.py    tokenizers, with the special tokens that Alpaca adds
+tokenization.py  from an instance to token ids
+preflight.py     what training will make of a data set
+"""

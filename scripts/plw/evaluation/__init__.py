@@ -1,0 +1,13 @@
+"""What a model scores (§4.4): the LM Evaluation Harness, AlpacaEval 1 and PandaLM.
+
+rows.py             rows of the benchmarks, brought to one form each
+harness_tasks.py    tasks of the harness, fed with rows from any source
+harness_model.py    the model as the harness sees it, contexts shared between choices
+harness_metrics.py  scores of the harness's tasks
+harness.py          one benchmark of the harness, its result in the project's form
+measuring.py        everything that one model is measured on; what was measured before is kept
+judge.py            a judge's answers: loaded once, kept by content
+judgements.py       what both judged benchmarks share
+alpaca_eval.py      AlpacaEval 1 with a local judge
+pandalm.py          PandaLM's prompt and parsing, both orders of a pair
+"""

@@ -1,0 +1,8 @@
+"""Models by one key: load, save, tell apart, let them write.
+
+loading.py      load and save models; rows for new tokens
+fingerprint.py  what tells two models apart
+gguf.py         GGUF files as ordinary model folders
+decoding.py     batched decoding that computes a shared beginning once
+generation.py   texts that a model writes: candidates for the judges, the judges' answers
+"""

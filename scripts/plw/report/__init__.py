@@ -1,0 +1,12 @@
+"""Everything that a study made on one page that opens from disk.
+
+inputs.py      the files of a study, read
+artifacts.py   figures and tables beside the paper's sentences
+claims.py      verdicts
+samples.py     what the models write, side by side
+statistics.py  regressions, checks, GAMs, mechanism, pre-flight
+cost.py        time, tokens, energy
+tables.py      tables as templates take them
+page.py        all of it into the page
+templates/     the page's Jinja templates, its style among them
+"""

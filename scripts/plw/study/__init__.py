@@ -1,0 +1,17 @@
+"""What a study asks for, and what its jobs need: configuration, run table, sources, cost, files, parameters.
+
+Light on purpose: every Snakemake process imports this room, so nothing in it loads torch, transformers or pandas.
+
+chain.py          study files merged over their base, checked as a whole; every error knows file and line
+configuration.py  config.yaml's few keys, the study that they choose, the registries beside it
+runs.py           the run table: one run per ptlm × data set × plw × normalization × regularizer × seed
+design.py         what a study consists of: experiments, batches, the artifacts that it can make
+sources.py        where data and models come from, by one key; rows of any file
+pretrained.py     models and tokenizers by that key, and one clear message when they cannot be loaded
+layout.py         where the files of a study lie
+inputs.py         local files that a job needs before it can run
+parameters.py     what decides a job's result, as JSON
+plan.py           what a study would cost
+logs.py           what failed programs said
+doctor.py         what is installed, what is missing, how to get it
+"""
