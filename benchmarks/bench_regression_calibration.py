@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from plw.files import write_json  # noqa: E402
-from plw.scores.transform import plw_from_w_p  # noqa: E402
+from plw.scores.transform import from_w_p  # noqa: E402
 from plw.statistics.checks import complete_runs, parabola, permutation_test, relative_aggregate  # noqa: E402
 from plw.statistics.r_calls import call_r  # noqa: E402
 from plw.statistics.regression import regression_rows  # noqa: E402
@@ -50,7 +50,7 @@ SWEEPS = {
 def model_without_effect(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The paper's model with mean slopes of zero: each benchmark bends in its own way."""
     rows = beta_data(seed=seed, coefficients=NO_EFFECT)
-    frame = rows.assign(run=rows["ptlm"] + "-" + rows["w_p"].map(repr), plw=rows["w_p"].map(plw_from_w_p), dataset="d",
+    frame = rows.assign(run=rows["ptlm"] + "-" + rows["w_p"].map(repr), plw=rows["w_p"].map(from_w_p), dataset="d",
                         normalization="n", regularizer="none", strength=0.0)  # fmt: skip
     return rows, frame
 
@@ -103,7 +103,7 @@ def measure_coverage(design: dict, seeds: int) -> dict:
 
 def measure_critical(sweep: dict, seeds: int, *, mixed_model: bool = True) -> dict:
     """How often λ is within WITHIN of the truth: of the mixed model, and of the aggregates' least squares parabola."""
-    truth = plw_from_w_p(VERTEX)
+    truth = from_w_p(VERTEX)
     found: dict[str, list[float | None]] = {"parabola of the aggregates": []}
     flags: dict[str, list[bool]] = {}
     for seed in range(seeds):
@@ -118,7 +118,7 @@ def measure_critical(sweep: dict, seeds: int, *, mixed_model: bool = True) -> di
         runs = complete_runs(frame)
         line = parabola(runs, relative_aggregate(runs.scores)[None, :])
         inside = bool(line["inside"][0])
-        found["parabola of the aggregates"].append(plw_from_w_p(float(line["vertex_w_p"][0])) if inside else None)
+        found["parabola of the aggregates"].append(from_w_p(float(line["vertex_w_p"][0])) if inside else None)
     result = {"true λ": round(truth, 4), **{name: share(hits) for name, hits in flags.items()}}
     for name, values in found.items():
         there = pd.Series([value for value in values if value is not None], dtype=float)

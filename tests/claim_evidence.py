@@ -12,13 +12,13 @@ import pandas as pd
 import yaml
 from plw.claims.evidence import Evidence
 from plw.claims.findings import SUPPORTED, Finding
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = yaml.safe_load((ROOT / "config" / "paper_numbers.yaml").read_text(encoding="utf-8"))
 CLAIMS = ROOT / "config" / "claims.yaml"
 PLWS = tuple(NUMBERS["plw"]["grid"])
-W_P = np.array([w_p_from_plw(plw) for plw in PLWS])
+W_P = np.array([to_w_p(plw) for plw in PLWS])
 
 REGISTRY = yaml.safe_load((ROOT / "config" / "benchmarks.yaml").read_text(encoding="utf-8"))
 BENCHMARKS = [{"name": name, **entry} for name, entry in REGISTRY.items()]

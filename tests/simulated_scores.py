@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 PLWS = (0.0, 0.0005, 0.002236, 0.01, 0.02463, 0.05, 0.1, 0.2463, 0.5, 1.0)  # §4.1
 TABLE_3_SHORT = {"intercept": -1.043, "w_p": 5.590, "w_p2": -4.284}  # AlpacaDataShort
@@ -24,7 +24,7 @@ def score_table(
         for place, ptlm in enumerate(ptlms):
             for plw in plws:
                 for index in range(benchmarks):
-                    w = w_p_from_plw(plw)
+                    w = to_w_p(plw)
                     bend = 0.15 * (w - 0.75 * w * w) if dataset == "short" else 0.0
                     score = 0.3 + 0.02 * index + 0.02 * place + bend + rng.normal(0, noise)
                     rows.append(
@@ -64,7 +64,7 @@ def beta_data(
     ptlm_sd              SD of the random intercept; precision: phi of the beta distribution
     """
     rng = np.random.default_rng(seed)
-    w = np.array([w_p_from_plw(plw) for plw in PLWS])
+    w = np.array([to_w_p(plw) for plw in PLWS])
     covariance = correlation * slopes[0] * slopes[1]
     by_benchmark = rng.multivariate_normal(
         [0, 0], [[slopes[0] ** 2, covariance], [covariance, slopes[1] ** 2]], size=benchmarks
@@ -151,7 +151,7 @@ def sweep_scores(
     rows = []
     for ptlm in range(ptlms):
         for plw in PLWS:
-            w = w_p_from_plw(plw) - shift
+            w = to_w_p(plw) - shift
             curve = np.zeros(benchmarks)
             if coefficients:
                 linear = coefficients["intercept"] + coefficients["w_p"] * w + coefficients["w_p2"] * w**2

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from plw.figures.benchmarks import benchmarks_of_group, draw, figure_data, score_note
 from plw.figures.style import style_with
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 from simulated_scores import score_table
 
 REGISTRY = [
@@ -34,7 +34,7 @@ def test_the_data_are_the_raw_scores_of_the_group_in_the_registrys_order(scores)
     assert len(data) == 2 * 12
     merged = data.merge(scores, on=["run", "benchmark"])
     assert (merged["score_x"] == merged["score_y"]).all()
-    assert data["w_p"].tolist() == [w_p_from_plw(plw) for plw in data["plw"]]
+    assert data["w_p"].tolist() == [to_w_p(plw) for plw in data["plw"]]
 
 
 def test_each_panel_shows_the_mean_over_ptlms_of_its_benchmark(scores):

@@ -10,7 +10,7 @@ import pytest
 from plw.errors import InputError
 from plw.scores.items import item_table, write_items
 from plw.scores.table import aggregate
-from plw.scores.transform import plw_from_w_p
+from plw.scores.transform import from_w_p
 from plw.statistics.checks import (
     check_regression,
     complete_runs,
@@ -149,12 +149,12 @@ def test_the_parabola_is_the_least_squares_one():
 
 def test_on_sweeps_around_a_known_curve_the_critical_weight_is_within_a_twentieth():
     """A small version of benchmarks/bench_regression_calibration.py, which asks the same of the mixed model."""
-    truth = plw_from_w_p(TABLE_3_SHORT["w_p"] / (-2 * TABLE_3_SHORT["w_p2"]))
+    truth = from_w_p(TABLE_3_SHORT["w_p"] / (-2 * TABLE_3_SHORT["w_p2"]))
     hits = []
     for seed in range(30):
         runs = complete_runs(sweep_scores(seed=seed, coefficients=TABLE_3_SHORT, noise=0.05))
         found = parabola(runs, relative_aggregate(runs.scores)[None, :])
-        hits.append(found["inside"][0] and abs(plw_from_w_p(found["vertex_w_p"][0]) - truth) <= 0.05)
+        hits.append(found["inside"][0] and abs(from_w_p(found["vertex_w_p"][0]) - truth) <= 0.05)
     assert np.mean(hits) >= 0.9
 
 
@@ -209,7 +209,7 @@ def test_without_item_noise_the_bootstrap_stands_still_at_the_estimate():
     plw = found["plw"]
     assert plw["low"] == pytest.approx(plw["estimate"]) == pytest.approx(plw["high"])
     assert plw["share_inside"] == found["share_downward"] == 1.0
-    truth = plw_from_w_p(TABLE_3_SHORT["w_p"] / (-2 * TABLE_3_SHORT["w_p2"]))
+    truth = from_w_p(TABLE_3_SHORT["w_p"] / (-2 * TABLE_3_SHORT["w_p2"]))
     assert plw["estimate"] == pytest.approx(truth, abs=0.05)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from plw.errors import InputError
-from plw.scores.transform import plw_from_w_p, w_p_from_plw
+from plw.scores.transform import from_w_p, to_w_p
 from plw.statistics import gam
 from plw.statistics.gam import fit_gams, fit_members, gam_rows, gam_scores, ratio_levels
 from simulated_scores import PLWS
@@ -46,7 +46,7 @@ def surface_scores(*, noise: float = 0.01, seed: int = 1, depth=lambda r_g: 0.3,
     for dataset, r_g in levels.items():
         for ptlm in ("weak", "strong"):
             for plw in PLWS:
-                curve = -depth(r_g) * (w_p_from_plw(plw) - optimum(r_g)) ** 2
+                curve = -depth(r_g) * (to_w_p(plw) - optimum(r_g)) ** 2
                 run = {"run": f"{ptlm}-{dataset}-{plw:g}", "ptlm": ptlm, "dataset": dataset, "plw": plw,
                        "normalization": "n", "regularizer": "none", "strength": 0.0, "seed": 42}  # fmt: skip
                 rows += [
@@ -93,7 +93,7 @@ def test_the_optimum_of_a_known_surface_is_found_with_an_interval_around_it(fitt
     for row in inside:
         assert row["w_p"] == pytest.approx(optimum(row["r_g"]), abs=0.06)
         assert row["low_w_p"] <= row["w_p"] <= row["high_w_p"]
-        assert row["plw"] == pytest.approx(plw_from_w_p(row["w_p"]))
+        assert row["plw"] == pytest.approx(from_w_p(row["w_p"]))
         assert not row["starred"]
 
 

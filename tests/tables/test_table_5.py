@@ -11,7 +11,7 @@ import pytest
 import yaml
 from plw.figures.figure_10 import draw, figure_data, note_of
 from plw.figures.style import style_with
-from plw.scores.transform import plw_from_w_p, w_p_from_plw
+from plw.scores.transform import from_w_p, to_w_p
 from plw.tables.table import to_csv, to_latex, to_markdown
 from plw.tables.table_5 import table_5
 
@@ -26,7 +26,7 @@ DATASETS = [
 
 
 def optimum(r_g: float, *, starred: bool = False, outside: bool = False) -> dict:
-    return {"r_g": r_g, "w_p": 0.57, "plw": plw_from_w_p(0.57), "low_w_p": 0.5, "low": 0.1, "high_w_p": 0.8,
+    return {"r_g": r_g, "w_p": 0.57, "plw": from_w_p(0.57), "low_w_p": 0.5, "low": 0.1, "high_w_p": 0.8,
             "high": 0.477, "value": 0.2, "range": 0.04, "range_share": 0.04, "starred": starred,
             "extrapolated": outside}  # fmt: skip
 
@@ -59,14 +59,14 @@ def test_the_printed_unstarred_optima_lie_on_a_grid_of_w_p_in_steps_of_a_hundred
     step = PRINTED["derived"]["grid_step"]
     for plw, w_p in PRINTED["derived"]["w_p"].items():
         assert round(w_p / step, 9) % 1 == 0
-        assert round(plw_from_w_p(w_p), 3) == plw
+        assert round(from_w_p(w_p), 3) == plw
         # no neighbour on the grid prints the same, so the reading is not an accident of rounding
-        assert all(round(plw_from_w_p(w_p + change), 3) != plw for change in (-step, step))
+        assert all(round(from_w_p(w_p + change), 3) != plw for change in (-step, step))
 
 
 def test_on_a_grid_of_the_weight_itself_the_printed_optima_would_not_be_evenly_spaced():
     found = sorted({value for cells in PRINTED["rows"].values() for value, starred in cells if not starred})
-    steps = [w_p_from_plw(value) * 100 for value in found]
+    steps = [to_w_p(value) * 100 for value in found]
     assert all(abs(step - round(step)) < 0.1 for step in steps)
     assert sum(abs(value * 100 - round(value * 100)) < 0.05 for value in found) < len(found) / 2
 

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plw.errors import InputError
+from plw.training.collator import PromptLossCollator
 from plw.training.loss import (
-    PromptLossCollator,
+    IGNORED,
     causal_lm_loss,
     describe_loss,
     group_denominators,
@@ -19,7 +20,7 @@ from plw.training.loss import (
     weighted_token_loss,
 )
 from plw.training.settings import NORMALIZATIONS, UNITS
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.trainer_pt_utils import LabelSmoother
 
 VOCABULARY = 50
@@ -55,7 +56,12 @@ def gradient(model, loss):
 def our_loss(model, features, **options):
     batch = PromptLossCollator(0, **options)(features)
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    return causal_lm_loss(logits, batch["labels"], batch["token_scales"])
+    return causal_lm_loss(logits, batch["input_ids"], batch["token_scales"])
+
+
+def targets(batch):
+    """Labels as transformers wants them: the ids, -100 on padding."""
+    return batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)
 
 
 def loop_loss(model, features, *, plw, normalization, unit, micro_batch):
@@ -99,7 +105,7 @@ def test_loss_and_gradient_equal_a_triple_loop(model, normalization, unit, plw):
 @pytest.mark.parametrize("plw", [0.0, 1.0])
 def test_plw_zero_is_masking_and_plw_one_plain_training_in_transformers_own_loss(model, plw, normalization):
     batch = PromptLossCollator(0, plw=plw, normalization=normalization)(FEATURES)
-    labels = batch["labels"].clone()
+    labels = targets(batch)
     if plw == 0:
         for row, feature in enumerate(FEATURES):
             labels[row, : feature["prompt_length"]] = -100
@@ -114,8 +120,8 @@ def test_nonzero_count_over_the_update_is_the_formula_of_wit(model, plw):
     """WIT masks labels of weight 0 and divides by the kept labels of all batches of an update."""
     batch = PromptLossCollator(0, plw=plw)(FEATURES)
     log_p = torch.log_softmax(model(batch["input_ids"]).logits[:, :-1], dim=-1)
-    labels = batch["labels"][:, 1:]
-    positions = torch.arange(1, batch["labels"].shape[1])
+    labels = targets(batch)[:, 1:]
+    positions = torch.arange(1, batch["input_ids"].shape[1])
     prompt = positions < torch.tensor([feature["prompt_length"] for feature in FEATURES])[:, None]
     weight = torch.where(prompt, torch.tensor(plw), torch.tensor(1.0))
     kept = (labels != -100) & (weight != 0)
@@ -184,8 +190,8 @@ def test_scales_sum_to_the_mean_share_of_weighted_units(shapes, normalization, u
 def test_label_smoothing_is_the_stock_smoother_at_plw_zero_and_one(model):
     batch = PromptLossCollator(0, plw=1.0)(FEATURES)
     output = model(batch["input_ids"])
-    stock = LabelSmoother(epsilon=0.1)(output, batch["labels"], shift_labels=True)
-    ours = causal_lm_loss(output.logits, batch["labels"], batch["token_scales"], label_smoothing=0.1)
+    stock = LabelSmoother(epsilon=0.1)(output, targets(batch), shift_labels=True)
+    ours = causal_lm_loss(output.logits, batch["input_ids"], batch["token_scales"], label_smoothing=0.1)
     assert ours.item() == pytest.approx(stock.item(), rel=1e-6)
 
 
@@ -201,6 +207,54 @@ def test_no_positions_give_a_zero_loss_with_a_gradient():
     loss = weighted_token_loss(logits, torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     loss.backward()
     assert loss.item() == 0 and logits.grad.shape == logits.shape
+
+
+@pytest.mark.parametrize(("prompt", "completion"), [(0.2, 0.8), (0.0, 1.0), (1.0, 1.0), (1.0, 0.3)])
+def test_prompt_and_completion_loss_weight_are_those_of_trls_pull_request(model, prompt, completion):
+    """-sum(prompt weight × log p + completion weight × log p) over the tokens of weight above 0 / their number."""
+    numerator, count = 0.0, 0
+    for feature in FEATURES:
+        ids = feature["input_ids"]
+        log_p = torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), dim=-1)
+        for position in range(1, len(ids)):
+            weight = prompt if position < feature["prompt_length"] else completion
+            if weight:
+                numerator, count = numerator - weight * log_p[position - 1, ids[position]].item(), count + 1
+    ours = our_loss(model, FEATURES, prompt_loss_weight=prompt, completion_loss_weight=completion)
+    assert ours.item() == pytest.approx(numerator / count, rel=1e-6)
+
+
+def test_the_weight_of_prompt_tokens_is_given_once():
+    for weights in ({}, {"plw": 0.1, "prompt_loss_weight": 0.1}):
+        with pytest.raises(InputError, match="once"):
+            PromptLossCollator(0, **weights)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.inf, "1", True])
+def test_a_completion_loss_weight_that_teaches_nothing_is_refused(weight):
+    with pytest.raises(InputError, match="above 0"):
+        PromptLossCollator(0, plw=0.1, completion_loss_weight=weight)
+
+
+def test_labels_of_other_trainers_say_where_the_prompt_is():
+    masked = [
+        {"input_ids": ids, "labels": [IGNORED] * length + ids[length:]}
+        for ids, length in ((feature["input_ids"], feature["prompt_length"]) for feature in FEATURES)
+    ]
+    ours, theirs = PromptLossCollator(0, plw=0.1)(FEATURES), PromptLossCollator(0, plw=0.1)(masked)
+    assert set(ours) == set(theirs) == {"input_ids", "attention_mask", "token_scales"}
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_prompts_in_the_middle_of_a_conversation_have_the_prompts_weight():
+    turns = {"input_ids": [1, 5, 6, 7, 8, 9], "labels": [IGNORED, IGNORED, 6, IGNORED, IGNORED, 9]}
+    batch = PromptLossCollator(0, plw=0.5, normalization="token_sum")([turns])
+    assert batch["token_scales"].tolist() == [[0.0, 0.5, 1.0, 0.5, 0.5, 1.0]]
+
+
+def test_an_example_that_does_not_say_where_its_prompt_is_is_refused():
+    with pytest.raises(InputError, match="where its prompt is"):
+        PromptLossCollator(0, plw=0.1)([{"input_ids": [1, 2, 3]}])
 
 
 @pytest.mark.parametrize("plw", [-0.1, 1.5, math.nan, "0.1", True])
@@ -227,41 +281,3 @@ def test_the_loss_in_words_names_what_changes_it():
     }
     assert len(texts) == len(NORMALIZATIONS) * len(UNITS)
     assert all("0.1 for prompt tokens" in text for text in texts)
-
-
-@pytest.mark.parametrize("scaled_by_transformers", [False, True])
-def test_the_stock_trainer_averages_micro_batches_only_when_told_so(model, tmp_path, scaled_by_transformers):
-    """The documented recipe gives the mean of micro-batches; without its last line gradients are too large."""
-    features = FEATURES[:4]
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=4,
-        max_steps=1,
-        learning_rate=0.0,
-        max_grad_norm=0.0,
-        remove_unused_columns=False,
-        average_tokens_across_devices=False,
-        report_to="none",
-        use_cpu=True,
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_strategy="no",
-    )
-    norms = []
-
-    class Spy(Trainer):
-        def _get_grad_norm(self, model, grad_norm=None):
-            norms.append(float(super()._get_grad_norm(model, grad_norm=grad_norm)))
-            return norms[-1]
-
-    reference = gradient(model, our_loss(model, features, plw=0.1, micro_batch=1)).norm().item()
-    model.loss_function = causal_lm_loss
-    try:
-        trainer = Spy(model, arguments, train_dataset=features, data_collator=PromptLossCollator(0, plw=0.1))
-        if not scaled_by_transformers:
-            trainer.loss_is_scaled_for_ga = False
-        trainer.train()
-    finally:
-        del model._loss_function
-    assert norms == [pytest.approx(reference * (4 if scaled_by_transformers else 1), rel=1e-5)]

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from plw.claims.findings import Undecided
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Parabola:
 
 def transformed(plws: Sequence[float]) -> np.ndarray:
     """w_p of each PLW."""
-    return np.array([w_p_from_plw(plw) for plw in plws])
+    return np.array([to_w_p(plw) for plw in plws])
 
 
 def parabola(plws: Sequence[float], y: np.ndarray) -> Parabola:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from plw.claims.evidence import Evidence, cells, thin
 from plw.claims.findings import Finding, Undecided, judged, listed
 from plw.claims.measures import min_max
-from plw.scores.transform import plw_from_w_p
+from plw.scores.transform import from_w_p
 
 SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
 
@@ -53,7 +53,7 @@ def critical_plw(evidence: Evidence, role: str) -> tuple[float, float]:
     vertex = -b1 / (2 * b2) if b2 else float("inf")
     if b2 >= 0 or not 0 < vertex < 1:
         raise Undecided("The fit has no maximum inside (0, 1).", {"b1": b1, "b2": b2, "vertex w_p": vertex})
-    return vertex, plw_from_w_p(vertex)
+    return vertex, from_w_p(vertex)
 
 
 def significant(evidence: Evidence, parameters: Mapping) -> Finding:

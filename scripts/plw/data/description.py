@@ -8,14 +8,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from plw.data.instances import Instance
-from plw.data.ratios import (
-    Measure,
-    count_characters,
-    field_lengths,
-    instances_without_prompt,
-    mean_of_ratios,
-    ratio_of_means,
-)
+from plw.data.ratios import Measure, count_characters, field_lengths, instances_without_prompt, ratios_by_definition
 
 FIELDS = ("instruction", "input", "output")
 
@@ -44,10 +37,6 @@ def describe_instances(instances: Sequence[Instance], count_tokens: Measure) -> 
         "rows_inverted": sum(instance.inverted for instance in instances),
         "tokens": described,
         "total_tokens": sum(described[name]["total"] for name in FIELDS),
-        "r_g": {
-            "ratio_of_mean_tokens": ratio_of_means(tokens),
-            "mean_of_token_ratios": mean_of_ratios(tokens),
-            "ratio_of_mean_characters": ratio_of_means(field_lengths(instances, count_characters)),
-        },
+        "r_g": ratios_by_definition(tokens, field_lengths(instances, count_characters)),
         "rows_without_prompt": instances_without_prompt(tokens),
     }

@@ -5,7 +5,7 @@ such as "<noinput>" stay, because the totals of the paper's Table 1 come out onl
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from plw.errors import InputError, nearest_hint
@@ -210,3 +210,20 @@ def instance_rows(instances: Iterable[Instance]) -> Iterable[dict]:
 def instances_of(rows: Iterable[dict]) -> list[Instance]:
     """Back from the rows of instances.jsonl."""
     return [Instance(**row) for row in rows]
+
+
+def as_instances(rows: Iterable[Instance | Mapping]) -> list[Instance]:
+    """Instances out of mappings with `instruction`, `output` and perhaps `input`; Instances stay as they are.
+
+    InputError with the row's number (from 0) for a mapping that lacks a field or holds anything but text there.
+    """
+    found = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, Instance):
+            fields = {name: row.get(name) for name in ("instruction", "output")} | {"input": row.get("input", "")}
+            for name, value in fields.items():
+                if not isinstance(value, str):
+                    raise InputError(f"A row's {name} is no text.", value=value, where=f"row {number}")
+            row = Instance(**fields, source_row=number, inverted=bool(row.get("inverted", False)))
+        found.append(row)
+    return found

@@ -4,11 +4,11 @@ It turns long-completion data into short-completion data with the same texts. No
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from plw.data.instances import Instance
-from plw.data.ratios import FieldLengths, Measure, field_lengths, ratio_of_means
+from plw.data.instances import Instance, as_instances, instance_rows
+from plw.data.ratios import FieldLengths, Measure, field_lengths, measure_of, ratio_of_means
 from plw.errors import InputError
 
 INSTRUCTION_WITHOUT_INPUT = "Predict the prompt that generated the following AI output."  # App. A, verbatim
@@ -166,3 +166,24 @@ def apply_rule(
         raise InputError(f"The rule {rule!r} needs a tokenizer.", where="inversion", hint=hint)
     reach = invert_to_target if rule == "target" else thin_to_target
     return reach(instances, measure, count_tokens, r_g=r_g, seed=seed)
+
+
+def invert(
+    rows: Iterable[Instance | Mapping],
+    *,
+    rule: str = "all",
+    r_g: float | None = None,
+    unit: str = "characters",
+    count_tokens: Measure | None = None,
+    seed: int = 42,
+) -> list[dict]:
+    """Prompt inversion of instruction data: rows of `instruction`, `input`, `output`, `source_row` and `inverted`.
+
+    rows          mappings with `instruction`, `output` and perhaps `input`
+    rule          all: every row whose completion is longer than its prompt, as the paper's *Short sets; target: such
+                  rows at random until R_g reaches `r_g`; tiny: all, then rows of high ratio are left out down to `r_g`
+    unit          of the lengths that say which completion is longer: characters, tokens or words
+    count_tokens  texts -> their numbers of tokens; needed for the unit tokens and by target and tiny
+    """
+    measure = measure_of(unit, count_tokens)
+    return instance_rows(apply_rule(as_instances(rows), measure, count_tokens, rule=rule, r_g=r_g, seed=seed).instances)

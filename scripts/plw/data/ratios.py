@@ -5,11 +5,11 @@ mean lengths; the two differ by up to a factor of seven, so reports carry both. 
 alone: no template, no special tokens; the prompt's length is that of the instruction plus that of the input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from plw.data.instances import Instance
+from plw.data.instances import Instance, as_instances
 from plw.errors import InputError
 
 Measure = Callable[[Sequence[str]], list[int]]  # texts -> their lengths
@@ -74,3 +74,27 @@ def mean_of_ratios(lengths: FieldLengths) -> float | None:
 def instances_without_prompt(lengths: FieldLengths) -> int:
     """Number of instances whose prompt has length 0, so that their own ratio is undefined."""
     return sum(prompt == 0 for prompt in lengths.prompt)
+
+
+def generation_ratios(
+    instances: Sequence[Instance | Mapping], count_tokens: Measure | None = None
+) -> dict[str, float | None]:
+    """R_g of a data set by each definition; None where it is undefined.
+
+    instances     Instances, or mappings with `instruction`, `output` and perhaps `input`
+    count_tokens  texts -> their numbers of tokens, without special tokens; None: no ratios of tokens
+    Returns ratio_of_mean_tokens (Table 1), mean_of_token_ratios (§2.1's wording) and ratio_of_mean_characters (the rule
+    that Table 1's inverted sets were made by).
+    """
+    instances = as_instances(instances)
+    tokens = None if count_tokens is None else field_lengths(instances, count_tokens)
+    return ratios_by_definition(tokens, field_lengths(instances, count_characters))
+
+
+def ratios_by_definition(tokens: FieldLengths | None, characters: FieldLengths) -> dict[str, float | None]:
+    """`generation_ratios` of fields that are measured already."""
+    return {
+        "ratio_of_mean_tokens": None if tokens is None else ratio_of_means(tokens),
+        "mean_of_token_ratios": None if tokens is None else mean_of_ratios(tokens),
+        "ratio_of_mean_characters": ratio_of_means(characters),
+    }

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 PLW_TICKS = (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)  # upper axis: weights that readers think in
 W_P_LABEL = "$w_p$ = PLW$^{0.30103}$"
@@ -60,7 +60,7 @@ def plw_axis(axes: Axes, *, label: bool = True) -> None:
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(W_P_LABEL if label else "")
     upper = axes.secondary_xaxis("top")
-    upper.set_xticks([w_p_from_plw(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
+    upper.set_xticks([to_w_p(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
     upper.tick_params(length=2, pad=1, labelsize=6.5, colors=GREY)
     upper.spines["top"].set_visible(False)
     upper.set_xlabel("PLW", fontsize=6.5, color=GREY, labelpad=1)

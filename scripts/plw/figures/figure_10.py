@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from plw.figures.axes import GREY, legend_and_note, new_figure, plw_axis, say_no_scores
 from plw.figures.style import dataset_colours
-from plw.scores.transform import plw_from_w_p
+from plw.scores.transform import from_w_p
 
 PANELS = {"All": "all benchmarks", "MC": "multiple choice", "Gen": "generation without translation"}
 COLOURS = "viridis"  # light to dark in even steps, also with red-green blindness
@@ -37,7 +37,7 @@ def figure_data(gam: dict, *, covariate: str | None = None) -> pd.DataFrame:
         for r_g, values in zip(grid["r_g"], grid["value"], strict=True):
             outside = ridge[r_g]["extrapolated"]
             rows += [
-                (name, covariate, "surface", r_g, w_p, plw_from_w_p(w_p), value, None, outside)
+                (name, covariate, "surface", r_g, w_p, from_w_p(w_p), value, None, outside)
                 for w_p, value in zip(grid["w_p"], values, strict=True)
             ]
         rows += [

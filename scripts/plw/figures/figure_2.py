@@ -29,7 +29,7 @@ from plw.figures.axes import (
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 # Panel -> (measure, title, label of the axis)
 PANELS = {
@@ -81,7 +81,7 @@ def _run_rows(measures: pd.DataFrame, runs: pd.DataFrame, series: str, panels: S
         panel=rows["measure"].map(panel_of).astype(object),
         series=series,
         statistic="value",
-        w_p=rows["plw"].astype(float).map(w_p_from_plw),
+        w_p=rows["plw"].astype(float).map(to_w_p),
     )
 
 
@@ -93,7 +93,7 @@ def _box_rows(windows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     for (dataset, plw, normalization), group in found.groupby(["dataset", "plw", "normalization"]):
         statistics = {name: group["rsd"].quantile(q) for name, q in QUANTILES.items()} | {"mean": group["rsd"].mean()}
         shared = {"panel": "a", "series": "main", "normalization": normalization, "dataset": dataset, "ptlm": ""}
-        shared |= {"plw": plw, "w_p": w_p_from_plw(plw), "run": "", "measure": "rsd", "n": len(group)}
+        shared |= {"plw": plw, "w_p": to_w_p(plw), "run": "", "measure": "rsd", "n": len(group)}
         records += [shared | {"statistic": name, "value": value} for name, value in statistics.items()]
     return pd.DataFrame(records, columns=COLUMNS)
 

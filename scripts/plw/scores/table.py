@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from plw.errors import InputError, InputErrors
-from plw.scores.transform import w_p_from_plw
+from plw.scores.transform import to_w_p
 
 RUN_COLUMNS = ["run", "ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed"]
 COLUMNS = [*RUN_COLUMNS, "benchmark", "metric", "score", "stderr", "n"]
@@ -107,7 +107,7 @@ def select_runs(frame: pd.DataFrame, *, runs: pd.DataFrame | None = None) -> pd.
 
 def add_w_p(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the column w_p = plw ** 0.30103 (§4.1)."""
-    return frame.assign(w_p=frame["plw"].astype(float).map(w_p_from_plw))
+    return frame.assign(w_p=frame["plw"].astype(float).map(to_w_p))
 
 
 def relative_scores(frame: pd.DataFrame, *, within: tuple[str, ...] = ("benchmark", "dataset")) -> pd.DataFrame:

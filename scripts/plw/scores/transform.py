@@ -7,7 +7,7 @@ every analysis uses w_p instead of the weight itself.
 POWER = 0.30103  # §4.1: chosen so that 0.1 ** p = 0.5; log10(2) to the five digits that the paper prints
 
 
-def w_p_from_plw(plw: float, *, power: float = POWER) -> float:
+def to_w_p(plw: float, *, power: float = POWER) -> float:
     """Transformed weight w_p in [0, 1] of a prompt loss weight in [0, 1].
 
     Raises ValueError outside [0, 1]: the transform maps that interval onto itself, and no other was studied.
@@ -17,8 +17,8 @@ def w_p_from_plw(plw: float, *, power: float = POWER) -> float:
     return plw**power
 
 
-def plw_from_w_p(w_p: float, *, power: float = POWER) -> float:
-    """Prompt loss weight in [0, 1] that `w_p_from_plw` maps to `w_p`, itself in [0, 1].
+def from_w_p(w_p: float, *, power: float = POWER) -> float:
+    """Prompt loss weight in [0, 1] that `to_w_p` maps to `w_p`, itself in [0, 1].
 
     Raises ValueError outside [0, 1].
     """

@@ -18,7 +18,7 @@ import pandas as pd
 
 from plw.errors import InputError
 from plw.scores.table import RUN_COLUMNS, add_w_p
-from plw.scores.transform import plw_from_w_p, w_p_from_plw
+from plw.scores.transform import from_w_p, to_w_p
 from plw.statistics.r_calls import R_FILES, call_r
 from plw.statistics.regression import regression_rows
 
@@ -195,7 +195,7 @@ def _interval(values: np.ndarray, alpha: float) -> dict[str, float | None]:
 
 
 def _as_plw(interval: dict[str, float | None]) -> dict[str, float | None]:
-    return {name: None if w_p is None else plw_from_w_p(w_p) for name, w_p in interval.items()}
+    return {name: None if w_p is None else from_w_p(w_p) for name, w_p in interval.items()}
 
 
 def critical_plw_bootstrap(runs: Runs, aggregates: np.ndarray, *, alpha: float) -> dict:
@@ -212,12 +212,12 @@ def critical_plw_bootstrap(runs: Runs, aggregates: np.ndarray, *, alpha: float) 
         "n": len(usable),
         "unusable": len(aggregates) - len(usable),
         "plw": {
-            "estimate": plw_from_w_p(float(real["vertex_w_p"][0])) if real["inside"][0] else None,
+            "estimate": from_w_p(float(real["vertex_w_p"][0])) if real["inside"][0] else None,
             **_as_plw(_interval(drawn["vertex_w_p"][inside], alpha)),
             "share_inside": float(inside.mean()) if len(inside) else None,
         },
         "best_plw": {
-            "estimate": plw_from_w_p(float(real["best_w_p"][0])),
+            "estimate": from_w_p(float(real["best_w_p"][0])),
             **_as_plw(_interval(drawn["best_w_p"], alpha)),
         },
         "share_downward": float((drawn["b2"] < 0).mean()) if len(inside) else None,
@@ -236,7 +236,7 @@ def paired_difference(runs: Runs, aggregates: np.ndarray, plws: Sequence[float],
     w_p = runs.table["w_p"].to_numpy()
     for ptlm in runs.table["ptlm"].unique():
         places = [
-            ((runs.table["ptlm"] == ptlm) & np.isclose(w_p, w_p_from_plw(plw), atol=1e-9)).to_numpy() for plw in plws
+            ((runs.table["ptlm"] == ptlm) & np.isclose(w_p, to_w_p(plw), atol=1e-9)).to_numpy() for plw in plws
         ]
         if not all(place.any() for place in places):
             absent.append(ptlm)

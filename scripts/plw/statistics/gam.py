@@ -11,7 +11,7 @@ import pandas as pd
 
 from plw.errors import InputError
 from plw.scores.table import add_w_p, relative_scores, select_runs
-from plw.scores.transform import plw_from_w_p
+from plw.scores.transform import from_w_p
 from plw.statistics.r_calls import R_FILES, call_r
 
 ROLES = ("AlpacaData", "AlpacaDataCleaned", "AlpacaDataShort", "AlpacaDataMedium", "AlpacaDataTiny")  # App. D
@@ -110,7 +110,7 @@ def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict) -> dict:
     if reason:
         return empty
     w_p = _weights(settings["grid_step"])
-    searched = w_p if covariate == "w_p" else [plw_from_w_p(value) for value in w_p]
+    searched = w_p if covariate == "w_p" else [from_w_p(value) for value in w_p]
     lowest, highest = float(rows["r"].min()), float(rows["r"].max())
     top = max(highest, *settings["ratios"])
     r_grid = np.round(np.linspace(0.0, top, 41), 6).tolist()
@@ -134,11 +134,11 @@ def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict) -> dict:
     def row(found: dict) -> dict:
         share = found["range"] / answer["score_range"]
         best = w_p[found["best"] - 1]
-        result = {"r_g": float(found["r_g"]), "w_p": best, "plw": plw_from_w_p(best)}
+        result = {"r_g": float(found["r_g"]), "w_p": best, "plw": from_w_p(best)}
         if "low" in found:
             for name in ("low", "high"):
                 result[f"{name}_w_p"] = w_p[int(found[name]) - 1]
-                result[name] = plw_from_w_p(result[f"{name}_w_p"])
+                result[name] = from_w_p(result[f"{name}_w_p"])
         return result | {
             "value": found["value"],
             "range": found["range"],

@@ -2,7 +2,8 @@
 
 import torch
 
-from plw.training.loss import IGNORED, PromptLossCollator, causal_lm_loss
+from plw.training.collator import PromptLossCollator
+from plw.training.loss import IGNORED, causal_lm_loss, pad
 
 LENGTHS, PROMPTS, VOCABULARY, SEED = (9, 14, 6), (5, 9, 1), 23, 42  # a small padded batch; one prompt is one token
 
@@ -17,7 +18,7 @@ def largest_differences() -> dict[str, float]:
     for plw, name in ((0.0, "PLW 0 against masked labels"), (1.0, "PLW 1 against all labels")):
         logits = torch.randn(shape, generator=generator).requires_grad_()
         batch = PromptLossCollator(0, plw=plw)(features)
-        labels = batch["labels"].clone()
+        labels = pad(rows, IGNORED)
         if plw == 0.0:
             for row, prompt in enumerate(PROMPTS):
                 labels[row, :prompt] = IGNORED

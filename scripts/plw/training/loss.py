@@ -19,9 +19,6 @@ masking, PLW 1 the plain language model loss.
 Every token's final scale is therefore known before the forward pass, from the logical batch alone, and the
 objective of an update is the plain sum of scale × cross-entropy. However the sequences are then split over
 devices and accumulation steps, the gradient is the same.
-
-In a loop of your own: `PromptLossCollator` makes the batch, `causal_lm_loss(model(...).logits, **batch)` the loss.
-With the stock HF Trainer, see `PromptLossCollator`.
 """
 
 from collections.abc import Sequence
@@ -46,22 +43,47 @@ def check_plw(plw: float) -> float:
     return float(plw)
 
 
+def check_completion_loss_weight(weight: float) -> float:
+    """Return `weight` if it is a finite number above 0; otherwise raise InputError."""
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < float("inf"):
+        raise InputError(
+            "The completion's loss weight must be a finite number above 0.",
+            value=weight,
+            hint="The paper's is 1; a completion of weight 0 would not be learnt.",
+        )
+    return float(weight)
+
+
 def token_weights(
-    prompt_lengths: Sequence[int], lengths: Sequence[int], *, plw: float, width: int | None = None
+    prompt_lengths: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    plw: float,
+    completion_loss_weight: float = 1.0,
+    width: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (weights, counted) of right-padded sequences, aligned with the *labels*.
 
     prompt_lengths  leading prompt tokens of each sequence
     lengths         tokens of each sequence without padding
     width           columns of the result; None means the longest sequence
-    weights         float64 [sequences, width]: PLW on prompt tokens, 1 on completion tokens, 0 elsewhere
+    weights         float64 [sequences, width]: PLW on prompt tokens, `completion_loss_weight` (1 in the paper) on
+                    completion tokens, 0 elsewhere
     counted         bool, same shape: tokens that are predicted (all but the first one and padding)
     """
-    plw = check_plw(plw)
     position = torch.arange(width if width is not None else max(lengths, default=0))
+    is_prompt = position < torch.as_tensor(prompt_lengths)[:, None]
+    return mask_weights(is_prompt, lengths, plw=plw, completion_loss_weight=completion_loss_weight)
+
+
+def mask_weights(
+    is_prompt: torch.Tensor, lengths: Sequence[int], *, plw: float, completion_loss_weight: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`token_weights` where any tokens may be the prompt's: is_prompt is bool [sequences, width]."""
+    plw, completion = check_plw(plw), check_completion_loss_weight(completion_loss_weight)
+    position = torch.arange(is_prompt.shape[1])
     counted = (position >= 1) & (position < torch.as_tensor(lengths)[:, None])
-    prompt = position < torch.as_tensor(prompt_lengths)[:, None]
-    weights = torch.where(prompt, plw, 1.0).to(torch.float64) * counted
+    weights = torch.where(is_prompt, plw, completion).to(torch.float64) * counted
     return weights, counted
 
 
@@ -74,7 +96,7 @@ def group_denominators(
     groups   int64, broadcastable to `weights` from the left ([sequences] for [sequences, width])
     counted  bool, like weights   tokens that all_count counts (prompt tokens of weight 0 among them)
     """
-    _check_name("normalization", normalization, NORMALIZATIONS)
+    check_name("normalization", normalization, NORMALIZATIONS)
     groups = _expand(groups, weights)
     size = int(groups.max()) + 1 if groups.numel() else 0
     if normalization == "all_count" and counted is None:
@@ -104,7 +126,7 @@ def token_scales(
     A micro-batch without any weight (every completion cut off, PLW 0) adds 0 to that mean and still counts in
     it: dividing by its zero tokens gave NaN in the stack of 2023.
     """
-    _check_name("unit", unit, UNITS)
+    check_name("unit", unit, UNITS)
     groups = _expand(groups, weights)
     if unit == "update":
         groups = torch.zeros_like(groups)
@@ -141,65 +163,22 @@ def weighted_token_loss(
 
 
 def causal_lm_loss(
-    logits: torch.Tensor, labels: torch.Tensor, token_scales: torch.Tensor, label_smoothing: float = 0.0, **_
+    logits: torch.Tensor, input_ids: torch.Tensor, token_scales: torch.Tensor, label_smoothing: float = 0.0, **_
 ) -> torch.Tensor:
-    """The loss of a batch of `PromptLossCollator`: shifts by one, then `weighted_token_loss`.
+    """The loss of a batch of `PromptLossCollator`: sum of scale × cross-entropy of each token given those before it.
 
     logits        float [sequences, width, vocabulary] as a causal language model returns them
-    labels        int64 [sequences, width], equal to the input ids (-100 on padding)
-    token_scales  float [sequences, width], aligned with the labels
-    Takes and ignores whatever else transformers hands to a model's `loss_function`.
+    input_ids     int64 [sequences, width]; tokens of scale 0 (padding, the first token, a masked prompt) are no targets
+    token_scales  float [sequences, width], aligned with input_ids
+    Takes and ignores the rest of the batch. Raises ValueError where the logits have other positions than the tokens.
     """
-    return weighted_token_loss(logits[:, :-1], labels[:, 1:], token_scales[:, 1:], label_smoothing=label_smoothing)
-
-
-class PromptLossCollator:
-    """Make a padded batch with token scales from dicts of `input_ids` and `prompt_length`.
-
-    Each call is one logical unit: the features of a call share the denominator of `unit` "update", or are split
-    in order into logical micro-batches of `micro_batch` sequences (None: all of them are one).
-    Returns input_ids, attention_mask, labels (int64) and token_scales (float32), all [sequences, width].
-
-    With the stock HF Trainer (per-device batch = logical micro-batch; accumulation and ranks are averaged):
-        model.loss_function = plw.training.loss.causal_lm_loss
-        args = TrainingArguments(..., remove_unused_columns=False, average_tokens_across_devices=False)
-        trainer = Trainer(model, args, train_dataset=features, data_collator=PromptLossCollator(...))
-        trainer.loss_is_scaled_for_ga = False  # else transformers 5 leaves out the division by accumulation steps
-    """
-
-    def __init__(
-        self,
-        pad_token_id: int,
-        *,
-        plw: float,
-        normalization: str = "nonzero_count",
-        unit: str = "microbatch",
-        micro_batch: int | None = None,
-    ):
-        self.pad_token_id = pad_token_id
-        self.plw = check_plw(plw)
-        self.normalization = _check_name("normalization", normalization, NORMALIZATIONS)
-        self.unit = _check_name("unit", unit, UNITS)
-        self.micro_batch = micro_batch
-
-    def __call__(self, features: Sequence[dict]) -> dict[str, torch.Tensor]:
-        lengths = [len(feature["input_ids"]) for feature in features]
-        input_ids = pad([feature["input_ids"] for feature in features], self.pad_token_id)
-        real = torch.arange(input_ids.shape[1]) < torch.as_tensor(lengths)[:, None]
-        weights, counted = token_weights([feature["prompt_length"] for feature in features], lengths, plw=self.plw)
-        scales = token_scales(
-            weights,
-            torch.arange(len(features)) // (self.micro_batch or max(len(features), 1)),
-            normalization=self.normalization,
-            unit=self.unit,
-            counted=counted,
+    if logits.shape[:2] != input_ids.shape:
+        raise ValueError(
+            f"logits for {tuple(logits.shape[:2])} positions, but {tuple(input_ids.shape)} tokens: methods that add "
+            "positions of their own (prompt tuning) are not supported"
         )
-        return {
-            "input_ids": input_ids,
-            "attention_mask": real.long(),
-            "labels": input_ids.masked_fill(~real, IGNORED),
-            "token_scales": scales.float(),
-        }
+    labels = input_ids.masked_fill(token_scales == 0, IGNORED)
+    return weighted_token_loss(logits[:, :-1], labels[:, 1:], token_scales[:, 1:], label_smoothing=label_smoothing)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
@@ -216,12 +195,12 @@ def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int
         "nonzero_count": "divided by the number of tokens whose weight is not zero",
         "all_count": "divided by the number of prompt and completion tokens, whatever their weight",
         "token_sum": "not divided by anything",
-    }[_check_name("normalization", normalization, NORMALIZATIONS)]
+    }[check_name("normalization", normalization, NORMALIZATIONS)]
     one = {
         "microbatch": f"of a micro-batch of {micro_batch} sequences, averaged with equal weight over the update's "
         f"micro-batches ({micro_batches_per_update}, fewer in the last window of an epoch)",
         "update": f"of all {micro_batch * micro_batches_per_update} sequences of the update",
-    }[_check_name("unit", unit, UNITS)]
+    }[check_name("unit", unit, UNITS)]
     return (
         f"Sum of weight x cross-entropy over the predicted tokens, {denominator}, {one}. "
         f"Weights: {plw!r} for prompt tokens (template and special tokens included), 1 for completion tokens "
@@ -230,7 +209,8 @@ def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int
     )
 
 
-def _check_name(key: str, value: str, allowed: Sequence[str]) -> str:
+def check_name(key: str, value: str, allowed: Sequence[str]) -> str:
+    """Return `value` if it is one of `allowed`; otherwise raise InputError that names them."""
     if value not in allowed:
         raise InputError(f"Unknown {key}.", value=value, hint=f"Use one of {', '.join(allowed)}.")
     return value

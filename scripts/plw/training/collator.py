@@ -1,0 +1,98 @@
+"""Batches that carry every token's scale, for the training loop of any library."""
+
+from collections.abc import Sequence
+
+import torch
+
+from plw.errors import InputError
+from plw.training.loss import (
+    IGNORED,
+    check_completion_loss_weight,
+    check_name,
+    check_plw,
+    group_denominators,
+    mask_weights,
+    pad,
+    token_scales,
+)
+from plw.training.settings import NORMALIZATIONS, UNITS
+
+
+class PromptLossCollator:
+    """Make a padded batch with token scales; `causal_lm_loss(model(...).logits, **batch)` is its loss.
+
+    A feature is a dict of `input_ids` and of where its prompt is:
+        prompt_length   the number of leading prompt tokens, or
+        labels          as other trainers prepare them (TRL, Alpaca): the ids, with -100 on the prompt
+
+    plw                     weight of prompt tokens, in [0, 1]; `prompt_loss_weight` is another name for it
+    completion_loss_weight  weight of completion tokens (1 in the paper)
+    normalization, unit     see the head of plw.training.loss; by default `nonzero_count` per "microbatch". With
+                            `prompt_loss_weight` the unit is the "update" by default: together that is the loss of TRL's
+                            pull request 6747 (Weighted Instruction Tuning)
+    micro_batch             logical micro-batches of so many sequences within a call; None: the call is one
+
+    Each call is one logical unit. Returns input_ids, attention_mask (int64) and token_scales (float32), all
+    [sequences, width]; with unit "update" also denominator, D of this call (float32 [sequences], one value), so that
+    several calls can be brought to one. There are no `labels`, which a model would compute a loss of its own from.
+    """
+
+    def __init__(
+        self,
+        pad_token_id: int,
+        *,
+        plw: float | None = None,
+        normalization: str = "nonzero_count",
+        unit: str | None = None,
+        micro_batch: int | None = None,
+        prompt_loss_weight: float | None = None,
+        completion_loss_weight: float = 1.0,
+    ):
+        if (plw is None) == (prompt_loss_weight is None):
+            raise InputError("Give the weight of prompt tokens once: plw, or prompt_loss_weight.", value=plw)
+        if unit is None:
+            unit = "microbatch" if prompt_loss_weight is None else "update"
+        self.pad_token_id = pad_token_id
+        self.plw = check_plw(prompt_loss_weight if plw is None else plw)
+        self.completion_loss_weight = check_completion_loss_weight(completion_loss_weight)
+        self.normalization = check_name("normalization", normalization, NORMALIZATIONS)
+        self.unit = check_name("unit", unit, UNITS)
+        self.micro_batch = micro_batch
+
+    def __call__(self, features: Sequence[dict]) -> dict[str, torch.Tensor]:
+        lengths = [len(feature["input_ids"]) for feature in features]
+        input_ids = pad([feature["input_ids"] for feature in features], self.pad_token_id)
+        weights, counted = mask_weights(
+            _is_prompt(features, lengths),
+            lengths,
+            plw=self.plw,
+            completion_loss_weight=self.completion_loss_weight,
+        )
+        groups = torch.arange(len(features)) // (self.micro_batch or max(len(features), 1))
+        named = {"normalization": self.normalization, "counted": counted}
+        batch = {
+            "input_ids": input_ids,
+            "attention_mask": (torch.arange(input_ids.shape[1]) < torch.as_tensor(lengths)[:, None]).long(),
+            "token_scales": token_scales(weights, groups, unit=self.unit, **named).float(),
+        }
+        if self.unit == "update":
+            (denominator,) = group_denominators(weights, torch.zeros_like(groups), **named)
+            batch["denominator"] = denominator.float().repeat(len(features))
+        return batch
+
+
+def _is_prompt(features: Sequence[dict], lengths: Sequence[int]) -> torch.Tensor:
+    """Which tokens are the prompt's, bool [sequences, width]; InputError if a feature does not say."""
+    if all("prompt_length" in feature for feature in features):
+        prompts = torch.as_tensor([feature["prompt_length"] for feature in features])
+        return torch.arange(max(lengths)) < prompts[:, None]
+    for place, (feature, length) in enumerate(zip(features, lengths, strict=True)):
+        if len(feature.get("labels", ())) != length:
+            raise InputError(
+                "A training example does not say where its prompt is.",
+                value=sorted(feature),
+                where=f"example {place} of a batch",
+                hint="Give `prompt_length`, or `labels` of the same length as `input_ids` with -100 on the prompt; "
+                "and keep the trainer from removing them (remove_unused_columns=False).",
+            )
+    return pad([[label == IGNORED for label in feature["labels"]] for feature in features], False).bool()
