@@ -24,7 +24,8 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
   fi
 fi
 
-torch=$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+pin() { grep "^$1==" envs/requirements.lock.txt; }
+torch=$(pin torch)
 echo "Creating .venv with $torch and the packages of envs/requirements.lock.txt"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip=".venv/bin/python -m pip --disable-pip-version-check --quiet"
@@ -39,7 +40,6 @@ $pip install ${TORCH_ARGS:-} "$torch"
 wait "$r"
 # rpy2 looks for R while it is built. Its ABI mode links nothing, and a wheel from pip's cache may have been built where
 # there was no R.
-pin() { grep "^$1==" envs/requirements.lock.txt; }
 $pip install --no-deps "$(pin cffi)" "$(pin pycparser)"
 RPY2_CFFI_MODE=ABI $pip install --no-deps --no-build-isolation --no-cache-dir --force-reinstall "$(pin rpy2-rinterface)"
 # The lock is complete, so nothing is resolved. DeepSpeed must not build its operators now (that needs CUDA).

