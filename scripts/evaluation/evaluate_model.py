@@ -8,10 +8,11 @@ import json
 import logging
 from pathlib import Path
 
-import torch
 from plw.errors import run_program
 from plw.evaluation.measuring import evaluate_model
 from plw.files import write_json
+from plw.models.flags import thread_flag, use_threads
+from plw.study.sources import source_argument
 
 HARNESS_FOLDER = Path(__file__).resolve().parents[2] / "config" / "harness"
 
@@ -19,7 +20,7 @@ HARNESS_FOLDER = Path(__file__).resolve().parents[2] / "config" / "harness"
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("--model", required=True, help="model folder, or its source as JSON")
+    flags.add_argument("--model", required=True, type=source_argument, help="model folder, or its source as JSON")
     flags.add_argument(
         "--benchmarks", required=True, type=json.loads, help="registry entries with their names, as JSON list"
     )
@@ -29,19 +30,17 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
     flags.add_argument("--index", required=True, type=Path, help="written last: index of all results")
     flags.add_argument("--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions")
-    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    thread_flag(flags)
     return flags
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measure what is missing, and write the index."""
     arguments = parser().parse_args(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    use_threads(arguments.threads)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about options that are set on purpose
-    model = arguments.model
     index = evaluate_model(
-        json.loads(model) if model.startswith("{") else {"path": model},
+        arguments.model,
         arguments.benchmarks,
         arguments.evaluation,
         run_dir=arguments.run_dir,

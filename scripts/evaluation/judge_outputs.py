@@ -7,12 +7,13 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
 from plw.errors import run_program
 from plw.evaluation import alpaca_eval, pandalm
 from plw.evaluation.judge import Judge
 from plw.evaluation.judgements import pair_outputs, read_outputs, refuse_unparsed
 from plw.files import write_json
+from plw.models.flags import thread_flag, use_threads
+from plw.study.sources import source_argument
 
 JUDGES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "judges"
 
@@ -25,24 +26,23 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--reference",
         required=True,
+        type=source_argument,
         help="a run's outputs, a file of rows with outputs, or its source as JSON",
     )
     flags.add_argument("--outputs", required=True, nargs="+", metavar="RUN=FILE", help="each run's outputs")
     flags.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
     flags.add_argument("--out", required=True, type=Path, help="written: verdicts and win rates of all runs")
     flags.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
-    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    thread_flag(flags)
     return flags
 
 
 def main(argv: list[str] | None = None) -> None:
     """Judge, and write the verdicts of all runs."""
     arguments = parser().parse_args(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    use_threads(arguments.threads)
     framework, settings = arguments.benchmark["framework"], arguments.judge
-    place = arguments.reference
-    reference = read_outputs(json.loads(place) if place.startswith("{") else place, framework)
+    reference = read_outputs(arguments.reference, framework)
     files = dict(output.split("=", 1) for output in arguments.outputs)
     pairs = {run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()}
     judge = Judge(settings, arguments.work)

@@ -4,20 +4,15 @@ import argparse
 
 from plw.errors import run_program
 from plw.figures.benchmarks import benchmarks_of_group, draw, figure_data, score_note
-from plw.figures.flags import figure_flags
-from plw.figures.saving import save_figure
+from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with
-from plw.files import write_text
-from plw.scores.flags import design_flags, experiment_scores, score_flags
+from plw.scores.flags import experiment_scores
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    flags = argparse.ArgumentParser(description=__doc__)
+    flags = score_figure_flags(__doc__)
     flags.add_argument("--group", required=True, choices=["I", "II", "III"], help="group of benchmarks")
-    score_flags(flags)
-    design_flags(flags)
-    figure_flags(flags)
     return flags
 
 
@@ -39,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         style=style,
         note=score_note(data, benchmarks, planned=planned),
     )
-    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
-    write_text(arguments.csv, data.to_csv(index=False))
+    write_figure(figure, data, style, arguments)
 
 
 if __name__ == "__main__":

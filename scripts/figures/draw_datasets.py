@@ -3,25 +3,20 @@
 import argparse
 
 from plw.errors import run_program
-from plw.figures.axes import coverage_note
 from plw.figures.datasets import draw_figure_3, draw_figure_9, figure_data, without_panel
-from plw.figures.flags import figure_flags
-from plw.figures.saving import save_figure
+from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with
-from plw.files import write_text
-from plw.scores.flags import design_flags, experiment_scores, score_flags
+from plw.scores.flags import experiment_scores
 from plw.scores.pooled import compared_benchmarks
+from plw.scores.table import coverage_note
 
 DRAW = {3: draw_figure_3, 9: draw_figure_9}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    flags = argparse.ArgumentParser(description=__doc__)
+    flags = score_figure_flags(__doc__, experiment="datasets")
     flags.add_argument("--figure", required=True, type=int, choices=sorted(DRAW), help="which of the two")
-    score_flags(flags, experiment="datasets")
-    design_flags(flags)
-    figure_flags(flags)
     return flags
 
 
@@ -39,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         notes.append(f"no panel for {', '.join(others)} (see Figure 9)")
     note = "; ".join(filter(None, notes))
     figure = DRAW[arguments.figure](data, datasets=arguments.datasets, ptlms=arguments.ptlms, style=style, note=note)
-    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
-    write_text(arguments.csv, data.to_csv(index=False))
+    write_figure(figure, data, style, arguments)
 
 
 if __name__ == "__main__":

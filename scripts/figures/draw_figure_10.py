@@ -5,10 +5,9 @@ import json
 
 from plw.errors import run_program
 from plw.figures.figure_10 import draw, figure_data, note_of
-from plw.figures.flags import figure_flags
-from plw.figures.saving import save_figure
+from plw.figures.flags import figure_flags, write_figure
 from plw.figures.style import style_with
-from plw.files import read_json, write_text
+from plw.files import read_json
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,8 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     data = figure_data(gam)
     note = note_of(gam, arguments.datasets)
     figure = draw(data, gam=gam, datasets=arguments.datasets, style=style, note=note)
-    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
-    write_text(arguments.csv, data.to_csv(index=False))
+    write_figure(figure, data, style, arguments)
 
 
 if __name__ == "__main__":

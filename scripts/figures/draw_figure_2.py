@@ -5,10 +5,8 @@ import argparse
 import pandas as pd
 from plw.errors import run_program
 from plw.figures.figure_2 import draw, figure_data, missing_note, read_measures
-from plw.figures.flags import figure_flags
-from plw.figures.saving import save_figure
+from plw.figures.flags import figure_flags, write_figure
 from plw.figures.style import style_with
-from plw.files import write_text
 from plw.scores.flags import design_flags
 from plw.scores.table import planned_runs
 
@@ -46,8 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         style=style,
         note=missing_note(data, planned=runs),
     )
-    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
-    write_text(arguments.csv, data.to_csv(index=False))
+    write_figure(figure, data, style, arguments)
 
 
 if __name__ == "__main__":

@@ -3,25 +3,19 @@
 import argparse
 
 from plw.errors import run_program
-from plw.figures.axes import coverage_note
 from plw.figures.figure_8 import draw
-from plw.figures.flags import figure_flags
-from plw.figures.saving import save_figure
+from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with
-from plw.files import write_text
-from plw.scores.flags import design_flags, primary_metrics, score_flags
+from plw.scores.flags import primary_metrics
 from plw.scores.pooled import compared_benchmarks
 from plw.scores.regularizer_comparison import compared_scores, comparison_data, comparison_dataset, comparison_runs
-from plw.scores.table import primary_scores, read_scores
+from plw.scores.table import coverage_note, primary_scores, read_scores
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    flags = argparse.ArgumentParser(description=__doc__)
-    score_flags(flags, experiment="regularizers")
+    flags = score_figure_flags(__doc__, experiment="regularizers")
     flags.add_argument("--sweep", default="main", help="experiment whose runs without a regularizer are the PLW sweep")
-    design_flags(flags)
-    figure_flags(flags)
     return flags
 
 
@@ -45,8 +39,7 @@ def main(argv: list[str] | None = None) -> None:
             benchmarks=len(compared_benchmarks(arguments.benchmarks)),
         ),
     )
-    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
-    write_text(arguments.csv, data.to_csv(index=False))
+    write_figure(figure, data, style, arguments)
 
 
 if __name__ == "__main__":

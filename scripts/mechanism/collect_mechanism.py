@@ -7,6 +7,7 @@ import pandas as pd
 from plw.errors import run_program
 from plw.files import write_text
 from plw.mechanism.collection import collect_mechanism
+from plw.study.runs import read_runs_csv
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,8 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Write mechanism.csv and rsd_windows.csv; runs without files lack rows."""
     arguments = parser().parse_args(argv)
-    runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False)
-    runs = runs.astype({"plw": float, "strength": float, "seed": int})
+    runs = pd.DataFrame(read_runs_csv(arguments.runs))
     measures, windows = collect_mechanism(
         runs,
         mechanisms=arguments.mechanisms,

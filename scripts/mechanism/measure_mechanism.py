@@ -6,10 +6,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from plw.errors import run_program
 from plw.files import read_jsonl, write_json
 from plw.mechanism.weight_distance import weight_distance
+from plw.models.flags import thread_flag, use_threads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         help='JSON: {"weight_distance": bool, "memorisation": null or {"prompts", "seed", "max_new_tokens"}}',
     )
     flags.add_argument("--evaluation", type=json.loads, default={}, help="JSON; batch_size, dtype, device are used")
-    flags.add_argument("--threads", type=int, help="CPU threads; default: torch's own choice")
+    thread_flag(flags)
     flags.add_argument("--out", required=True, type=Path, help="written: mechanism.json")
     return flags
 
@@ -34,8 +34,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Write mechanism.json; what the settings leave out is null."""
     arguments = parser().parse_args(argv)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    use_threads(arguments.threads)
     started, model, evaluation = time.perf_counter(), {"path": arguments.model}, arguments.evaluation
     result: dict = {"run": arguments.run, "weight_distance": None, "memorisation": None}
     if arguments.settings.get("weight_distance"):

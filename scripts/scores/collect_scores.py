@@ -7,6 +7,7 @@ import pandas as pd
 from plw.errors import run_program
 from plw.files import write_json, write_text
 from plw.scores.collection import collect_scores, read_evaluations, read_judgements
+from plw.study.runs import read_runs_csv
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,8 +31,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Write scores.csv and missing.json."""
     arguments = parser().parse_args(argv)
-    runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False)
-    runs = runs.astype({"plw": float, "strength": float, "seed": int})
+    runs = pd.DataFrame(read_runs_csv(arguments.runs))
     measurements = read_evaluations(arguments.evaluations) + read_judgements(arguments.judgements)
     scores, report = collect_scores(runs, measurements, arguments.benchmarks, arguments.experiments)
     write_text(arguments.scores, scores.to_csv(index=False))

@@ -8,6 +8,7 @@ from plw.errors import run_program
 from plw.files import write_json, write_text
 from plw.scores.collection import collect_scores
 from plw.scores.given import as_measurements, match_runs, read_given_scores
+from plw.study.runs import read_runs_csv
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,8 +29,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Write scores.csv and missing.json from the given table."""
     arguments = parser().parse_args(argv)
-    runs = pd.read_csv(arguments.runs, dtype=str, keep_default_na=False)
-    runs = runs.astype({"plw": float, "strength": float, "seed": int})
+    runs = pd.DataFrame(read_runs_csv(arguments.runs))
     given = read_given_scores(arguments.given, benchmarks=arguments.benchmarks)
     matched = match_runs(given, runs, normalization=arguments.normalization, where=arguments.given)
     scores, report = collect_scores(runs, as_measurements(matched), arguments.benchmarks, arguments.experiments)

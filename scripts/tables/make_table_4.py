@@ -5,11 +5,10 @@ from pathlib import Path
 
 import yaml
 from plw.errors import run_program
-from plw.figures.axes import coverage_note
 from plw.scores.flags import design_flags, primary_metrics, score_flags
 from plw.scores.pooled import compared_benchmarks
 from plw.scores.regularizer_comparison import compared_scores, comparison_data, comparison_dataset, comparison_runs
-from plw.scores.table import primary_scores, read_scores
+from plw.scores.table import coverage_note, primary_scores, read_scores
 from plw.tables.flags import table_flags, write_table
 from plw.tables.table_4 import table_4
 
@@ -33,9 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     scores = primary_scores(read_scores(arguments.scores), primary_metrics(arguments))
     data = comparison_data(compared_scores(scores, dataset, runs=runs), arguments.benchmarks)
     benchmarks = len(compared_benchmarks(arguments.benchmarks))
-    note = coverage_note(data, planned=None if runs is None else len(runs), benchmarks=benchmarks)
+    note = coverage_note(data, planned=None if runs is None else len(runs), benchmarks=benchmarks, used="used")
     numbers = yaml.safe_load(Path(arguments.paper_numbers).read_text(encoding="utf-8"))["table_4"]
-    note = note.replace("are drawn", "are used")
     write_table(table_4(data, ptlms=arguments.ptlms, runs=runs, numbers=numbers, notes=[note]), arguments)
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from plw.errors import run_program
+from plw.models.flags import thread_flag
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.run import train_run
 from plw.training.trainer import TrainingDiverged
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--loss", type=Path, required=True, help="loss.csv to write, one row per update")
     parser.add_argument("--run-json", type=Path, required=True, help="record of the run to write")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints while it runs")
-    parser.add_argument("--threads", type=int, help="CPU threads of each process (default: all)")
+    thread_flag(parser)
     arguments = parser.parse_args(argv)
     try:
         train_run(

@@ -1,8 +1,7 @@
 """What figures by PLW share: the note, the legend and the room for both."""
 
-import pandas as pd
 from matplotlib.lines import Line2D
-from plw.figures.axes import coverage_note, legend_and_note, new_figure, ptlm_marks
+from plw.figures.axes import legend_and_note, new_figure, ptlm_marks
 from plw.figures.style import style_with
 
 
@@ -12,12 +11,6 @@ def drawn(labels: list[str], note: str):
     legend_and_note(figure, [Line2D([], [], label=label) for label in labels], note)
     figure.canvas.draw()
     return figure
-
-
-def test_a_design_without_runs_is_said_in_words():
-    data = pd.DataFrame({"dataset": [], "benchmarks": [], "complete": []})
-    assert coverage_note(data, planned=0, benchmarks=7) == "the study has no such runs"
-    assert coverage_note(data, planned=3, benchmarks=7) == "0 of 3 runs are drawn (3 without scores)"
 
 
 def test_a_long_legend_and_a_long_note_stay_inside_the_figure_and_below_the_panels():

@@ -8,10 +8,9 @@ import draw_figure_1
 import pandas as pd
 import pytest
 from plw.errors import InputError
-from plw.figures.axes import coverage_note
 from plw.figures.figure_1 import draw, figure_data
 from plw.figures.style import STYLE, dataset_colours, style_with
-from plw.scores.table import aggregate
+from plw.scores.table import aggregate, coverage_note
 from simulated_scores import score_table
 
 DATASETS = [

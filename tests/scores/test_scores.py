@@ -13,6 +13,7 @@ from plw.scores.table import (
     COLUMNS,
     aggregate,
     check_scores,
+    coverage_note,
     planned_runs,
     primary_scores,
     read_scores,
@@ -274,3 +275,9 @@ def test_a_cut_off_result_names_the_file(tmp_path):
              "--missing", str(tmp_path / "m.json")]
         )  # fmt: skip
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_design_without_runs_is_said_in_words():
+    data = pd.DataFrame({"dataset": [], "benchmarks": [], "complete": []})
+    assert coverage_note(data, planned=0, benchmarks=7) == "the study has no such runs"
+    assert coverage_note(data, planned=3, benchmarks=7) == "0 of 3 runs are drawn (3 without scores)"

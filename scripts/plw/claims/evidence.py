@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from plw.claims.findings import Finding, Undecided, listed
-from plw.scores.table import RUN_COLUMNS, select_runs
+from plw.scores.table import select_runs
+from plw.study.runs import RUN_COLUMNS
 
 PAPER_PLWS, PAPER_PTLMS = 10, 2  # §4: what the main experiment had
 

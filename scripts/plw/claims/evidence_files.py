@@ -8,7 +8,8 @@ import pandas as pd
 from plw.claims.evidence import Evidence
 from plw.errors import InputError
 from plw.files import read_json
-from plw.scores.table import RUN_COLUMNS, primary_scores, read_scores
+from plw.scores.table import primary_scores, read_scores
+from plw.study.runs import RUN_COLUMNS
 
 MECHANISM_COLUMNS = [*RUN_COLUMNS, "measure", "value"]
 ITEM_COLUMNS = ["run", "benchmark", "item", "score"]

@@ -111,26 +111,3 @@ def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> Non
     figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
     if lines:
         figure.text(0.5, 0.015 / height, "\n".join(lines), ha="center", va="bottom", fontsize=7, color=NOTE_RED)
-
-
-def coverage_note(data: pd.DataFrame, *, planned: int | None, benchmarks: int | None) -> str:
-    """What is not in a figure of aggregates: runs without scores or lacking benchmarks, benchmarks that no run has.
-
-    data                one row per run with `dataset`, `benchmarks` and `complete`
-    planned, benchmarks numbers of runs and benchmarks of the whole design; None: those that are there
-    Returns an empty string when nothing is missing.
-    """
-    if planned == 0 and data.empty:
-        return "the study has no such runs"
-    drawn = int(data["complete"].sum())
-    planned = max(planned or 0, len(data))
-    notes = []
-    if drawn < planned:
-        parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
-        parts += [f"{len(data) - drawn} lacking benchmarks"] if len(data) > drawn else []
-        notes.append(f"{drawn} of {planned} runs are drawn ({', '.join(parts)})")
-    most = data.groupby("dataset", sort=False)["benchmarks"].max()
-    if len(most) and benchmarks and most.min() < benchmarks:
-        counts = sorted(set(most))
-        notes.append(f"means over {' or '.join(map(str, counts))} of {benchmarks} benchmarks")
-    return "; ".join(notes)

@@ -1,7 +1,14 @@
-"""Flags that all programs of figures share."""
+"""Flags that programs of figures share, and the files that they name."""
 
 import argparse
 import json
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from plw.figures.saving import save_figure
+from plw.files import write_text
+from plw.scores.flags import design_flags, score_flags
 
 
 def figure_flags(flags: argparse.ArgumentParser) -> None:
@@ -10,3 +17,18 @@ def figure_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--pdf", required=True, help="written")
     flags.add_argument("--png", required=True, help="written")
     flags.add_argument("--csv", required=True, help="written: the numbers that are drawn")
+
+
+def score_figure_flags(about: str | None, *, experiment: str = "main") -> argparse.ArgumentParser:
+    """The command line of a figure that is drawn from the scores of one experiment."""
+    flags = argparse.ArgumentParser(description=about)
+    score_flags(flags, experiment=experiment)
+    design_flags(flags)
+    figure_flags(flags)
+    return flags
+
+
+def write_figure(figure: Figure, data: pd.DataFrame, style: dict, arguments: argparse.Namespace) -> None:
+    """The figure as PDF and PNG, and what it draws as CSV."""
+    save_figure(figure, pdf=arguments.pdf, png=arguments.png, style=style)
+    write_text(arguments.csv, data.to_csv(index=False))

@@ -8,7 +8,7 @@ import pandas as pd
 from plw.errors import InputError
 from plw.files import read_json
 from plw.mechanism.stability import Stability, loss_stability
-from plw.scores.table import RUN_COLUMNS
+from plw.study.runs import RUN_COLUMNS
 from plw.training.loss_log import read_loss
 
 # Measures of mechanism.csv; a run lacks the rows of what was not measured.

@@ -9,7 +9,8 @@ import yaml
 from plw.errors import InputError
 from plw.files import read_json
 from plw.report.cost import read_times
-from plw.scores.table import RUN_COLUMNS, read_scores
+from plw.scores.table import read_scores
+from plw.study.runs import RUN_COLUMNS
 
 
 def read_inputs(

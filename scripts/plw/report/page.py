@@ -185,7 +185,7 @@ def page_context(
 ) -> dict:
     """Everything that the templates show; a part that a study lacks is None or empty, and its section is left out.
 
-    score_rows  one row for each run of the score table (RUN_COLUMNS of plw.scores.table, PLW as a number)
+    score_rows  one row for each run of the score table (RUN_COLUMNS of plw.study.runs, PLW as a number)
     n_scores    number of scores of primary and other metrics
     checks      regression/DATASET.checks.json; times as plw.report.cost.read_times gives them; the others are the
     contents of the files that scripts/report/build_report.py names.

@@ -8,7 +8,8 @@ import pandas as pd
 
 from plw.errors import InputError, InputErrors
 from plw.files import read_json
-from plw.scores.table import COLUMNS, RUN_COLUMNS, check_scores, primary_scores
+from plw.scores.table import COLUMNS, check_scores, primary_scores
+from plw.study.runs import RUN_COLUMNS
 
 # What must be the same in all runs of a benchmark for their scores to be compared.
 IDENTITY = ("task_version", "harness_version", "specification", "judge")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from plw.scores.table import RUN_COLUMNS, add_w_p, relative_scores
+from plw.scores.table import add_w_p, relative_scores
+from plw.study.runs import RUN_COLUMNS
 
 GROUPS = ("I", "II")  # App. B; group III is translation
 MEASURES = ("simple", "relative", "relative_I", "relative_II")

@@ -11,8 +11,8 @@ import pandas as pd
 
 from plw.errors import InputError, InputErrors
 from plw.scores.transform import to_w_p
+from plw.study.runs import RUN_COLUMNS
 
-RUN_COLUMNS = ["run", "ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed"]
 COLUMNS = [*RUN_COLUMNS, "benchmark", "metric", "score", "stderr", "n"]
 TEXT_COLUMNS = ("run", "ptlm", "dataset", "normalization", "regularizer", "benchmark", "metric")
 CELL = ["ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed"]
@@ -141,3 +141,27 @@ def aggregate(frame: pd.DataFrame) -> pd.DataFrame:
     )
     rows = rows.reset_index()
     return rows.assign(complete=rows["benchmarks"] == rows["dataset"].map(wanted))
+
+
+def coverage_note(data: pd.DataFrame, *, planned: int | None, benchmarks: int | None, used: str = "drawn") -> str:
+    """What is not in a figure or table of aggregates: runs without scores or benchmarks, benchmarks that no run has.
+
+    data                one row per run with `dataset`, `benchmarks` and `complete`
+    planned, benchmarks numbers of runs and benchmarks of the whole design; None: those that are there
+    used                what is done with the runs that are there
+    Returns an empty string when nothing is missing.
+    """
+    if planned == 0 and data.empty:
+        return "the study has no such runs"
+    whole = int(data["complete"].sum())
+    planned = max(planned or 0, len(data))
+    notes = []
+    if whole < planned:
+        parts = [f"{planned - len(data)} without scores"] if planned > len(data) else []
+        parts += [f"{len(data) - whole} lacking benchmarks"] if len(data) > whole else []
+        notes.append(f"{whole} of {planned} runs are {used} ({', '.join(parts)})")
+    most = data.groupby("dataset", sort=False)["benchmarks"].max()
+    if len(most) and benchmarks and most.min() < benchmarks:
+        counts = sorted(set(most))
+        notes.append(f"means over {' or '.join(map(str, counts))} of {benchmarks} benchmarks")
+    return "; ".join(notes)

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from plw.errors import InputError
-from plw.scores.table import RUN_COLUMNS, add_w_p
+from plw.scores.table import add_w_p
 from plw.scores.transform import from_w_p, to_w_p
 from plw.statistics.r_calls import R_FILES, call_r
 from plw.statistics.regression import regression_rows
+from plw.study.runs import RUN_COLUMNS
 
 CHECK_FILES = (*R_FILES, R_FILES[0].with_name("leave_one_out.R"))
 SAME_SCORE = 1e-6  # items whose mean is further from the collected score belong to other results

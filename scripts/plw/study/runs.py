@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 NO_REGULARIZER = "none"
 
@@ -29,6 +30,7 @@ class Run:
 
 
 COLUMNS = tuple(field.name for field in fields(Run))
+RUN_COLUMNS = [name for name in COLUMNS if name != "experiments"]  # what a run is, whoever asks for it
 
 
 def run_id(
@@ -95,6 +97,14 @@ def runs_csv(runs: list[Run]) -> str:
     writer.writeheader()
     writer.writerows(run_row(run) for run in runs)
     return stream.getvalue()
+
+
+def read_runs_csv(path: str | Path) -> list[dict]:
+    """The rows of a run table that `runs_csv` made: text, but for plw and strength (float) and seed (int)."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    numbers = {"plw": float, "strength": float, "seed": int}
+    return [{name: numbers.get(name, str)(value) for name, value in row.items()} for row in rows]
 
 
 def benchmarks_of(run: Run, study: dict) -> list[str]:

@@ -133,6 +133,11 @@ def warn_if_moving(source: dict) -> None:
         )
 
 
+def source_argument(text: str) -> dict:
+    """The source that a flag gives: as JSON, or as the path alone."""
+    return json.loads(text) if text.startswith("{") else {"path": text}
+
+
 def named_files(source: dict, *, split: str | None = None) -> list[str]:
     """The files that a `path` source names in a stable order: a file, a folder, a pattern, a list, or files by split.
 

@@ -8,7 +8,6 @@ compute dtype: under bfloat16 the forward pass casts them, as the mixed precisio
 import hashlib
 import json
 import math
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -285,10 +284,3 @@ def full_weights(trainer: PromptLossTrainer, save_dtype: str) -> dict[str, torch
 def discard_checkpoints(folder: Path) -> None:
     """Remove a finished run's checkpoints and its growing loss.csv."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def use_threads(threads: int | None) -> None:
-    """Bound the threads of this process. Must come before the first tensor operation."""
-    if threads:
-        torch.set_num_threads(threads)
-        os.environ["RAYON_NUM_THREADS"] = str(threads)  # the tokenizers library

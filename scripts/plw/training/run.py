@@ -15,6 +15,7 @@ from plw.data.tokenization import EncodedExample, count_problems, encode_example
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
+from plw.models.flags import use_threads
 from plw.models.loading import fit_embeddings, load_model, save_model
 from plw.training import record as run_card
 from plw.training.checkpoints import sole_user
@@ -25,7 +26,6 @@ from plw.training.fine_tuning import (
     make_plan,
     train,
     training_arguments,
-    use_threads,
 )
 from plw.training.launch import check_devices, check_launch, end_with_launcher, single_process_environment, world
 from plw.training.loss import check_plw, describe_loss
