@@ -12,7 +12,7 @@ setup:  ## install R (by apt where allowed) and the Python environment; does not
 	@envs/install.sh
 
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
-	snakemake --cores $(CORES)
+	@if [ -t 2 ]; then progress="--logger rich"; fi; snakemake --cores $(CORES) $$progress
 
 test: setup  ## set up, then all tests that need no GPU: the library's on two cores, then a whole study through Slurm
 	python -m pytest -n 2 -m "not study"

@@ -58,5 +58,9 @@ rule report:
         f"results/{STUDY_NAME}/report.html",
 
 
+onsuccess:
+    print(what_was_made(), file=sys.stderr)
+
+
 onerror:
     print(what_failed(), file=sys.stderr)

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import subprocess
 import sys
 import urllib.request
 
@@ -275,15 +274,3 @@ def test_a_model_is_a_folder_or_a_hub_id(tmp_path):
     assert pretrained_location({"hub": "o/n", "revision": "abc"}) == ("o/n", {"revision": "abc"})
     with pytest.raises(InputError, match="neither"):
         pretrained_location({"path": str(tmp_path / "missing")})
-
-
-def test_light_modules_import_nothing_heavy():
-    code = (
-        "import sys, plw.study.sources, plw.data.instances, plw.data.inversion, plw.data.ratios, plw.data.preparation;"
-        "heavy = {'torch', 'pandas', 'numpy', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules);"
-        "print(sorted(heavy))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

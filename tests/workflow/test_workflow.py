@@ -110,15 +110,6 @@ def test_the_documented_study_with_an_own_model_and_own_data_is_planned(tmp_path
     assert not {"make_table_4", "draw_figure_3"} & set(jobs)
 
 
-def test_parsing_loads_no_heavy_library():
-    code = (
-        "import sys; sys.path.insert(0, 'scripts'); import plw.study.configuration, plw.study.runs; "
-        "print([name for name in ('torch', 'pandas', 'numpy', 'transformers', 'datasets') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_a_misspelt_study_gets_one_message_and_no_files():
     done = snakemake("--cores", "1", "--config", "study=dmeo")
     text = done.stdout + done.stderr
@@ -150,17 +141,6 @@ def test_no_file_of_code_has_more_than_four_hundred_lines():
     assert not long
 
 
-def test_every_program_is_used_by_a_rule_and_every_used_program_exists():
-    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    programs = {path.name for path in (ROOT / "scripts").glob("*.py")} - {"command_line.py"}  # shared flags, no program
-    named = set(re.findall(r"scripts/(\w+\.py)", rules)) - {"command_line.py"}
-    mentioned = set(re.findall(r"\w+\.py", rules)) | {
-        f"make_{name}.py" for name in re.findall(r'"(table_\w+)": \(', rules)
-    }
-    assert named <= programs
-    assert programs <= mentioned
-
-
 def test_every_rule_file_states_its_contract():
     files = [path for path in (ROOT / "workflow/rules").glob("*.smk")]
     assert len(files) >= 10
@@ -168,31 +148,6 @@ def test_every_rule_file_states_its_contract():
         head = path.read_text().split('"""')[1]
         assert "REQUIRED INPUTS:" in head, path.name
         assert "OUTPUTS:" in head or "PROVIDES:" in head, path.name
-
-
-def test_the_readmes_folder_map_equals_the_tree():
-    text = (ROOT / "README.md").read_text()
-    block = text.split("## Folder map")[1].split("```")[1]
-    listed, stack = set(), []
-    for line in block.splitlines():
-        if not line.strip() or line.strip().startswith("#"):
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        name = line.split()[0]
-        stack = [*stack[:depth], name.rstrip("/")]
-        listed.add("/".join(stack))
-    files = project_files()
-    folders = {"/".join(name.split("/")[:i]) for name in files for i in range(1, name.count("/") + 1)}
-    known = set(files) | folders
-    assert listed <= known, f"in the map, not in the tree: {sorted(listed - known)}"
-    top = {name.split("/")[0] for name in files}
-    modules = {
-        name
-        for name in files
-        if name.startswith(("scripts/", "workflow/rules/")) and name.endswith((".py", ".smk", ".R"))
-    }
-    modules = {name for name in modules if not name.endswith("__init__.py")}
-    assert top | modules <= listed, f"in the tree, not in the map: {sorted((top | modules) - listed)}"
 
 
 def test_no_path_of_a_machine_or_registry_host_is_in_the_project():

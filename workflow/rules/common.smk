@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from plw.errors import InputError, InputErrors
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.logs import failures
+from plw.study.logs import failures, finished
 from plw.study.parameters import as_json
 from plw.study.plan import plan_study, plan_text
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
@@ -76,6 +76,11 @@ def what_failed():
     """What the programs that failed in this call said; Snakemake itself shows only their commands."""
     folder = Path(f"results/{STUDY_NAME}/logs")
     return "\n".join([*failures(folder, since=STARTED), f"All logs: {folder}"])
+
+
+def what_was_made():
+    """Where the report is, and what it says, for the terminal."""
+    return finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
 
 
 def judged_runs(wildcards):

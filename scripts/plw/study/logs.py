@@ -1,6 +1,8 @@
-"""What the programs of a study said when they failed, out of their log files."""
+"""What a call of the workflow tells people at its end: what failed programs said, or where the report is."""
 
 from pathlib import Path
+
+from plw.files import read_json
 
 LINES = 16  # a longer message is shown by its first line and its last six
 
@@ -18,3 +20,21 @@ def failures(folder: Path, *, since: float) -> list[str]:
             shown = lines if len(lines) < LINES else [*lines[:1], "    …", *lines[-6:]]
             said.append("\n".join([f"--- {file}", *shown]))
     return said
+
+
+def finished(folder: Path, *, seconds: float) -> str:
+    """Where the report of a finished study is, its verdicts and the time that the call took; empty without a report.
+
+    folder  the study's folder of results
+    """
+    report, claims = folder / "report.html", folder / "claims.json"
+    if not report.exists():
+        return ""
+    lines = [f"Report:  {report}  (opens in any browser)"]
+    if claims.exists():
+        counts = read_json(claims)["summary"]
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        lines.append(f"Claims:  {verdicts}  ({folder / 'claims.md'})")
+    minutes, rest = divmod(round(seconds), 60)
+    lines.append(f"Time:    {f'{minutes} min ' if minutes else ''}{rest} s")
+    return "\n".join(lines)

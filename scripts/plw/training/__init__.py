@@ -2,6 +2,8 @@
 
 settings.py          the study's `training` block, checked and with its defaults
 loss.py              a weight for each token, a scale for each token, a sum (§2.2, §4.1)
+collator.py          batches whose every token carries its scale, for any trainer
+attach.py            that loss in somebody else's model or trainer
 identities.py        what §4.1 says of the loss, tried on random logits
 batching.py          which sequences make an update, and which a device sees at once
 regularizers.py      penalties on the weights (App. E.5)
