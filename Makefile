@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= all
 
-.PHONY: help setup run test unit lint format doctor plan lock smollm2 clean
+.PHONY: help setup run test unit lint format rooms doctor plan lock smollm2 clean
 
 help:  ## list these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -21,14 +21,20 @@ test: setup  ## set up, then all tests that need no GPU: the library's on two co
 unit: setup  ## the quick tests of the library alone, in less than a minute
 	python -m pytest -q -n 2 -m "not workflow and not study and not slow and not r and not realdata"
 
-lint: setup  ## style of Python and Snakemake files
+lint: setup  ## style of Python and Snakemake files, types, and the walls between the rooms
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	lint-imports
+	mypy
 
 format: setup  ## rewrite Python and Snakemake files in the project's style
 	ruff format . && ruff check --fix .
 	snakefmt Snakefile workflow
+
+rooms: setup  ## draw what the rooms import: results/rooms.dot, and results/rooms.svg where Graphviz is installed
+	@mkdir -p results && import-linter drawgraph plw > results/rooms.dot && echo results/rooms.dot
+	@if command -v dot > /dev/null; then dot -Tsvg results/rooms.dot > results/rooms.svg && echo results/rooms.svg; fi
 
 doctor: setup  ## versions, what is missing and how to get it
 	plw doctor

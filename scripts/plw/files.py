@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def write_jsonl(target: str | os.PathLike, rows: Iterable[dict]) -> None:
             stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> object:
+def read_json(path: str | os.PathLike) -> Any:
     """Read one JSON value from a UTF-8 file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
 

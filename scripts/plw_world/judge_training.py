@@ -128,8 +128,8 @@ def judge_batches(examples: list[Example], settings: JudgeTraining) -> list[tupl
             epoch.append(order[start : start + rows])
             start += rows
         rng.shuffle(epoch)
-        for rows in epoch:
-            batches.append(_collate(rows))
+        for batch in epoch:
+            batches.append(_collate(batch))
             tokens += batches[-1][0].numel()
             if tokens >= settings.tokens:
                 break
@@ -183,6 +183,7 @@ def train_comparing_judge(
                 record["chosen"] = record is records[-1]
         if lowest >= settings.least_both_orders:
             break
+    assert best is not None  # there is at least one attempt
     return best[1], best[2], records
 
 

@@ -1,6 +1,7 @@
 """Pairs of answers for a small judge: for one task a better and a worse answer, or two equally good ones."""
 
 import random
+from typing import Any
 
 from plw_world.instructions import replace_facts
 from plw_world.tasks import Setting, Task, sample_task
@@ -43,7 +44,7 @@ def _pair(setting: Setting, rng: random.Random, *, tie: bool) -> tuple[Task, lis
     kinds = rng.choices(list(QUALITY), weights=[weight for _, weight in QUALITY.values()], k=2)
     if tie:
         kinds[1] = kinds[0]
-    texts = [worsen(task, kind, setting, rng) for kind in kinds]
+    texts: list[Any] = [worsen(task, kind, setting, rng) for kind in kinds]
     qualities = [QUALITY[kind][0] for kind in kinds]
     if None in texts or (not tie and qualities[0] == qualities[1]):
         return None

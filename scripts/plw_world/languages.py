@@ -63,7 +63,7 @@ def build_languages(*, seed: int) -> dict[str, Language]:
         articles = make_names(rng, count=2, syllables=1, taken=taken, onsets=sounds["onsets"],
                               vowels=sounds["vowels"])  # fmt: skip
         gender = {noun: rng.randrange(2) for noun in NOUNS}
-        languages[code] = Language(code, dict(zip(english, words, strict=True)), gender, tuple(articles))
+        languages[code] = Language(code, dict(zip(english, words, strict=True)), gender, (articles[0], articles[1]))
     return languages
 
 

@@ -1,6 +1,7 @@
 """Names and words made from syllables, drawn without repetition."""
 
 import random
+from collections.abc import Sequence
 
 VOWELS = "aeiou"
 
@@ -11,7 +12,7 @@ def make_names(
     count: int,
     onsets: list[str],
     vowels: list[str] | str = VOWELS,
-    codas: list[str] = ("",),
+    codas: Sequence[str] = ("",),
     syllables: int = 2,
     taken: set[str] | None = None,
 ) -> list[str]:

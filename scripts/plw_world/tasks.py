@@ -117,6 +117,7 @@ def translate(setting: Setting, rng: random.Random) -> Task:
     opening = rng.choice(["Translate the sentence from {0} to {1}.", "Say this in {1}.", "Write the sentence in {1}."])
     words = setting.languages[code].words
     noun, verb = phrase.subject[1], phrase.verb
+    assert verb is not None  # sample_phrase gives one
     notes = f"In {NAMES[code]}, {noun} is {words[noun]} and {verb} is {words[verb]}."
     return Task("translate", opening.format(NAMES[source], NAMES[target]), text, result, f"{result}\n{notes}")
 

@@ -50,10 +50,11 @@ def parabola(plws: Sequence[float], y: np.ndarray) -> Parabola:
     if free > 0:
         spread = (residual / free) ** 0.5
         p = float(stats.f.sf((explained / 2) / (residual / free), 2, free)) if residual > 0 else 0.0
-    return Parabola(*map(float, coefficients), explained / total if total > 0 else 0.0, p, spread)
+    b0, b1, b2 = map(float, coefficients)
+    return Parabola(b0, b1, b2, explained / total if total > 0 else 0.0, p, spread)
 
 
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """Rank correlation, ties at their mean rank; 0 where one side does not vary.
 
     Raises Undecided with fewer than three pairs.

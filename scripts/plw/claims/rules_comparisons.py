@@ -116,7 +116,7 @@ def short_generation_gain(evidence: Evidence, parameters: Mapping) -> Finding:
         except Undecided:  # constant: says nothing either way
             entries = []
     gains = {label: gain for one in others for label, gain in _gains(one).items()}
-    largest = max(gains, key=gains.get)
+    largest = max(gains, key=gains.__getitem__)
     numbers = {f"{label} points": value for label, value in gains.items()}
     numbers["largest minus smallest, points"] = max(max(_spans(one).values()) for one in others)
     small = gains[largest] < parameters["points"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from plw.claims.evidence import Evidence, cells, thin
+from plw.claims.evidence import Cells, Evidence, cells, thin
 from plw.claims.findings import Finding, Undecided, judged, listed
 from plw.claims.measures import parabola, spearman, transformed
 from plw.claims.rules_shapes import relative_aggregate
@@ -17,7 +17,8 @@ def _curve(evidence: Evidence, role: str, parameters: Mapping):
 
 def inverted_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
     """C33: the relative aggregate of both shortened data sets is an inverted U with its top inside."""
-    numbers, failed, parts = {}, [], []
+    numbers: dict[str, float] = {}
+    failed, parts = [], []
     for role in parameters["datasets"]:
         part, y = _curve(evidence, role, parameters)
         curve = parabola(part.settings, y)
@@ -31,7 +32,9 @@ def inverted_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
 
 def weaker_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
     """C34: on the data sets as they are the relation rises and is weaker than on their shortened forms."""
-    numbers, failed, parts = {}, [], []
+    numbers: dict[str, float] = {}
+    failed: list[str] = []
+    parts: list[Cells] = []
     for role, counterpart in parameters["pairs"].items():
         part, y = _curve(evidence, role, parameters)
         short, other = _curve(evidence, counterpart, parameters)
@@ -77,6 +80,7 @@ def _wanted(rows: dict[float, dict], wanted: list[float], fit: str) -> dict[floa
 
 
 def _gam_notes(evidence: Evidence, parameters: Mapping) -> str:
+    assert evidence.gam is not None  # gam_rows came first
     levels = evidence.gam.get("levels") or {}
     said = [f"Fitted on {len(levels)} data sets where the paper has 5."] if 0 < len(levels) < 5 else []
     return " ".join(said)
@@ -84,6 +88,7 @@ def _gam_notes(evidence: Evidence, parameters: Mapping) -> str:
 
 def _other_reading(evidence: Evidence, fit: str, wanted: list[float]) -> dict:
     """The optima with the untransformed PLW as covariate, as App. D words it."""
+    assert evidence.gam is not None  # gam_rows came first
     rows = (evidence.gam["fits"].get(fit, {}).get("plw") or {}).get("rows") or []
     return {f"{fit} at {row['r_g']:g} (covariate PLW)": row.get("plw") for row in rows if float(row["r_g"]) in wanted}
 
@@ -144,7 +149,10 @@ def _is_paper_data(found: dict, role: str, parameters: Mapping) -> bool:
 
 def table_1(evidence: Evidence, parameters: Mapping) -> Finding:
     """C39: token statistics of the inverted data sets equal Table 1's: totals exactly, else means within a margin."""
-    printed, numbers, failed, approximate = evidence.numbers["table_1"]["rows"], {}, [], []
+    printed = evidence.numbers["table_1"]["rows"]
+    numbers: dict[str, float] = {}
+    failed: list[str] = []
+    approximate: list[str] = []
     judgeable = [
         role
         for role in parameters["datasets"]

@@ -15,6 +15,7 @@ RSD, DISTANCE, BLEU, LENGTH = "rsd", "weight_distance", "memorisation_bleu", "ge
 
 def _normalization(evidence: Evidence, part: Cells) -> str:
     """What the loss of these runs was divided by, because the jump at PLW 0 depends on it."""
+    assert evidence.mechanism is not None  # `part` was measured
     names = evidence.mechanism[evidence.mechanism["ptlm"].isin(part.ptlms)]["normalization"].dropna().unique()
     return f"Normalization of the loss: {listed(sorted(names))}." if len(names) else ""
 
@@ -44,7 +45,8 @@ def rsd_jump(evidence: Evidence, parameters: Mapping) -> Finding:
 
 def rsd_falls(evidence: Evidence, parameters: Mapping) -> Finding:
     """C20: beyond PLW 0 the RSD falls, and is smallest near PLW 1, for every data set and ptlm."""
-    numbers, failed, inexact, parts = {}, [], [], []
+    numbers: dict[str, float] = {}
+    failed, inexact, parts = [], [], []
     for role in MAIN:
         part = measured(evidence, role, RSD)
         parts.append(part)
@@ -103,7 +105,7 @@ def weights_kept(evidence: Evidence, parameters: Mapping) -> Finding:
     near = np.median(distance[:, small], axis=1)
     masked = distance[:, part.place(0.0)] / near
     heavy = np.median(distance[:, large], axis=1) / near
-    numbers = {}
+    numbers: dict[str, float] = {}
     for ptlm, first, second in zip(part.ptlms, masked, heavy, strict=True):
         numbers |= {f"{ptlm}: PLW 0 over small": float(first), f"{ptlm}: large over small": float(second)}
     holds = {"PLW 0": (masked > parameters["ratio"]).all(), "large PLW": (heavy > parameters["ratio"]).all()}
@@ -203,7 +205,7 @@ def mechanism(evidence: Evidence, parameters: Mapping) -> Finding:
     if part.settings != rsd.settings:
         raise Undecided("Scores and RSD were not measured at the same PLWs.")
     rank = spearman(rsd.bar[:, 0], min_max(part.values).mean(axis=(0, 2)))
-    numbers = {"Spearman of RSD and relative aggregate": rank}
+    numbers: dict[str, float | str] = {"Spearman of RSD and relative aggregate": rank}
     numbers |= {f"verdict {name}": evidence.findings[name].verdict for name in parameters["beside"]}
     numbers |= {f"verdict {name}": finding.verdict for name, finding in earlier.items()}
     against = [name for name, finding in earlier.items() if finding.verdict == CONTRADICTED]

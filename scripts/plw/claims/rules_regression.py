@@ -109,7 +109,7 @@ def critical(evidence: Evidence, parameters: Mapping) -> Finding:
     )
 
 
-def _decisive(result: dict) -> tuple[str, dict[str, float]]:
+def _decisive(result: dict) -> tuple[str, dict[str, float | None]]:
     """(which fits decide, their p-values): the main fit if it converged, else reduced models that did, else its p."""
     main = p_value(result["fit"])
     if result["converged"]:
@@ -127,7 +127,9 @@ def not_rejected(evidence: Evidence, parameters: Mapping) -> Finding:
 
     A p-value below alpha of a fit that did not converge, with no reduced model that did, decides nothing.
     """
-    alpha, numbers, rejected, unsure, shaky = parameters["alpha"], {}, [], [], []
+    alpha = parameters["alpha"]
+    numbers: dict[str, float | None] = {}
+    rejected, unsure, shaky = [], [], []
     for role in LONG:
         which, found = _decisive(regression_of(evidence, role))
         numbers |= {f"p {role} ({name})": p for name, p in found.items()}

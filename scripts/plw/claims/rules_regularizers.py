@@ -62,7 +62,7 @@ def plw_wins(evidence: Evidence, parameters: Mapping) -> Finding:
     part = comparison(evidence, parameters, groups=["I", "II"])
     found = wins_everywhere(best_scores(part))
     aggregate = min_max(part.values).mean(axis=2)
-    settings = {}
+    settings: dict[str, list[int]] = {}
     for place, (name, _, plw) in enumerate(part.settings):
         if name != "none" or 0 < plw < 1:
             settings.setdefault(name if name != "none" else "plw", []).append(place)
@@ -109,7 +109,7 @@ def better_unmasked(evidence: Evidence, parameters: Mapping) -> Finding:
     """C32: most regularizers do better at PLW 1 than at 0, label smoothing does not."""
     part = comparison(evidence, parameters, groups=["I", "II"])
     aggregate = min_max(part.values).mean(axis=(0, 2))
-    at = {0.0: {}, 1.0: {}}
+    at: dict[float, dict[str, dict[float, float]]] = {0.0: {}, 1.0: {}}  # PLW, regularizer, strength
     for value, (name, strength, plw) in zip(aggregate, part.settings, strict=True):
         if name != "none" and plw in at:
             at[plw].setdefault(name, {})[strength] = float(value)

@@ -25,7 +25,8 @@ def inner_optimum(part: Cells, y: np.ndarray) -> bool:
 def inverted_u(evidence: Evidence, parameters: Mapping) -> Finding:
     """C07: benchmarks of group I bend down over w_p, with the best PLW strictly inside."""
     part = cells(evidence, SHORT, parameters, groups=["I"])
-    numbers, bent = {}, []
+    numbers: dict[str, float] = {}
+    bent = []
     for label, y in zip(part.labels, part.bar.T, strict=True):
         curve = parabola(part.settings, y)
         numbers |= {f"{label} b2": curve.b2, f"{label} best PLW": optimum(part.settings, y)}
@@ -57,7 +58,8 @@ def group_1_range(evidence: Evidence, parameters: Mapping) -> Finding:
 
 def _rising(evidence: Evidence, parameters: Mapping, *, types: list[str]) -> Finding:
     part = cells(evidence, SHORT, parameters, groups=["II"], types=types)
-    numbers, failed = {}, []
+    numbers: dict[str, float] = {}
+    failed = []
     for label, y in zip(part.labels, part.bar.T, strict=True):
         rank, best = spearman(transformed(part.settings), y), optimum(part.settings, y)
         numbers |= {f"{label} Spearman": rank, f"{label} best PLW": best}

@@ -7,6 +7,7 @@ such as "<noinput>" stay, because the totals of the paper's Table 1 come out onl
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from plw.errors import InputError, nearest_hint
 from plw.study.sources import RowError, SourceRow
@@ -154,7 +155,9 @@ def read_instances(
     if format not in READERS:
         hint = nearest_hint(format, list(READERS)) or f"known formats: {', '.join(READERS)}"
         raise InputError("Unknown format of instruction data.", value=format, where=where, hint=hint)
-    report, instances, seen = RowReport(format), [], set()
+    report = RowReport(format)
+    instances: list[Instance] = []
+    seen: set[Triple] = set()
     for index, row in enumerate(rows):
         if limit is not None and len(instances) >= limit:
             break
@@ -220,7 +223,8 @@ def as_instances(rows: Iterable[Instance | Mapping]) -> list[Instance]:
     found = []
     for number, row in enumerate(rows):
         if not isinstance(row, Instance):
-            fields = {name: row.get(name) for name in ("instruction", "output")} | {"input": row.get("input", "")}
+            fields: dict[str, Any] = {name: row.get(name) for name in ("instruction", "output")}
+            fields |= {"input": row.get("input", "")}
             for name, value in fields.items():
                 if not isinstance(value, str):
                     raise InputError(f"A row's {name} is no text.", value=value, where=f"row {number}")

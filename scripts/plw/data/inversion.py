@@ -176,7 +176,7 @@ def invert(
     unit: str = "characters",
     count_tokens: Measure | None = None,
     seed: int = 42,
-) -> list[dict]:
+) -> Iterable[dict]:
     """Prompt inversion of instruction data: rows of `instruction`, `input`, `output`, `source_row` and `inverted`.
 
     rows          mappings with `instruction`, `output` and perhaps `input`

@@ -45,9 +45,10 @@ def measure_of(unit: str, count_tokens: Measure | None = None) -> Measure:
     measures = {"characters": count_characters, "words": count_words, "tokens": count_tokens}
     if unit not in measures:
         raise InputError("Unknown unit of length.", value=unit, hint=f"Use one of: {', '.join(UNITS)}.")
-    if measures[unit] is None:
+    measure = measures[unit]
+    if measure is None:
         raise InputError("Lengths in tokens need a tokenizer.", value=unit, hint="Give --tokenizer, or another unit.")
-    return measures[unit]
+    return measure
 
 
 def field_lengths(instances: Sequence[Instance], measure: Measure) -> FieldLengths:

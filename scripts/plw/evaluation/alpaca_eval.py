@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -179,7 +180,7 @@ def _item(pair: Pair, preferences: dict, answers: dict) -> dict:
     key = (pair.instruction, pair.reference, pair.candidate)
     if pair.identical:
         return {"id": pair.index, "preference": DRAW, "asked": False}
-    preference = preferences.get(key)
+    preference: Any = preferences.get(key)
     missing = preference is None or pd.isna(preference)
     answer = answers[key]
     shown = {

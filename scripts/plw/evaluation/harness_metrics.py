@@ -35,7 +35,7 @@ def truthfulqa_gen_results(doc: dict, results: Sequence[str]) -> dict[str, float
     scores = {"bleu": [bleu([[reference]], [answer]) for reference in references]} | {
         name: [rouge[key].fmeasure * 100 for rouge in rouges] for name, key in ROUGE_NAMES.items()
     }
-    found = {}
+    found: dict[str, float] = {}
     for name, values in scores.items():
         best, worst = max(values[: len(correct)]), max(values[len(correct) :])
         found |= {f"{name}_max": best, f"{name}_acc": int(best > worst), f"{name}_diff": best - worst}

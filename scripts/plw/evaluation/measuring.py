@@ -71,6 +71,7 @@ def evaluate_model(
     measure = _loader(source, evaluation, harness_folder) if missing else None
     for entry, specification in missing:
         started = time.perf_counter()
+        assert measure is not None  # something is missing
         answer = measure(entry)
         result = {"benchmark": entry["name"], "specification": specification, "model": fingerprint, **answer}
         result["seconds"] = round(time.perf_counter() - started, 3)

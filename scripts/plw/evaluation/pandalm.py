@@ -8,6 +8,7 @@ paths, token ids and devices to one machine.
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from plw.evaluation.judge import Judge
 from plw.evaluation.judgements import Pair, describe_lengths, sample_stderr
@@ -77,7 +78,8 @@ def score_pairs(pairs: Sequence[Pair], answers: Sequence[str]) -> dict:
     items          per pair: preference (0 to 1), both verdicts as seen by the judge, raw texts
     """
     waiting = iter(answers)
-    items, parsed, conflicts, asked = [], 0, 0, 0
+    items: list[dict[str, Any]] = []
+    parsed, conflicts, asked = 0, 0, 0
     for pair in pairs:
         if pair.identical:
             items.append({"id": pair.index, "preference": 0.5, "first": 0.5, "second": 0.5, "asked": False})

@@ -7,11 +7,13 @@ line for each ptlm, and a solid line for the mean over ptlms.
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from plw.scores.transform import to_w_p
@@ -23,12 +25,16 @@ NOTE_ROW_INCHES, NOTE_CHARACTER_INCHES = 0.125, 0.055  # of 7 points
 LEGEND_GAP_INCHES = 0.08  # between the panels and the legend
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: Sequence[float]) -> Figure:
     """An empty figure of width and height in inches whose panels are laid out by constrained layout."""
-    figure = Figure(figsize=tuple(size), layout="constrained")
+    figure = Figure(figsize=cast(tuple[float, float], tuple(size)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.07)  # inches: labels of a panel clear of the last tick of the one before
+    _layout(figure).set(w_pad=0.07)  # inches: labels of a panel clear of the last tick of the one before
     return figure
+
+
+def _layout(figure: Figure) -> ConstrainedLayoutEngine:
+    return cast(ConstrainedLayoutEngine, figure.get_layout_engine())  # new_figure set it
 
 
 def ptlm_marks(ptlms: Sequence[dict], style: dict) -> dict[str, tuple]:
@@ -37,12 +43,13 @@ def ptlm_marks(ptlms: Sequence[dict], style: dict) -> dict[str, tuple]:
     return {entry["name"]: (markers[i % len(markers)], lines[i % len(lines)]) for i, entry in enumerate(ptlms)}
 
 
-def mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: object) -> None:
+def mean_line(axes: Axes, rows: pd.DataFrame, value: str, **style: Any) -> None:
     """Line of the mean over ptlms, each the mean of its seeds; a gap where one of the ptlms is missing."""
     if rows.empty:
         return
     means = rows.pivot_table(index="w_p", columns="ptlm", values=value, aggfunc="mean").mean(axis=1, skipna=False)
-    axes.plot(means.index, means.values, **{"marker": ".", "markersize": 5, **style})
+    look: dict[str, Any] = {"marker": ".", "markersize": 5, **style}
+    axes.plot(means.index, means.values, **look)
 
 
 def ptlm_points(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour: str, *, lines: bool = True) -> None:
@@ -108,6 +115,6 @@ def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> Non
             break
         legend.remove()
     room = (below + box.height / figure.dpi + LEGEND_GAP_INCHES) / height
-    figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
+    _layout(figure).set(rect=(0, room, 1, 1 - room))
     if lines:
         figure.text(0.5, 0.015 / height, "\n".join(lines), ha="center", va="bottom", fontsize=7, color=NOTE_RED)

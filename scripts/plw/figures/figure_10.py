@@ -1,6 +1,7 @@
 """Figure 10: the interaction of PLW and completion-prompt ratio in the three GAMs, as contours (App. D)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ def note_of(gam: dict, datasets: Sequence[dict]) -> str:
     return "; ".join(notes)
 
 
-def _surface(axes: Axes, rows: pd.DataFrame, bounds: np.ndarray):
+def _surface(axes: Axes, rows: pd.DataFrame, bounds: Sequence[float] | np.ndarray):
     wide = rows[rows["kind"] == "surface"].pivot(index="r_g", columns="w_p", values="value")
     filled = axes.contourf(wide.columns, wide.index, wide, levels=bounds, cmap=COLOURS, extend="neither")
     axes.contour(wide.columns, wide.index, wide, levels=bounds, colors="white", linewidths=0.3, alpha=0.6)
@@ -82,7 +83,7 @@ def _ridge(axes: Axes, rows: pd.DataFrame) -> None:
             continue
         faint = starred[place] or starred[place + 1]
         part = slice(place, place + 2)
-        line = {"color": "#C8102E", "clip_on": False, "zorder": 4}
+        line: dict[str, Any] = {"color": "#C8102E", "clip_on": False, "zorder": 4}
         axes.plot(w_p[part], r_g[part], ":" if faint else "-", linewidth=1.4 if faint else 2.4, **line)
 
 

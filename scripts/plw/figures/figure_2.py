@@ -7,7 +7,7 @@ panels have one point per run. Runs that normalise the loss in another way (expe
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +74,7 @@ def figure_data(
     return rows[COLUMNS].reset_index(drop=True)
 
 
-def _run_rows(measures: pd.DataFrame, runs: pd.DataFrame, series: str, panels: Sequence[str]) -> pd.DataFrame:
+def _run_rows(measures: pd.DataFrame, runs: pd.DataFrame, series: str, panels: Iterable[str]) -> pd.DataFrame:
     panel_of = {PANELS[panel][0]: panel for panel in panels}
     rows = measures[measures["run"].isin(runs["run"]) & measures["measure"].isin(panel_of)]
     return rows.assign(
@@ -164,8 +164,9 @@ def _arm_lines(axes: Axes, rows: pd.DataFrame, marks: dict, colours: dict) -> No
             )  # fmt: skip
 
 
-def _darker(colour: str) -> tuple[float, ...]:
-    return tuple(0.55 * part for part in to_rgb(colour))
+def _darker(colour: str) -> tuple[float, float, float]:
+    red, green, blue = to_rgb(colour)
+    return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
 def _run_panel(axes: Axes, rows: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict) -> None:

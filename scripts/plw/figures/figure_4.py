@@ -7,6 +7,7 @@ field of the original instance keeps its colour in the modified one, and words t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -55,7 +56,7 @@ class Panel:
     ratio: str
 
 
-def ratio_in_words(instance: Instance) -> tuple[int, int, int, float]:
+def ratio_in_words(instance: Instance) -> tuple[int, int, int, float | None]:
     """Words of instruction, input and output, and R_g."""
     lengths = field_lengths([instance], count_words)
     return lengths.instruction[0], lengths.input[0], lengths.output[0], ratio_of_means(lengths)
@@ -161,7 +162,7 @@ def _draw_panel(figure: Figure, panel: Panel, left: float, top: float, width: fl
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     axes.spines[:].set(color="#B8B8B8", linewidth=0.8)
     y = MARGIN_INCHES + LINE_INCHES / 2
-    style = {"fontsize": FONT_POINTS, "va": "center"}
+    style: dict[str, Any] = {"fontsize": FONT_POINTS, "va": "center"}
     axes.text(MARGIN_INCHES, y, panel.title, fontweight="bold", color=LABEL_COLOUR, **style)
     for name, runs in panel.fields.items():
         for line in lay_out(name, runs, COLUMN_CHARACTERS):

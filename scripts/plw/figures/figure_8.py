@@ -5,6 +5,7 @@ column for each regularizer and strength at PLW 0 (open) and PLW 1 (filled).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib import rc_context
@@ -57,10 +58,10 @@ def _arm_names(axes: Axes, columns: list[tuple[str, float, float]]) -> None:
     for arm, _, place in columns:
         arms.setdefault(arm, []).append(place)
     middles = [sum(places) / len(places) for places in arms.values()]
-    names = axes.secondary_xaxis(-0.16)
-    names.set_xticks(middles, [arm_label(arm).replace(" ", "\n") for arm in arms], fontsize=6.5)
-    names.tick_params(length=0, pad=1)
-    names.spines["bottom"].set_visible(False)
+    below = axes.secondary_xaxis(-0.16)
+    below.set_xticks(middles, [arm_label(arm).replace(" ", "\n") for arm in arms], fontsize=6.5)
+    below.tick_params(length=0, pad=1)
+    below.spines["bottom"].set_visible(False)
     for places in list(arms.values())[1:]:
         axes.axvline(places[0] - (1 + GAP) / 2, color="#DDDDDD", linewidth=0.7)
     axes.grid(False, axis="x")
@@ -84,7 +85,7 @@ def _alternatives(
     there = set(found["arm"]) - {PLW}
     if not there:
         say_no_scores(axes)
-    middle = {"transform": axes.get_xaxis_transform(), "rotation": 90, "ha": "center", "va": "center"}
+    middle: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "rotation": 90, "ha": "center", "va": "center"}
     for arm, _, place in columns if there else []:
         if arm not in there:
             axes.text(place, 0.5, "no scores", fontsize=7, color=GREY, **middle)
@@ -103,7 +104,7 @@ def _alternatives(
 
 
 def _handles(dataset: dict, ptlms: Sequence[dict], marks: dict, colour: str) -> list[Line2D]:
-    point = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 4.4}
+    point: dict[str, Any] = {"linestyle": "", "marker": "o", "color": GREY, "markersize": 4.4}
     return [
         *dataset_handles([{**dataset, "label": f"{dataset.get('label', dataset['name'])}, no regularizer"}],
                          {dataset["name"]: colour}),

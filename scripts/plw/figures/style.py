@@ -6,11 +6,12 @@ paper that ours stands for. Nothing is drawn here.
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 from plw.errors import InputError
 
 # Okabe and Ito's palette, which people with any common colour vision can tell apart, with a darker yellow.
-STYLE = {
+STYLE: dict[str, Any] = {
     "colours": {
         "AlpacaData": "#0072B2",
         "AlpacaDataCleaned": "#E69F00",

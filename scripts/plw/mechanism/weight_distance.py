@@ -69,7 +69,7 @@ def weight_distance(model: dict, ptlm: dict) -> WeightDistance:
     left, right = _weights(model), _weights(ptlm)
     names = _common_names(left, right)
     total, elements, added = 0.0, 0, 0
-    dtypes = {"model": set(), "ptlm": set()}
+    dtypes: dict[str, set[str]] = {"model": set(), "ptlm": set()}
     for name in names:
         distance, count, more = _tensor_distance(name, left.files[name], right.files[name], dtypes)
         total, elements, added = total + distance, elements + count, max(added, more)
@@ -118,7 +118,7 @@ def _common_names(left: _Weights, right: _Weights) -> list[str]:
         sides.append({name for name in weights.files if not name.endswith(NOT_WEIGHTS)})
     if left.tied or right.tied:  # the head is the embedding, whether it was stored a second time or not
         sides = [side - {HEAD} for side in sides]
-    for here, there, weights in ((*sides, right), (*reversed(sides), left)):
+    for here, there, weights in ((sides[0], sides[1], right), (sides[1], sides[0], left)):
         lacking = sorted(here - there)
         if lacking:
             shown = lacking[:5] + [f"and {len(lacking) - 5} more"] * (len(lacking) > 5)

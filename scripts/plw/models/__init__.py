@@ -4,5 +4,6 @@ loading.py      load and save models; rows for new tokens
 fingerprint.py  what tells two models apart
 gguf.py         GGUF files as ordinary model folders
 decoding.py     batched decoding that computes a shared beginning once
+flags.py        flags that programs with a model share
 generation.py   texts that a model writes: candidates for the judges, the judges' answers
 """

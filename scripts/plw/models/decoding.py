@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel, StoppingCriteria, Stoppi
 MIN_SHARED_TOKENS = 16  # a shorter common beginning costs more in handling than it saves
 
 
-def common_prefix_length(sequences: Sequence[Sequence[int]]) -> int:
+def common_prefix_length(sequences: Sequence[list[int]]) -> int:
     """Number of leading items that all sequences share."""
     first, last = min(sequences), max(sequences)  # in lexical order these two differ earliest
     for index, (left, right) in enumerate(zip(first, last, strict=False)):
@@ -39,6 +39,7 @@ class PrefixCache:
             ids = torch.tensor([tokens], device=self.model.device)
             self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
             self.tokens, self.cache = list(tokens), cache
+        assert self.cache is not None  # `tokens` are never empty
         repeated = copy.deepcopy(self.cache)
         repeated.batch_repeat_interleave(rows)
         return repeated
@@ -93,6 +94,7 @@ def generate_from_tokens(
         ids[row, :shared], ids[row, start:] = torch.tensor(prompt[:shared]), torch.tensor(prompt[shared:])
         mask[row, :shared], mask[row, start:] = 1, 1
     if shared:
+        assert prefix_cache is not None  # without one nothing is shared
         generation["past_key_values"] = prefix_cache.repeated(prompts[0][:shared], len(prompts))
     output = model.generate(
         input_ids=ids.to(model.device),

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from plw.report.tables import plain_table
 
@@ -82,11 +83,11 @@ def _middle(values: list, form: str) -> str:
 
 def _peak(records: list[dict], where: str) -> str:
     found = [(record.get("peak_memory_bytes") or {}).get(where) for record in records]
-    found = [value for value in found if value]
-    return f"{max(found) / 1e9:.2f} GB" if found else "–"
+    peaks = [value for value in found if value]
+    return f"{max(peaks) / 1e9:.2f} GB" if peaks else "–"
 
 
 def total_energy(run_records: list[dict]) -> float | None:
     """Joules of all trainings; None unless every one of them could read its energy."""
-    energies = [record.get("energy_joules") for record in run_records]
+    energies: list[Any] = [record.get("energy_joules") for record in run_records]
     return sum(energies) if energies and None not in energies else None

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -70,7 +71,7 @@ def read_inputs(
     }
 
 
-def _json(path: Path | None, absent: object) -> object:
+def _json(path: Path | None, absent: object) -> Any:
     if path is None:
         return absent
     try:
@@ -86,7 +87,7 @@ def _jsons(paths: Sequence[Path]) -> list:
     return [_json(path, None) for path in paths]
 
 
-def _yaml(path: Path | None, absent: object) -> object:
+def _yaml(path: Path | None, absent: object) -> Any:
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or absent) if path else absent
 
 

@@ -5,6 +5,7 @@ Text that a model wrote is data: the template escapes everything, and the page f
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -91,7 +92,7 @@ def _losses(words: list[str]) -> list[str]:
     return lines
 
 
-def missing_groups(missing: list[dict]) -> list[dict]:
+def missing_groups(missing: Sequence[dict]) -> list[dict]:
     """What missing.json lists, one line for each benchmark and reason: {benchmark, reason, runs: [names]}."""
     groups: dict[tuple, list] = {}
     for item in missing:
@@ -144,6 +145,7 @@ def setting_differences(study: dict, paper: dict | None) -> dict | None:
     """
     rows = []
     for part in COMPARED if paper else ():
+        assert paper is not None
         ours, theirs = _flat(study.get(part), part), _flat(paper.get(part), part)
         for key in dict.fromkeys([*theirs, *ours]):
             if ours.get(key) != theirs.get(key) and key.rsplit(".", 1)[-1] not in GRANTED:
@@ -166,21 +168,21 @@ def page_context(
     artifacts: dict[str, bytes],
     titles: dict,
     sentences: dict | None = None,
-    runs: list[dict] = (),
-    run_records: list[dict] = (),
+    runs: Sequence[dict] = (),
+    run_records: Sequence[dict] = (),
     planned: int | None = None,
-    missing: list[dict] = (),
-    preflights: list[dict] = (),
-    fits: list[dict] = (),
-    checks: list[dict] = (),
+    missing: Sequence[dict] = (),
+    preflights: Sequence[dict] = (),
+    fits: Sequence[dict] = (),
+    checks: Sequence[dict] = (),
     gam: dict | None = None,
     claims: dict | None = None,
-    contradictions: list[dict] = (),
-    deviations: list[dict] = (),
+    contradictions: Sequence[dict] = (),
+    deviations: Sequence[dict] = (),
     paper_study: dict | None = None,
     generations: dict[str, dict] | None = None,
-    mechanisms: list[dict] = (),
-    mechanism_rows: list[dict] = (),
+    mechanisms: Sequence[dict] = (),
+    mechanism_rows: Sequence[dict] = (),
     times: dict[str, list[float]] | None = None,
 ) -> dict:
     """Everything that the templates show; a part that a study lacks is None or empty, and its section is left out.

@@ -50,7 +50,7 @@ def plain_runs(rows: list[dict], study: dict) -> list[dict]:
     return sorted((row for row in rows if row["plw"] in wanted), key=lambda row: (row["ptlm"], row["plw"]))
 
 
-def _blocks(rows: list[dict], study: dict, texts: dict[str, list[tuple[str, dict]]], prompts: int) -> list[dict]:
+def _blocks(rows: list[dict], study: dict, texts: dict[str | None, list[tuple[str, dict]]], prompts: int) -> list[dict]:
     """Blocks of one prompt each: a line for each ptlm, a cell for each PLW (None where that run lacks the prompt)."""
     first = max(texts.values(), key=len, default=[])
     order = list(study.get("ptlms", {}))

@@ -1,5 +1,7 @@
 """Regressions, their checks, GAMs, the mechanism's numbers and the pre-flight table as the report shows them."""
 
+from collections.abc import Sequence
+
 from plw.report.tables import plain_table, shown_number
 
 
@@ -17,7 +19,7 @@ def _p_is(value: float | None) -> str:
     return "no p-value" if value is None else f"p {'<' if value < 0.001 else '='} {_p(value).lstrip('<')}"
 
 
-def preflight_table(preflights: list[dict], labels: dict[str, str]) -> dict:
+def preflight_table(preflights: Sequence[dict], labels: dict[str, str]) -> dict:
     """What truncation and tokenisation do to each data set: counts of rows and shares."""
     problems = {
         "truncated": "truncated",

@@ -1,9 +1,12 @@
 """Tables as the report's templates take them: {columns, rows, right, notes}; a cell is {text, bold}."""
 
 import re
+from collections.abc import Sequence
 
 
-def plain_table(columns: list[str], rows: list[list], *, right_from: int | None = None, notes: list[str] = ()) -> dict:
+def plain_table(
+    columns: list[str], rows: list[list], *, right_from: int | None = None, notes: Sequence[str] = ()
+) -> dict:
     """A table of shown values; columns from `right_from` (0-based) on are aligned to the right."""
     start = len(columns) if right_from is None else right_from
     return {

@@ -96,7 +96,7 @@ def expected_pairs(runs: pd.DataFrame, benchmarks: list[str], experiments: dict)
     """
     pairs = []
     for row in runs.itertuples():
-        wanted = set()
+        wanted: set[str] = set()
         for name in row.experiments.split(";"):
             wanted.update(experiments.get(name) or benchmarks)
         pairs += [(row.run, name) for name in benchmarks if name in wanted]

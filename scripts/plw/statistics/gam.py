@@ -5,6 +5,7 @@ w_p in steps of 0.01. Both readings are fitted, and both are searched on that gr
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,8 @@ def ratio_levels(
     Returns levels {name: R_g}, sources {name: where from}, and what was left out [{dataset, reason}].
     Raises InputError for a given ratio that is not a positive number.
     """
-    levels, sources, left_out = {}, {}, []
+    levels, sources = {}, {}
+    left_out: list[dict] = []
     given = given or {}
     for entry in datasets:
         name = entry["name"]
@@ -106,7 +108,7 @@ def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict) -> dict:
       reason None, or why there is no fit (then rows, ridge are empty and grid is None)
     """
     reason = why_no_fit(rows, settings)
-    empty = {"reason": reason, "rows": [], "ridge": [], "grid": None, "n": len(rows), "warnings": []}
+    empty: dict[str, Any] = {"reason": reason, "rows": [], "ridge": [], "grid": None, "n": len(rows), "warnings": []}
     if reason:
         return empty
     w_p = _weights(settings["grid_step"])
@@ -199,7 +201,7 @@ def fit_gams(
     if settings["covariate"] not in COVARIATES:
         raise InputError("Unknown covariate.", value=settings["covariate"], hint=" or ".join(COVARIATES))
     rows = gam_rows(frame, levels)
-    fits = {}
+    fits: dict[str, dict] = {}
     for name, members in fit_members(benchmarks).items():
         part = rows[rows["benchmark"].isin(members)]
         there = [member for member in members if member in set(part["benchmark"])]

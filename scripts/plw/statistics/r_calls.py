@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,7 @@ def call_r(
     files: Sequence[Path] = R_FILES,
     packages: Sequence[str] | None = None,
     **arguments: object,
-) -> object:
+) -> Any:
     """Call a function of the .R files in this process's R; its list comes back as Python values (NaN: None).
 
     data       passed as the first argument; columns of floats become doubles, everything else text
@@ -106,7 +107,7 @@ def _r_vector(item: object, robjects) -> object:
     return robjects.FloatVector(item) if numbers else robjects.StrVector(list(map(str, item)))
 
 
-def call_rscript(data: pd.DataFrame, **arguments: object) -> object:
+def call_rscript(data: pd.DataFrame, **arguments: object) -> Any:
     """The analysis of `call_r("analyse_scores", …)` in a separate Rscript, for where rpy2 cannot load R."""
     with tempfile.TemporaryDirectory() as folder:
         table, result = Path(folder, "scores.csv"), Path(folder, "result.json")

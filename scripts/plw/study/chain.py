@@ -8,6 +8,7 @@ Light import on purpose: each Snakemake process loads this module.
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -191,7 +192,7 @@ def _check_judges(values: dict, chain: list[StudyFile]) -> list[InputError]:
     return errors
 
 
-def expand(value: object, **fields: str) -> object:
+def expand(value: object, **fields: str) -> Any:
     """Replace `{study}` and the like in every string of a nested value; other braces stay."""
     if isinstance(value, dict):
         return {key: expand(item, **fields) for key, item in value.items()}

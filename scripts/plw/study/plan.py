@@ -4,6 +4,8 @@ Arithmetic from the study's own numbers and the assumptions of its `plan` sectio
 Light import on purpose: a dry run prints this while Snakemake parses.
 """
 
+from typing import Any
+
 from plw.study.runs import Run, benchmarks_of
 
 TEMPLATE_TOKENS = 45  # Alpaca's templates: about 53 tokens with an input, 35 without (LLaMA's tokenizer)
@@ -66,7 +68,7 @@ def _cost(entry: dict) -> dict | None:
 def evaluation_hours(run: Run, study: dict) -> float | None:
     """GPU hours of measuring one run on its benchmarks; None where something is not known."""
     parameters = study["ptlms"][run.ptlm].get("parameters")
-    costs = [_cost(study["benchmarks"][name]) for name in benchmarks_of(run, study)]
+    costs: list[Any] = [_cost(study["benchmarks"][name]) for name in benchmarks_of(run, study)]
     if parameters is None or None in costs:
         return None
     read = sum(cost["items"] * cost["requests"] * cost["prompt_tokens"] for cost in costs)

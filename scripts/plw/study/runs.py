@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def _settings(experiment: dict) -> list[tuple[str, float]]:
 
 def list_runs(study: dict) -> list[Run]:
     """All runs of the study's `run_experiments`, in order of first appearance; a shared run is listed once."""
-    cells: dict[tuple, list[str]] = {}
+    cells: dict[tuple[str, str, float, str, str, float, int], list[str]] = {}
     for name in study["run_experiments"]:
         experiment = study["experiments"][name]
         factors = itertools.product(
@@ -129,7 +130,7 @@ def batch_of(run: Run) -> str:
     return f"{run.ptlm}.{run.dataset}"
 
 
-def reference_run(study: dict, runs: list[Run], benchmark: str) -> Run | None:
+def reference_run(study: dict, runs: Sequence[Run], benchmark: str) -> Run | None:
     """The run that a judge's `reference: {ptlm, dataset, plw}` names; None when the reference is a file.
 
     Raises KeyError when no run of the table fits; `check_references` says so to people.

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -185,13 +186,15 @@ def local_files(source: dict, *, split: str | None = None, where: str | None = N
     return files
 
 
-def read_rows(source: dict, *, split: str | None = None, where: str | None = None) -> Iterator[SourceRow]:
+def read_rows(
+    source: dict, *, split: str | Sequence[str] | None = None, where: str | None = None
+) -> Iterator[SourceRow]:
     """Yield every row of a resolved data source in order; one that cannot be parsed as a RowError.
 
     Blank lines are skipped. InputError if the source is missing, damaged, or does not match its checksum.
     """
     if "path" in source:
-        for file in local_files(source, split=split, where=where):
+        for file in local_files(source, split=cast(str | None, split), where=where):  # several: only of the Hub
             yield from parse_rows(file.read_bytes(), str(file))
     elif "url" in source:
         yield from parse_rows(_download(source, where), source["url"])

@@ -23,7 +23,7 @@ def _row(r_g: float, gam: dict, numbers: dict) -> dict:
         key = fit.lower()
         for reading, suffix in ((covariate, ""), (other, "_other_covariate")):
             rows = gam["fits"].get(fit, {}).get(reading, {}).get("rows", [])
-            found = next((entry for entry in rows if entry["r_g"] == r_g), {})
+            found: dict = next((entry for entry in rows if entry["r_g"] == r_g), {})
             row[f"{key}_plw{suffix}"], row[f"{key}_starred{suffix}"] = found.get("plw"), found.get("starred")
             if not suffix:
                 row |= {f"{key}_{name}": found.get(name) for name in ("w_p", "low", "high", "range_share")}

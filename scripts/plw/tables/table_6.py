@@ -17,7 +17,7 @@ def _place(entry: dict) -> str | None:
     return entry.get("hub") or entry.get("repository") or entry.get("url")
 
 
-def _agreement(entry: dict, printed: dict | None, paper_rows: dict[str, dict]) -> str:
+def _agreement(entry: dict, printed: dict | None, paper_rows: dict[str | None, dict]) -> str:
     """What differs from the paper's row; for a source without one, the row of the same repository."""
     licence = entry.get("licence")
     if printed is None:
@@ -33,7 +33,7 @@ def _agreement(entry: dict, printed: dict | None, paper_rows: dict[str, dict]) -
     return f"{' and '.join(differing)} differ{'s' if len(differing) == 1 else ''}" if differing else "as printed"
 
 
-def _registry_row(name: str, entry: dict, printed: dict | None, paper_rows: dict[str, dict]) -> dict:
+def _registry_row(name: str, entry: dict, printed: dict | None, paper_rows: dict[str | None, dict]) -> dict:
     return {
         "name": name,
         "resource": entry.get("resource", name),
@@ -51,6 +51,7 @@ def _registry_row(name: str, entry: dict, printed: dict | None, paper_rows: dict
 def _inline_rows(used: Sequence[str | dict], registry: dict) -> list[dict]:
     """Sources that a study names itself, at a Hub repository or an address: nothing is known of their licence."""
     places = {}
+    place: dict[str, str | None] | None
     for source in used:
         if isinstance(source, str):
             place = {"from": source} if source not in registry else None

@@ -9,6 +9,7 @@ scales come from the logical batch, every physical layout gives the same gradien
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -108,7 +109,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         )
         return sequences, scales, counted
 
-    def summary(self, update: int) -> dict[str, float]:
+    def summary(self, update: int) -> dict[str, Any]:
         """Count an update: tokens, predicted prompt and completion tokens, mean denominator, empty units.
 
         denominator  mean over the normalisation units of what their weighted sum is divided by

@@ -53,7 +53,9 @@ class PromptLossCollator:
         if unit is None:
             unit = "microbatch" if prompt_loss_weight is None else "update"
         self.pad_token_id = pad_token_id
-        self.plw = check_plw(prompt_loss_weight if plw is None else plw)
+        weight = prompt_loss_weight if plw is None else plw
+        assert weight is not None  # one of the two was given
+        self.plw = check_plw(weight)
         self.completion_loss_weight = check_completion_loss_weight(completion_loss_weight)
         self.normalization = check_name("normalization", normalization, NORMALIZATIONS)
         self.unit = check_name("unit", unit, UNITS)

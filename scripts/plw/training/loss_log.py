@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any, TextIO
 
 import torch
 from transformers import TrainerCallback
@@ -35,10 +36,10 @@ class LossLog(TrainerCallback):
 
     def __init__(self, path: str | Path, plan: TrainingPlan, *, monitor: bool):
         self.path, self.plan, self.monitor = Path(path), plan, monitor
-        self.trainer = None
+        self.trainer: Any = None
         self.stop_requested = False
         self.stopped = False
-        self._stream = None
+        self._stream: TextIO | None = None
         self._learning_rate = self._clock = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -78,6 +79,7 @@ class LossLog(TrainerCallback):
             self._stream = None
 
     def _write(self, step: int, loss: float, prompt: float, completion: float, seconds: float) -> None:
+        assert self._stream is not None  # open from the beginning of training to its end
         counts = self.plan.summary(step - 1)
         measured = self.monitor or self.plan.plw > 0
         row = [
@@ -115,7 +117,7 @@ def keep_rows(path: Path, steps: int) -> None:
     os.replace(temporary, path)
 
 
-def read_loss(path: str | Path) -> list[dict[str, float | None]]:
+def read_loss(path: str | Path) -> list[dict[str, Any]]:
     """Return the rows of a loss.csv as numbers; None for empty cells."""
     with open(path, newline="", encoding="utf-8") as stream:
         return [{key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(stream)]

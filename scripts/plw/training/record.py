@@ -13,9 +13,9 @@ PACKAGES = ("torch", "transformers", "accelerate", "deepspeed", "tokenizers", "s
 RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, readable by root on most machines
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, str | None]:
     """Return the version of Python and of the packages that training rests on."""
-    found = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers.utils.logging import disable_progress_bar
@@ -86,7 +87,7 @@ def train_run(
             settings=settings, arguments=arguments, plan=plan, load=load, folder=checkpoints, identity=identity
         )
         if first:
-            weights = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
+            weights: dict[str, Any] = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
             save_model(model_folder, finished.model, tokenizer, **weights)
             write_text(loss_file, finished.loss_file.read_text(encoding="utf-8"))
             record = {

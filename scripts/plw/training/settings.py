@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from plw.errors import InputError, InputErrors
 
@@ -88,7 +89,8 @@ class TrainingSettings:
 def read_settings(training: Mapping, *, where: str = "training") -> TrainingSettings:
     """Check a `training` block and return it as settings; all problems are raised together."""
     known = [field.name for field in fields(TrainingSettings)]
-    errors, values = [], {}
+    errors = []
+    values: dict[str, Any] = {}
     for key, value in training.items():
         if key in RESOURCE_KEYS:
             continue

@@ -57,7 +57,8 @@ class PromptLossTrainer(Trainer):
         self.selector = PositionSelector(self.model)
         self.penalty = MinkowskiPenalty(self.model, minkowski, added_rows) if minkowski else None
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.args.device)
-        self.grad_norm = self._clipped_norm = None
+        self.grad_norm: float | None = None
+        self._clipped_norm: torch.Tensor | None = None
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader:
         """Serve the plan in its order. It already knows the rank, so accelerate does not wrap the loader."""
@@ -87,6 +88,7 @@ class PromptLossTrainer(Trainer):
         return (total, logits) if return_outputs else total
 
     def _add_penalty(self, inputs) -> torch.Tensor:
+        assert self.penalty is not None  # its caller looked
         penalty = self.penalty()
         if self.is_world_process_zero():
             self.sums[0] += penalty.detach()
@@ -154,7 +156,7 @@ class PromptLossTrainer(Trainer):
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         norm = self._clipped_norm if norm is None else norm
         self.grad_norm = None if norm is None else float(norm)
-        if norm is not None and not math.isfinite(self.grad_norm):
+        if self.grad_norm is not None and not math.isfinite(self.grad_norm):
             update = self.state.global_step
             rows = [getattr(self.plan.examples[row], "source_row", row) for row in self.plan.updates[update]]
             raise TrainingDiverged(
