@@ -180,6 +180,7 @@ class _Server:
                 elif key.data == "wakeup":
                     os.read(self.wakeup, 4096)
                 else:
+                    assert isinstance(key.fileobj, socket.socket)  # only clients have a number as their data
                     self._hear(key.fileobj, key.data)
             self._reap()
 

@@ -61,6 +61,12 @@ def ptlm_points(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour:
             mean_line(axes, part, value, color=colour, alpha=0.6, linestyle=line, linewidth=0.9, marker="")
 
 
+def runs_and_mean(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour: str, *, lines: bool = True) -> None:
+    """Every run (`ptlm_points`), and on top the line of the mean over ptlms."""
+    ptlm_points(axes, rows, value, marks, colour, lines=lines)
+    mean_line(axes, rows, value, color=colour)
+
+
 def plw_axis(axes: Axes, *, label: bool = True) -> None:
     """w_p from 0 to 1 below and the PLWs above."""
     axes.set_xticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -91,6 +97,11 @@ def ptlm_handles(ptlms: Sequence[dict], marks: dict) -> list[Line2D]:
         for entry in ptlms
     ]  # fmt: skip
     return [*shapes, Line2D([], [], color="#444444", label="mean of the PTLMs")]
+
+
+def key_handles(datasets: Sequence[dict], colours: dict, ptlms: Sequence[dict], marks: dict) -> list[Line2D]:
+    """Legend entries of data sets by colour, and of ptlms by mark."""
+    return [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)]
 
 
 def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> None:

@@ -10,14 +10,12 @@ from matplotlib.figure import Figure
 
 from plw.figures.axes import (
     GREY,
-    dataset_handles,
+    key_handles,
     legend_and_note,
-    mean_line,
     new_figure,
     plw_axis,
-    ptlm_handles,
     ptlm_marks,
-    ptlm_points,
+    runs_and_mean,
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
@@ -75,8 +73,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, entry: dict, datasets: Sequence[dict]
         axes.text(0.5, 0.6, "all runs score the same", transform=axes.transAxes, ha="center", color=GREY)
     for dataset in datasets:
         part, colour = rows[rows["dataset"] == dataset["name"]], colours[dataset["name"]]
-        ptlm_points(axes, part, "score", marks, colour)
-        mean_line(axes, part, "score", color=colour)
+        runs_and_mean(axes, part, "score", marks, colour)
     axes.set_title(entry.get("label", entry["name"]))
     axes.set_ylabel(_axis_label(entry, rows))
     axes.margins(y=0.08)
@@ -113,5 +110,5 @@ def draw(
         for index, axes in enumerate(panels):
             axes.set_visible(index < count)
             plw_axis(axes)
-        legend_and_note(figure, [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)], note)
+        legend_and_note(figure, key_handles(datasets, colours, ptlms, marks), note)
     return figure

@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plw.figures.axes import (
-    dataset_handles,
+    key_handles,
     legend_and_note,
-    mean_line,
     new_figure,
     plw_axis,
     ptlm_handles,
     ptlm_marks,
-    ptlm_points,
+    runs_and_mean,
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
@@ -89,14 +88,13 @@ def draw_figure_3(
             _both(axes, rows, shown)
             for entry in shown:
                 part = rows[rows["dataset"] == entry["name"]]
-                ptlm_points(axes, part, "relative", marks, colours[entry["name"]])
-                mean_line(axes, part, "relative", color=colours[entry["name"]])
+                runs_and_mean(axes, part, "relative", marks, colours[entry["name"]])
             axes.set_title(title)
             _relative_axis(axes, "relative aggregate" if axes is panels[0] else "")
             plw_axis(axes)
         both = Line2D([], [], color=BOTH_COLOUR, linewidth=6, alpha=0.7, label="mean of both data sets")
         placed = [entry for entry in in_paper_order(datasets) if entry.get("stands_for") in ROLES]
-        legend_and_note(figure, [*dataset_handles(placed, colours), *ptlm_handles(ptlms, marks), both], note)
+        legend_and_note(figure, [*key_handles(placed, colours, ptlms, marks), both], note)
     return figure
 
 
@@ -122,8 +120,7 @@ def draw_figure_9(
             axes, rows = panels[line, column], data[data["dataset"] == entry["name"]].dropna(subset=[value])
             if rows.empty:
                 say_no_scores(axes)
-            ptlm_points(axes, rows, value, marks, colours[entry["name"]])
-            mean_line(axes, rows, value, color=colours[entry["name"]])
+            runs_and_mean(axes, rows, value, marks, colours[entry["name"]])
             axes.set_title(entry.get("label", entry["name"]) if line == 0 else "")
             _relative_axis(axes, f"relative, {label}" if column == 0 else "")
             plw_axis(axes, label=line == len(ROWS_9) - 1)

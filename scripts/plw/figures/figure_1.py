@@ -8,14 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plw.figures.axes import (
-    dataset_handles,
+    key_handles,
     legend_and_note,
-    mean_line,
     new_figure,
     plw_axis,
-    ptlm_handles,
     ptlm_marks,
-    ptlm_points,
+    runs_and_mean,
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
@@ -36,8 +34,7 @@ def figure_data(frame: pd.DataFrame) -> pd.DataFrame:
 def _simple_panel(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict) -> None:
     for entry in datasets:
         rows = data[data["dataset"] == entry["name"]]
-        ptlm_points(axes, rows, "simple", marks, colours[entry["name"]], lines=False)
-        mean_line(axes, rows, "simple", color=colours[entry["name"]])
+        runs_and_mean(axes, rows, "simple", marks, colours[entry["name"]], lines=False)
     axes.set_title("(a) Simple aggregate")
     axes.set_ylabel("mean benchmark score")
 
@@ -45,8 +42,7 @@ def _simple_panel(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], mark
 def _relative_panel(axes: Axes, rows: pd.DataFrame, marks: dict, colour: str) -> None:
     if rows.empty:
         say_no_scores(axes)
-    ptlm_points(axes, rows, "relative", marks, colour)
-    mean_line(axes, rows, "relative", color=colour)
+    runs_and_mean(axes, rows, "relative", marks, colour)
 
 
 def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict], style: dict, note: str = "") -> Figure:
@@ -73,5 +69,5 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
             axes.set_ylabel("relative aggregate" if index == 0 else "")
         for axes in panels:
             plw_axis(axes)
-        legend_and_note(figure, [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)], note)
+        legend_and_note(figure, key_handles(datasets, colours, ptlms, marks), note)
     return figure

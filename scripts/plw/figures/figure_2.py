@@ -18,14 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plw.figures.axes import (
-    dataset_handles,
+    key_handles,
     legend_and_note,
-    mean_line,
     new_figure,
     plw_axis,
-    ptlm_handles,
     ptlm_marks,
-    ptlm_points,
+    runs_and_mean,
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
@@ -172,14 +170,13 @@ def _darker(colour: str) -> tuple[float, float, float]:
 def _run_panel(axes: Axes, rows: pd.DataFrame, datasets: Sequence[dict], marks: dict, colours: dict) -> None:
     for entry in datasets:
         part = rows[rows["dataset"] == entry["name"]]
-        ptlm_points(axes, part, "value", marks, colours[entry["name"]])
-        mean_line(axes, part, "value", color=colours[entry["name"]])
+        runs_and_mean(axes, part, "value", marks, colours[entry["name"]])
 
 
 def _legend_handles(
     data: pd.DataFrame, datasets: Sequence[dict], ptlms: Sequence[dict], marks: dict, colours: dict
 ) -> list[Line2D]:
-    handles = [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)]
+    handles = key_handles(datasets, colours, ptlms, marks)
     labels = {entry["name"]: entry.get("label", entry["name"]) for entry in datasets}
     arm = data[data["series"] == "arm"]
     for dataset, normalization in arm[["dataset", "normalization"]].drop_duplicates().itertuples(index=False):

@@ -16,12 +16,11 @@ from matplotlib.lines import Line2D
 from plw.figures.axes import (
     dataset_handles,
     legend_and_note,
-    mean_line,
     new_figure,
     plw_axis,
     ptlm_handles,
     ptlm_marks,
-    ptlm_points,
+    runs_and_mean,
     say_no_scores,
 )
 from plw.figures.style import dataset_colours
@@ -71,8 +70,7 @@ def _sweep(axes: Axes, data: pd.DataFrame, value: str, marks: dict, colour: str)
     rows = data[data["arm"].isin([NONE, PLW])].dropna(subset=[value])
     if rows.empty:
         say_no_scores(axes)
-    ptlm_points(axes, rows, value, marks, colour)
-    mean_line(axes, rows, value, color=colour)
+    runs_and_mean(axes, rows, value, marks, colour)
     plw_axis(axes)
 
 

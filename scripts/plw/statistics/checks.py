@@ -236,9 +236,7 @@ def paired_difference(runs: Runs, aggregates: np.ndarray, plws: Sequence[float],
     found, absent = {}, []
     w_p = runs.table["w_p"].to_numpy()
     for ptlm in runs.table["ptlm"].unique():
-        places = [
-            ((runs.table["ptlm"] == ptlm) & np.isclose(w_p, to_w_p(plw), atol=1e-9)).to_numpy() for plw in plws
-        ]
+        places = [((runs.table["ptlm"] == ptlm) & np.isclose(w_p, to_w_p(plw), atol=1e-9)).to_numpy() for plw in plws]
         if not all(place.any() for place in places):
             absent.append(ptlm)
             continue
