@@ -2,6 +2,7 @@
 
 import random
 
+import plw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +169,21 @@ def test_wrong_settings_are_refused(settings, message):
 def test_a_target_without_a_tokenizer_is_refused():
     with pytest.raises(InputError, match="needs a tokenizer"):
         apply_rule([], count_characters, None, rule="target", r_g=1.0, seed=42)
+
+
+def test_rows_of_anybodys_data_are_inverted_with_their_provenance():
+    rows = [
+        {"instruction": "Name a stone.", "output": "Granite, which is found in the mountains near the river."},
+        {"instruction": "Say yes or no, and nothing else at all, please.", "input": "", "output": "No."},
+    ]
+    found = plw.invert(rows)
+    assert [row["inverted"] for row in found] == [True, False]
+    assert [row["source_row"] for row in found] == [0, 1]
+    assert found[0]["input"] == rows[0]["output"] and found[0]["output"] == "Name a stone."
+    assert {key: found[1][key] for key in rows[1]} == rows[1]
+    assert len(plw.invert(found)) == 2, "what is inverted already is never inverted again"
+
+
+def test_a_row_without_text_is_named():
+    with pytest.raises(InputError, match=r"(?s)output is no text.*row 1"):
+        plw.invert([{"instruction": "a", "output": "b"}, {"instruction": "a", "output": None}])

@@ -1,5 +1,6 @@
 """R_g by its three definitions and the units of length."""
 
+import plw
 import pytest
 from plw.data.instances import Instance
 from plw.data.ratios import (
@@ -51,3 +52,15 @@ def test_unknown_units_and_missing_tokenizers_are_refused():
         measure_of("letters")
     with pytest.raises(InputError, match="need a tokenizer"):
         measure_of("tokens")
+
+
+def test_the_ratios_of_anybodys_rows_come_by_each_definition():
+    rows = [{"instruction": "ab", "output": "abcd"}, {"instruction": "a b", "input": "c", "output": "a"}]
+    assert plw.generation_ratios(rows) == {
+        "ratio_of_mean_tokens": None,
+        "mean_of_token_ratios": None,
+        "ratio_of_mean_characters": pytest.approx(5 / 6),
+    }
+    found = plw.generation_ratios(rows, count_words)
+    assert found["ratio_of_mean_tokens"] == pytest.approx(2 / 4)
+    assert found["mean_of_token_ratios"] == pytest.approx((1 + 1 / 3) / 2)

@@ -99,7 +99,7 @@ rule fit_gam:
         datasets=parameters.described(STUDY, "datasets", SMOOTHED),
         settings=as_json({**STUDY["statistics"].get("gam", {}), "seed": STUDY["statistics"]["seed"]}),
         r_g=lambda wildcards, input: (
-            f"--ratios {quoted(parameters.printed_ratios(STUDY, SMOOTHED, read_yaml(input.numbers)['table_1']))}"
+            f"--ratios {quoted(parameters.printed_ratios(STUDY, SMOOTHED, read_yaml(Path(input.numbers))['table_1']))}"
             if GIVEN_SCORES
             else option("statistics", input.statistics)
         ),

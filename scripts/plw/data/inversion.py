@@ -176,7 +176,7 @@ def invert(
     unit: str = "characters",
     count_tokens: Measure | None = None,
     seed: int = 42,
-) -> Iterable[dict]:
+) -> list[dict]:
     """Prompt inversion of instruction data: rows of `instruction`, `input`, `output`, `source_row` and `inverted`.
 
     rows          mappings with `instruction`, `output` and perhaps `input`
@@ -186,4 +186,5 @@ def invert(
     count_tokens  texts -> their numbers of tokens; needed for the unit tokens and by target and tiny
     """
     measure = measure_of(unit, count_tokens)
-    return instance_rows(apply_rule(as_instances(rows), measure, count_tokens, rule=rule, r_g=r_g, seed=seed).instances)
+    result = apply_rule(as_instances(rows), measure, count_tokens, rule=rule, r_g=r_g, seed=seed)
+    return list(instance_rows(result.instances))
