@@ -126,9 +126,14 @@ def test_snakemake_lint_has_nothing_to_say():
 
 @pytest.mark.parametrize(
     "command",
-    [["snakefmt", "--check", "Snakefile", "workflow"], ["ruff", "check", "."], ["ruff", "format", "--check", "."]],
+    [
+        ["snakefmt", "--check", "Snakefile", "workflow"],
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    ],
 )
-def test_the_code_has_the_projects_format(command):
+def test_the_code_has_the_projects_format_and_types(command):
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

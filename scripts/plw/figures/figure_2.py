@@ -3,7 +3,7 @@
 (a) stability of the training loss, (b) distance of the weights from the ptlm, (c) memorised training data, (d) length
 of the answers to AlpacaEval's instructions. Panel (a) has boxes of single windows, of all ptlms together; the other
 panels have one point per run. Runs that normalise the loss in another way (experiment `losses`) are an extra line in
-(a) and (b), because the jump of the RSD above PLW 0 depends on it (protocol §2).
+(a) and (b), because the jump of the RSD above PLW 0 depends on it (docs/loss.md).
 """
 
 import itertools

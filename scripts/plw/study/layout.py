@@ -1,4 +1,4 @@
-"""Where the files of a study lie: what stages hand to each other has its place here and nowhere else (DESIGN.md §5)."""
+"""Where the files of a study lie: what stages hand to each other has its place here and nowhere else."""
 
 from collections.abc import Iterable
 
