@@ -12,6 +12,7 @@ layout.py         where the files of a study lie
 inputs.py         local files that a job needs before it can run
 parameters.py     what decides a job's result, as JSON
 plan.py           what a study would cost
+scheduling.py     what a job asks a scheduler for: GPUs, cores, minutes
 logs.py           what a call tells at its end: what failed, or where the report is
 doctor.py         what is installed, what is missing, how to get it
 """
