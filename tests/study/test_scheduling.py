@@ -4,7 +4,7 @@ import pytest
 from checkout import ROOT
 from plw.study.configuration import load_configuration
 from plw.study.runs import list_runs
-from plw.study.scheduling import gpus, mechanism_gpus, minutes, training_cores
+from plw.study.scheduling import gpus, mechanism_gpus, training_cores
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,3 @@ def test_a_training_gets_the_cores_of_all_its_ranks(paper):
 def test_no_gpu_is_held_for_a_weight_distance_alone(paper):
     asked = {run.dataset: mechanism_gpus(paper, run) for run in list_runs(paper)}
     assert {name for name, count in asked.items() if count} == set(paper["mechanism"]["memorisation"]["datasets"])
-
-
-def test_a_job_that_is_tried_again_gets_more_time():
-    assert [minutes(30, attempt) for attempt in (1, 2, 3)] == [30, 60, 90]

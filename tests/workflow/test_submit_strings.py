@@ -8,22 +8,37 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import ROOT
+from checkout import ROOT, copy_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 PROFILE = ROOT / "slurm/config.yaml"
 SMALL = "-t 60 --mem 4000 --nodes=1 --ntasks=1 --cpus-per-task=1"
-# Rule → what its jobs ask for, and how many jobs ask for that; `gres` says how the same is asked for without --gpus.
+TRAINING = "--mem 100000 --nodes=1 --cpus-per-task=32 --gpus=4"
+ONE_GPU = "--mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1"
+# Rule → what its jobs ask for, and how many jobs ask for that. Minutes come from the plan.
 ASKED = {
-    "train_model": {"-t 480 --mem 100000 --nodes=1 --cpus-per-task=32 --gpus=4": 288},
-    "evaluate_model": {"-t 720 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1": 288},
+    "train_model": {
+        f"-t 60 {TRAINING}": 60,  # Dolly
+        f"-t 120 {TRAINING}": 20,  # AlpacaData
+        f"-t 150 {TRAINING}": 168,
+        f"-t 180 {TRAINING}": 10,  # LLaMA 3 8B on UltraFeedbackShort
+        f"-t 210 {TRAINING}": 20,  # UltraFeedback
+        f"-t 240 {TRAINING}": 10,
+    },
+    "evaluate_model": {
+        f"-t 120 {ONE_GPU}": 128,  # without translation
+        f"-t 150 {ONE_GPU}": 40,
+        f"-t 660 {ONE_GPU}": 120,
+    },
     "measure_mechanism": {
-        "-t 720 --mem 64000 --nodes=1 --ntasks=1 --cpus-per-task=8": 200,  # weight distance alone: no GPU
-        "-t 720 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1": 88,
+        "-t 60 --mem 64000 --nodes=1 --ntasks=1 --cpus-per-task=8": 200,  # weight distance alone: no GPU
+        f"-t 60 {ONE_GPU}": 88,
     },
     "judge_outputs": {
-        "-t 720 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=4": 22,
-        "-t 720 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=1": 22,
+        "-t 60 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=4": 20,
+        "-t 210 --mem 64000 --nodes=1 --cpus-per-task=8 --gpus=4": 2,  # of the many runs on AlpacaDataShort
+        f"-t 180 {ONE_GPU}": 20,
+        f"-t 750 {ONE_GPU}": 2,
     },
     "fit_glmm": {SMALL: 3},
     "check_regression": {SMALL: 3},
@@ -33,11 +48,14 @@ ASKED = {
 
 
 def commands(folder: Path, *arguments: str) -> dict[str, dict[str, int]]:
-    """Rule → what its sbatch commands ask for → number of jobs."""
+    """Rule → what its sbatch commands ask for → number of jobs, in a copy of the project in which nothing was run."""
+    project = folder / "project"
+    if not project.exists():
+        copy_project(project)
     written = folder / "commands.jsonl"
     program = [sys.executable, str(ROOT / "tests/submit_strings.py"), str(written)]
     call = [*program, "--dry-run", "--forceall", "--cores", "1000", *arguments]  # a cluster's, so that none is capped
-    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(call, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     asked: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for line in written.read_text().splitlines():

@@ -28,7 +28,7 @@ rule evaluate_model:
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
         gpu=scheduling.gpus(STUDY["evaluation"]),
-        runtime=lambda wildcards, attempt: scheduling.minutes(STUDY["evaluation"].get("runtime_min"), attempt),
+        runtime=lambda wildcards, attempt: RUNTIMES.evaluation(wildcards.run, attempt),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the evaluation code changes results
@@ -60,7 +60,7 @@ rule judge_outputs:
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
         gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
-        runtime=lambda wildcards, attempt: scheduling.minutes(STUDY["evaluation"].get("runtime_min"), attempt),
+        runtime=lambda wildcards, attempt: RUNTIMES.judging(wildcards.judged, judged_runs(wildcards), attempt),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts

@@ -26,7 +26,7 @@ if "mechanism" in STUDY:
         threads: STUDY["evaluation"].get("threads", 1)
         resources:
             gpu=lambda wildcards: scheduling.mechanism_gpus(STUDY, RUNS[wildcards.run]),
-            runtime=lambda wildcards, attempt: scheduling.minutes(STUDY["evaluation"].get("runtime_min"), attempt),
+            runtime=lambda wildcards, attempt: RUNTIMES.mechanism(wildcards.run, attempt),
             mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
         params:
             version=1,  # raise it when a change of the measuring code changes results

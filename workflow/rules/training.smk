@@ -8,6 +8,9 @@ training resumes; they go when the training is done.
 """
 
 from plw.study import scheduling
+from plw.study.cost import Cost
+
+RUNTIMES = scheduling.Runtimes(STUDY, RUNS, Cost(STUDY, read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]))
 
 
 rule train_model:
@@ -33,7 +36,7 @@ rule train_model:
     resources:
         rank_threads=STUDY["training"].get("threads", 1),
         gpu=scheduling.gpus(STUDY["training"], STUDY["training"]["processes"]),
-        runtime=lambda wildcards, attempt: scheduling.minutes(STUDY["training"].get("runtime_min"), attempt),
+        runtime=lambda wildcards, attempt: RUNTIMES.training(wildcards.run, attempt),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the training code changes results
