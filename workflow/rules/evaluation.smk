@@ -22,12 +22,13 @@ rule evaluate_model:
         "results/{study}/logs/evaluate_model/{run}.log",
     benchmark:
         "results/{study}/times/evaluate_model/{run}.tsv"
+    priority: 1  # before further trainings: a model is deleted once it is measured, so that few lie about at once
     conda:
         "../../envs/workflow.yaml"
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
-        gpu=gpus(STUDY["evaluation"]),
-        runtime=STUDY["evaluation"].get("runtime_min", 60),
+        gpu=scheduling.gpus(STUDY["evaluation"]),
+        runtime=lambda wildcards, attempt: RUNTIMES.evaluation(wildcards.run, attempt),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the evaluation code changes results
@@ -59,7 +60,7 @@ rule judge_outputs:
     threads: STUDY["evaluation"].get("threads", 1)
     resources:
         gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
-        runtime=STUDY["evaluation"].get("runtime_min", 60),
+        runtime=lambda wildcards, attempt: RUNTIMES.judging(wildcards.judged, judged_runs(wildcards), attempt),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts

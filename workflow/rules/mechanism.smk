@@ -20,12 +20,13 @@ if "mechanism" in STUDY:
             "results/{study}/logs/measure_mechanism/{run}.log",
         benchmark:
             "results/{study}/times/measure_mechanism/{run}.tsv"
+        priority: 1  # as evaluate_model
         conda:
             "../../envs/workflow.yaml"
         threads: STUDY["evaluation"].get("threads", 1)
         resources:
-            gpu=gpus(STUDY["evaluation"]),
-            runtime=STUDY["evaluation"].get("runtime_min", 60),
+            gpu=lambda wildcards: scheduling.mechanism_gpus(STUDY, RUNS[wildcards.run]),
+            runtime=lambda wildcards, attempt: RUNTIMES.mechanism(wildcards.run, attempt),
             mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
         params:
             version=1,  # raise it when a change of the measuring code changes results

@@ -7,6 +7,11 @@ Checkpoints live in results/STUDY/checkpoints/RUN, which no rule declares: Snake
 training resumes; they go when the training is done.
 """
 
+from plw.study import scheduling
+from plw.study.cost import Cost
+
+RUNTIMES = scheduling.Runtimes(STUDY, RUNS, Cost(STUDY, read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]))
+
 
 rule train_model:
     """One fine-tuning, resumed where it stopped."""
@@ -27,11 +32,11 @@ rule train_model:
         "results/{study}/times/train_model/{run}.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: STUDY["training"].get("threads", 1) * (1 if gpus(STUDY["training"]) else STUDY["training"]["processes"])
+    threads: scheduling.training_cores(STUDY)
     resources:
         rank_threads=STUDY["training"].get("threads", 1),
-        gpu=gpus(STUDY["training"], STUDY["training"]["processes"]),
-        runtime=STUDY["training"].get("runtime_min", 60),
+        gpu=scheduling.gpus(STUDY["training"], STUDY["training"]["processes"]),
+        runtime=lambda wildcards, attempt: RUNTIMES.training(wildcards.run, attempt),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the training code changes results

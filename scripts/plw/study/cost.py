@@ -1,0 +1,195 @@
+"""GPU hours of the jobs of a study, as a range: from published rates, or from those that a pilot measured.
+
+The study's `plan` section gives the card and each rate as [slow, fast] with its source; `plan.measured` names the
+rates.json of a pilot (scripts/report/compare_plan.py), whose numbers take their place where the file is there.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from plw.study.runs import Run, benchmarks_of
+from plw.study.workload import (
+    InferenceWork,
+    Lengths,
+    TrainingWork,
+    benchmark_cost,
+    benchmark_work,
+    dataset_lengths,
+    memorisation_prompts,
+    memorisation_work,
+    training_work,
+    writing_steps,
+)
+
+TRAINING_FLOPS = 6  # per weight and token: 2 forward, 4 backward
+RECOMPUTING_FLOPS = 8  # gradient checkpointing reads everything twice
+READING_FLOPS = 2
+BYTES_PER_WEIGHT = {"float32": 4, "bfloat16": 2}
+CHECKPOINT_BYTES = 14  # float32 master weights, Adam's two moments, and the weights to start from in bfloat16
+# Keys and values of one token in bfloat16 over the weights: LLaMA 7B's 2 × 2 bytes × 32 layers × 4096 over 6.74e9.
+CACHE_BYTES_PER_WEIGHT = 2 * 2 * 32 * 4096 / 6.74e9
+DEFAULT_JUDGE_BATCH = 32  # plw.evaluation.judge's own
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number between `low` and `high`."""
+
+    low: float = 0.0
+    high: float = 0.0
+
+    def __add__(self, other: "Span") -> "Span":
+        return Span(self.low + other.low, self.high + other.high)
+
+    def __mul__(self, factor: float) -> "Span":
+        return Span(self.low * factor, self.high * factor)
+
+    @classmethod
+    def of(cls, amount: float | tuple[float, float], rate: list[float]) -> "Span":
+        """`amount` at a rate of [slow, fast]: least at the fast one."""
+        low, high = amount if isinstance(amount, tuple) else (amount, amount)
+        return cls(low / max(rate), high / min(rate))
+
+
+class Cost:
+    """What the jobs of a study take; every method returns a Span, or None where a size is not known.
+
+    study    the study
+    printed  `table_1.rows` of config/paper_numbers.yaml
+    root     the project's folder, below which measured lengths and rates lie
+    """
+
+    def __init__(self, study: dict, printed: dict, root: Path = Path()):
+        self.study, self.plan = study, study["plan"]
+        names = dict.fromkeys(study["datasets"])
+        self.lengths: dict[str, Lengths | None] = {name: dataset_lengths(study, name, printed, root) for name in names}
+        self.measured = read_rates(root, self.plan.get("measured"))
+        self.work: dict[str, TrainingWork | None] = {
+            name: training_work(lengths, study["training"]) if lengths else None
+            for name, lengths in self.lengths.items()
+        }
+
+    def _parameters(self, run: Run) -> float | None:
+        return self.study["ptlms"][run.ptlm].get("parameters")
+
+    def training_seconds(self, run: Run) -> Span | None:
+        """Wall time of one fine-tuning: start, updates, checkpoints, saving."""
+        work, parameters, training = self.work[run.dataset], self._parameters(run), self.study["training"]
+        if work is None:
+            return None
+        if (rate := self._measured_rate("training", run.ptlm, parameters, "tokens_per_second")) is not None:
+            start = self.measured["training_start_seconds"]
+            return Span.of(work.tokens, rate) + Span(min(start), max(start))
+        if parameters is None:
+            return None
+        ranks = training["processes"]
+        flops = RECOMPUTING_FLOPS if training.get("gradient_checkpointing") else TRAINING_FLOPS
+        peak = self.plan["gpu_flops"]
+        computing = Span.of(
+            flops * parameters * work.computed / ranks, [peak * u for u in self.plan["training_utilisation"]]
+        )
+        # ZeRO-3 gathers bfloat16 weights for forward and backward and scatters gradients, at each step.
+        moved = (3 if training.get("zero_stage") == 3 else 2) * 2 * parameters * (ranks - 1) / ranks
+        moving = Span.of(work.steps * moved, self.plan["gpu_link"])
+        # At best it is hidden behind the arithmetic, at worst it comes on top.
+        updating = Span(max(computing.low, moving.low), computing.high + moving.high)
+        every = training.get("checkpoint_steps")
+        written = (work.updates // every if every else 0) * CHECKPOINT_BYTES * parameters
+        saved = BYTES_PER_WEIGHT[training.get("save_dtype", "float32")] * parameters
+        return updating + Span.of(written + saved, self.plan["disk"]) + self._start(parameters)
+
+    def training_hours(self, run: Run) -> Span | None:
+        """GPU hours of one fine-tuning."""
+        seconds = self.training_seconds(run)
+        return seconds and seconds * (self.study["training"]["processes"] / SECONDS_PER_HOUR)
+
+    def evaluation_hours(self, run: Run) -> Span | None:
+        """GPU hours of measuring one run on its benchmarks."""
+        parameters, names = self._parameters(run), benchmarks_of(run, self.study)
+        total = Span()
+        for name in names:
+            entry = self.study["benchmarks"][name]
+            cost = benchmark_cost(entry)
+            rate = self._measured_rate("evaluation", name, parameters, "items_per_second")
+            if rate is not None and cost is not None:
+                total += Span.of(cost["items"], rate)
+                continue
+            work = benchmark_work(entry, batch=self.study["evaluation"].get("batch_size", 1))
+            if parameters is None or cost is None or work is None:
+                return None
+            total += self._inference(parameters, work, context=cost["prompt_tokens"])
+        return (total + self._start(parameters or 0.0)) * (1 / SECONDS_PER_HOUR)
+
+    def mechanism_hours(self, run: Run) -> Span | None:
+        """GPU hours of a run's memorisation; none are held for a weight distance, which reads files."""
+        parameters, lengths = self._parameters(run), self.lengths[run.dataset]
+        prompts = memorisation_prompts(self.study, run, lengths)
+        if not prompts:
+            return Span()
+        rate = self._measured_rate("mechanism", "memorisation", parameters, "items_per_second")
+        if rate is not None:
+            return Span.of(prompts, rate) * (1 / SECONDS_PER_HOUR)
+        if parameters is None or lengths is None:
+            return None
+        seconds = self._inference(parameters, memorisation_work(self.study, run, lengths), context=lengths.prompt)
+        reading = Span.of(2 * BYTES_PER_WEIGHT["bfloat16"] * parameters, self.plan["disk"])  # for the distance
+        return (seconds + reading + self._start(parameters)) * (1 / SECONDS_PER_HOUR)
+
+    def judging_hours(self, name: str, verdicts: int, batches: int) -> Span | None:
+        """GPU hours of one judge: `verdicts` in all, in `batches` jobs that each load it."""
+        judge, cost = self.study["judges"][name], self.study["benchmarks"][name].get("cost")
+        gpus = max(judge.get("gpus", 0), 1)  # without one its hours are a processor's
+        parameters = judge.get("parameters")
+        found = self.measured.get("judging", {}).get(name)
+        if found is not None and found["source"] == judge["source"]:
+            return Span.of(verdicts, found["items_per_second"]) * (gpus / SECONDS_PER_HOUR)
+        if parameters is None or cost is None or "verdict_tokens" not in cost:
+            return None
+        read, written = cost["verdict_tokens"]
+        batch = judge.get("batch_size", DEFAULT_JUDGE_BATCH)
+        steps = writing_steps(verdicts, written, batch=batch, limit=judge["max_new_tokens"])
+        rows = batch * judge.get("num_beams", 1)
+        stored = self.plan.get("stored_parameters", {}).get(name, parameters)
+        seconds = self._inference(parameters, InferenceWork(verdicts * read, (0, 0)), context=read)
+        seconds += self._inference(stored, InferenceWork(0, steps), context=read, rows=rows)
+        loading = self._start(stored) * (batches * gpus)
+        return (seconds + loading) * (1 / SECONDS_PER_HOUR)
+
+    def _inference(self, parameters: float, work: InferenceWork, *, context: float, rows: int | None = None) -> Span:
+        """Seconds of one GPU: reading is bound by arithmetic, writing by moving weights and the rows' caches."""
+        rows = rows or self.study["evaluation"].get("batch_size", 1)
+        peak, bandwidth = self.plan["gpu_flops"], self.plan["gpu_bandwidth"]
+        reading = Span.of(READING_FLOPS * parameters * work.read, [peak * u for u in self.plan["reading_utilisation"]])
+        moved = parameters * (BYTES_PER_WEIGHT["bfloat16"] + CACHE_BYTES_PER_WEIGHT * rows * context)
+        steps = (work.steps[0] * moved, work.steps[1] * moved)
+        return reading + Span.of(steps, [bandwidth * u for u in self.plan["writing_utilisation"]])
+
+    def _start(self, parameters: float) -> Span:
+        """Seconds until a job works: libraries, and the weights from disk."""
+        start = self.plan["start_seconds"]
+        reading = Span.of(BYTES_PER_WEIGHT["bfloat16"] * parameters, self.plan["disk"])
+        return Span(min(start), max(start)) + reading
+
+    def _measured_rate(self, stage: str, name: str, parameters: float | None, key: str) -> list[float] | None:
+        """The pilot's rate [slow, fast]; that of another model is scaled by the sizes, because work grows with them.
+
+        None where the pilot measured no such thing, or on a model of which only one of the sizes is known.
+        """
+        rates = self.measured.get(stage, {})
+        found = rates.get(name)
+        if found is None and stage == "training":
+            found = next((entry for entry in rates.values() if isinstance(entry, dict)), None)
+        if found is None or bool(found["parameters"]) != bool(parameters):
+            return None
+        scale = found["parameters"] / parameters if parameters else 1.0
+        return [value * scale for value in found[key]]
+
+
+def read_rates(root: Path, name: str | None) -> dict:
+    """A pilot's rates, or none where the file is not there."""
+    try:
+        return json.loads((root / name).read_text(encoding="utf-8")) if name else {}
+    except (OSError, ValueError):
+        return {}
