@@ -35,10 +35,15 @@ def scored_rows(source: dict, split: str, *, where: str | None = None) -> Iterat
 
 
 def shot_rows(source: dict, *, where: str | None = None) -> Iterator[SourceRow]:
-    """Rows of the training split, for few-shot examples; none if a local source has no such split."""
-    path = source.get("path")
-    if "hub" in source or (isinstance(path, dict) and SHOTS_SPLIT in path):
+    """Rows of the training split, for few-shot examples; none if the source has no such split."""
+    if has_shots(source):
         yield from read_rows(source, split=SHOTS_SPLIT, where=where)
+
+
+def has_shots(source: dict) -> bool:
+    """Whether a source has a training split; a `file` or `path` that is not by split is scored whole."""
+    files = source.get("file") if "hub" in source else source.get("path")
+    return SHOTS_SPLIT in files if isinstance(files, dict) else "hub" in source and files is None
 
 
 def normalize_rows(rows: Iterable[SourceRow], form: str, **options) -> list[dict]:
