@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from plw.errors import InputError
-from plw.study.sources import RowError, SourceRow, read_rows
+from plw.study.sources import RowError, SourceRow, has_split, read_rows
 
 SHOTS_SPLIT = "train"  # the only split that few-shot examples come from
 
@@ -36,14 +36,8 @@ def scored_rows(source: dict, split: str, *, where: str | None = None) -> Iterat
 
 def shot_rows(source: dict, *, where: str | None = None) -> Iterator[SourceRow]:
     """Rows of the training split, for few-shot examples; none if the source has no such split."""
-    if has_shots(source):
+    if has_split(source, SHOTS_SPLIT):
         yield from read_rows(source, split=SHOTS_SPLIT, where=where)
-
-
-def has_shots(source: dict) -> bool:
-    """Whether a source has a training split; a `file` or `path` that is not by split is scored whole."""
-    files = source.get("file") if "hub" in source else source.get("path")
-    return SHOTS_SPLIT in files if isinstance(files, dict) else "hub" in source and files is None
 
 
 def normalize_rows(rows: Iterable[SourceRow], form: str, **options) -> list[dict]:

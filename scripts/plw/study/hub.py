@@ -23,6 +23,10 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LIST_SECONDS = 30.0  # for the answer with a repository's files
 
 
+class Unreachable(InputError):
+    """No answer at all: what is asked next will not be answered either."""
+
+
 @dataclass(frozen=True)
 class HubFile:
     """A file of a repository: its size in bytes, its Git blob id, and its sha256 where Git LFS keeps it."""
@@ -110,10 +114,10 @@ def list_files(
     except Exception as error:
         raise explain(error, repository, revision, kind, where=where) from None
     files = {
-        entry.rfilename: HubFile(entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None)
-        for entry in found.siblings or []
+        entry.rfilename: HubFile(int(entry.size or 0), str(entry.blob_id), entry.lfs.sha256 if entry.lfs else None)
+        for entry in getattr(found, "siblings", None) or []
     }
-    listing = Listing(repository, kind, revision, found.sha, files)
+    listing = Listing(repository, kind, revision, str(found.sha), files)
     write_json(_listing_file(repository, revision, kind), asdict(listing))
     return listing
 
@@ -290,12 +294,11 @@ def explain(
     if names & {"TransportError", "ConnectionError", "TimeoutError"}:
         from huggingface_hub import constants
 
-        return say(
+        return Unreachable(
             f"The Hub cannot be reached ({type(error).__name__}).",
-            f"Is there a way to {constants.ENDPOINT} from here (HTTPS_PROXY, HF_ENDPOINT)? Fetch on a machine with one"
-            " and take its HF_HOME along.",
+            value=what,
+            where=where,
+            hint=f"Is there a way to {constants.ENDPOINT} from here (HTTPS_PROXY, HF_ENDPOINT)? Fetch on a machine with"
+            " one and take its HF_HOME along.",
         )
-    return say(
-        f"This cannot be fetched: {type(error).__name__}.",
-        str(error).strip().splitlines()[0] if str(error).strip() else page,
-    )
+    return say(f"This cannot be fetched: {type(error).__name__}.", (str(error).strip() or page).splitlines()[0])

@@ -242,6 +242,12 @@ def _kept_checksum(file: Path) -> str | None:
         return None
 
 
+def has_split(source: dict, split: str) -> bool:
+    """Whether a source may have `split`: files that are given by split say so, other given files have none."""
+    files = source.get("file") if "hub" in source else source.get("path")
+    return split in files if isinstance(files, dict) else "hub" in source and files is None
+
+
 def hub_files(source: dict, splits: str | Sequence[str], *, where: str | None = None) -> list[str]:
     """Files of a Hub source that hold the splits, in order; one that several splits share is named once."""
     listing = list_files(source["hub"], source["revision"], "dataset", where=where)

@@ -93,7 +93,7 @@ def _patterns_of(data_files, split: str) -> list[str]:
     for entry in entries:
         path = entry.get("path") if isinstance(entry, dict) else entry
         if (entry.get("split", "train") if isinstance(entry, dict) else "train") == split:
-            patterns += path if isinstance(path, list) else [path]
+            patterns += path if isinstance(path, list) else [str(path)]
     return patterns
 
 
