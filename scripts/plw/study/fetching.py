@@ -54,12 +54,11 @@ class Wanted:
 
 def needs_of(study: dict, runs: Sequence[Run]) -> list[Need]:
     """What the runs of a resolved study need by `hub` or `url`: models, data sets, benchmarks with their judges."""
-    needs = [
-        Need(f"ptlms.{name}.source", "model", name, study["ptlms"][name]["source"])
-        for name in dict.fromkeys(run.ptlm for run in runs)
-    ]
+    trained = list(dict.fromkeys(run.ptlm for run in runs))
+    needs = [Need(f"ptlms.{name}.source", "model", name, study["ptlms"][name]["source"]) for name in trained]
     counting = study["tokenizer_of"]
-    needs.append(Need(f"ptlms.{counting}.source", "tokenizer", counting, study["ptlms"][counting]["source"]))
+    if counting not in trained:
+        needs.append(Need(f"ptlms.{counting}.source", "tokenizer", counting, study["ptlms"][counting]["source"]))
     if "statistics_tokenizer" in study:
         needs.append(Need("statistics_tokenizer", "tokenizer", "statistics", study["statistics_tokenizer"]))
     for name in datasets_of(list(runs), study):

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from plw.errors import InputError
 from plw.files import read_json
-from plw.study.hub import FETCH, Listing, cached_file, download, is_offline, kept_listing, not_fetched, own_folder
+from plw.study.hub import (
+    FETCH,
+    Listing,
+    cached_file,
+    download,
+    is_offline,
+    kept_listing,
+    not_fetched,
+    own_folder,
+    page_of,
+)
 from plw.study.sources import warn_if_moving
 
 INDEX = "model.safetensors.index.json"
@@ -121,7 +131,7 @@ def _loading_hint(source: dict, message: str) -> str:
     if "path" in source:
         return f"The folder must hold config.json, *.safetensors and the tokenizer files. Details: {short}"
     if "gated" in lowered or "401" in lowered or "403" in lowered:
-        page = f"https://huggingface.co/{source['hub']}"
+        page = page_of(source["hub"], "model")
         return f"Accept the licence at {page} and set HF_TOKEN, or use a local `path`. Details: {short}"
     if "offline" in lowered or "connect" in lowered or "couldn't reach" in lowered:
         return f"No network: fetch it where there is one ({FETCH}), or use a local `path`. Details: {short}"
