@@ -22,3 +22,22 @@ def finished_study(request, tmp_path_factory) -> FinishedStudy:
     """The finished test study; through Slurm if any test of Slurm is selected."""
     slurm = any(item.get_closest_marker("slurm") for item in request.session.items)
     return make_study(tmp_path_factory.mktemp("study"), slurm=slurm)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A local Hub, with the client libraries of this process pointed to it and an empty cache of their own."""
+    from hub_server import HubServer
+    from huggingface_hub import constants
+
+    with HubServer() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server

@@ -72,10 +72,7 @@ def test_a_source_that_cannot_be_loaded_says_why(source, words, monkeypatch):
         load_model(source)
 
 
-def test_a_gated_model_says_where_to_ask(monkeypatch):
-    def refuse(*_, **__):
-        raise OSError("You are trying to access a gated repo.\n401 Client Error")
-
-    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", refuse)
-    with pytest.raises(InputError, match=r"https://huggingface.co/org/name.*HF_TOKEN"):
-        load_tokenizer({"hub": "org/name"})
+def test_a_gated_model_says_where_to_ask(hub):
+    hub.add("org/name", {"config.json": "{}", "tokenizer.json": "{}"}, commit="1" * 40, gated=True)
+    with pytest.raises(InputError, match=r"Accept the licence at https?://\S+/org/name.*HF_TOKEN"):
+        load_tokenizer({"hub": "org/name", "revision": "1" * 40})

@@ -4,8 +4,8 @@ scripts/plw/study/ (layout, design, inputs, parameters).
 
 REQUIRED INPUTS:  config/config.yaml (read by the Snakefile), config/studies/*.yaml, config/benchmarks.yaml,
                   config/sources.yaml, workflow/schemas/study.schema.yaml
-PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, ARTIFACTS; on a dry run it prints what the
-                  study would cost
+PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, ARTIFACTS, REMOTE_SOURCES; on a dry run it
+                  prints what the study would cost
 """
 
 import re
@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from plw.errors import InputError, InputErrors
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
+from plw.study.fetching import needs_of
 from plw.study.logs import failures, finished
 from plw.study.parameters import as_json
 from plw.study.plan import plan_study, plan_text
@@ -36,6 +37,8 @@ RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = design.batches(RUNS.values())
 GIVEN_SCORES = config.get("scores")  # an analyst's table: nothing is trained, what needs runs is left out
+REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
+FETCHED = f"results/{STUDY_NAME}/fetched.json"
 FINISHED_ONLY = bool(config.get("finished_only", False))
 MEASURED = {
     name: run
@@ -55,11 +58,14 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
-# that of this checkout. Progress bars are off, because they fill log files with control characters.
+# that of this checkout. Progress bars are off, because they fill log files with control characters. Once the study's
+# sources are fetched, its jobs run with the Hub off: what is missing is said in seconds, and nothing changes any more.
 python = "python -m plw.preload" if STUDY.get("preload") else "python"
 path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
 library = shlex.quote(str(ROOT / "scripts"))
-shell.prefix(f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; ')
+offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
+fetched = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
+shell.prefix(f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {fetched}')
 
 
 wildcard_constraints:

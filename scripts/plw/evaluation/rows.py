@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from plw.errors import InputError
-from plw.study.sources import RowError, SourceRow, read_rows
+from plw.study.sources import RowError, SourceRow, has_split, read_rows
 
 SHOTS_SPLIT = "train"  # the only split that few-shot examples come from
 
@@ -35,9 +35,8 @@ def scored_rows(source: dict, split: str, *, where: str | None = None) -> Iterat
 
 
 def shot_rows(source: dict, *, where: str | None = None) -> Iterator[SourceRow]:
-    """Rows of the training split, for few-shot examples; none if a local source has no such split."""
-    path = source.get("path")
-    if "hub" in source or (isinstance(path, dict) and SHOTS_SPLIT in path):
+    """Rows of the training split, for few-shot examples; none if the source has no such split."""
+    if has_split(source, SHOTS_SPLIT):
         yield from read_rows(source, split=SHOTS_SPLIT, where=where)
 
 

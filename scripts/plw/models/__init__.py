@@ -2,6 +2,7 @@
 
 loading.py      load and save models; rows for new tokens
 fingerprint.py  what tells two models apart
+pickled.py      pickled weights as safetensors, once
 gguf.py         GGUF files as ordinary model folders
 decoding.py     batched decoding that computes a shared beginning once
 flags.py        flags that programs with a model share

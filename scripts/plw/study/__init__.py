@@ -7,6 +7,9 @@ configuration.py  config.yaml's few keys, the study that they choose, the regist
 runs.py           the run table: one run per ptlm × data set × plw × normalization × regularizer × seed
 design.py         what a study consists of: experiments, batches, the artifacts that it can make
 sources.py        where data and models come from, by one key; rows of any file
+hub.py            what a repository on the Hub holds, its files in the client's cache, each refusal in words
+fetching.py       all that a study needs from the network, fetched and checked before its first job
+splits.py         which files of a data repository hold a split
 pretrained.py     models and tokenizers by that key, and one clear message when they cannot be loaded
 layout.py         where the files of a study lie
 inputs.py         local files that a job needs before it can run

@@ -7,7 +7,80 @@ caller brings transformers' class.
 from pathlib import Path
 
 from plw.errors import InputError
+from plw.files import read_json
+from plw.study.hub import (
+    FETCH,
+    Listing,
+    cached_file,
+    download,
+    is_offline,
+    kept_listing,
+    not_fetched,
+    own_folder,
+    page_of,
+)
 from plw.study.sources import warn_if_moving
+
+INDEX = "model.safetensors.index.json"
+# Weights in the order in which they are preferred: the list of the parts, and the name of an undivided file.
+WEIGHTS = ((INDEX, "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin"))
+PICKLED = ".bin"
+# Beside the weights: configuration and tokenizer, all of them at the top of the repository.
+SMALL_SUFFIXES = (".json", ".model", ".jinja")
+SMALL_NAMES = ("merges.txt", "vocab.txt")
+CONVERSION = "conversion.json"  # in a folder with converted weights: what was made of what
+
+
+def weight_files(listing: Listing, *, where: str | None = None) -> list[str]:
+    """The files of a model's weights, each part once and its list first; pickled ones only where there are no others.
+
+    Raises InputError if there are no weights, or parts are missing in the repository.
+    """
+    for index, single in WEIGHTS:
+        if index in listing.files:
+            content = read_json(download(listing, index, where=where))
+            names = [index, *sorted(set(content["weight_map"].values()))]
+            if absent := [name for name in names if name not in listing.files]:
+                hint = f"Its {index} names it. Look at {listing.page}/tree/{listing.revision}."
+                raise InputError("A part of the weights is missing.", value=absent[0], where=where, hint=hint)
+            return names
+        if single in listing.files:
+            return [single]
+    hint = f"{listing.page} holds neither {WEIGHTS[0][1]} nor {WEIGHTS[1][1]}, whole or in parts."
+    raise InputError("The repository holds no weights.", value=listing.repository, where=where, hint=hint)
+
+
+def small_files(listing: Listing) -> list[str]:
+    """Configuration and tokenizer files of a model."""
+    indices = tuple(index for index, _ in WEIGHTS)
+    return [
+        name
+        for name in sorted(listing.files)
+        if "/" not in name and (name.endswith(SMALL_SUFFIXES) or name in SMALL_NAMES) and name not in indices
+    ]
+
+
+def converted_folder(listing: Listing) -> Path:
+    """Where the model folder lies that was made of a repository with pickled weights, once it is fetched."""
+    return own_folder() / "converted" / f"{listing.repository.replace('/', '--')}--{listing.commit}"
+
+
+def _fetched_place(source: dict, kind: str) -> str:
+    """The converted folder of a Hub model, else its id; InputError if the Hub is off and something is not fetched."""
+    listing = kept_listing(source["hub"], source.get("revision") or "main", "model")
+    if listing is None:
+        return source["hub"]  # loading tells whether it is in the client's cache
+    folder = converted_folder(listing)
+    if (folder / CONVERSION).is_file():
+        return str(folder)
+    if is_offline():
+        names = small_files(listing) + (weight_files(listing) if kind == "model" else [])
+        for name in names:
+            if cached_file(listing, name) is None:
+                raise not_fetched(f"{listing.repository}@{listing.revision}/{name}")
+            if name.endswith(PICKLED):
+                raise not_fetched(f"{listing.repository}@{listing.revision}, its weights as safetensors")
+    return source["hub"]
 
 
 def pretrained_location(source: dict, *, where: str | None = None) -> tuple[str, dict]:
@@ -31,7 +104,7 @@ def load_pretrained(loader, source: dict, kind: str, **options):
     if "path" in source:
         name, revision = _folder(source["path"], kind), None
     elif "hub" in source:
-        name, revision = source["hub"], source.get("revision")
+        name, revision = _fetched_place(source, kind), source.get("revision")
     else:
         raise InputError(f"A {kind} source needs `path` or `hub`.", value=source)
     try:
@@ -58,8 +131,10 @@ def _loading_hint(source: dict, message: str) -> str:
     if "path" in source:
         return f"The folder must hold config.json, *.safetensors and the tokenizer files. Details: {short}"
     if "gated" in lowered or "401" in lowered or "403" in lowered:
-        page = f"https://huggingface.co/{source['hub']}"
+        page = page_of(source["hub"], "model")
         return f"Accept the licence at {page} and set HF_TOKEN, or use a local `path`. Details: {short}"
     if "offline" in lowered or "connect" in lowered or "couldn't reach" in lowered:
-        return f"No network: fetch it first, or use a local `path`. Details: {short}"
+        return f"No network: fetch it where there is one ({FETCH}), or use a local `path`. Details: {short}"
+    if "safetensors" in lowered:
+        return f"Where there are only pickled weights, fetching converts them once: {FETCH}. Details: {short}"
     return f"Check name and revision on the Hub. Details: {short}"

@@ -5,11 +5,13 @@ the name of an entry in config/sources.yaml. This module finds files and reads r
 the rows mean.
 """
 
+import csv
 import glob
 import gzip
 import hashlib
+import http.client
+import io
 import json
-import re
 import urllib.request
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,9 @@ from typing import cast
 import yaml
 
 from plw.errors import InputError, nearest_hint
+from plw.files import atomic_path, read_json, write_json
+from plw.study.hub import COMMIT, download, is_offline, list_files, not_fetched, own_folder
+from plw.study.splits import split_files
 
 PLACES = ("path", "hub", "url")
 KEYS = {  # in the order in which study.yaml shows them
@@ -28,7 +33,6 @@ KEYS = {  # in the order in which study.yaml shows them
     "url": ("url", "sha256"),
 }
 DATA_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
-COMMIT = re.compile(r"[0-9a-f]{40}")  # a full Git commit; shorter ones can become ambiguous
 MOVING_REVISION = "main"
 
 
@@ -197,56 +201,82 @@ def read_rows(
         for file in local_files(source, split=cast(str | None, split), where=where):  # several: only of the Hub
             yield from parse_rows(file.read_bytes(), str(file))
     elif "url" in source:
-        yield from parse_rows(_download(source, where), source["url"])
+        yield from parse_rows(download_url(source, where=where).read_bytes(), source["url"])
     else:
-        yield from _hub_rows(source, split or source.get("split") or "train")
+        yield from _hub_rows(source, split or source.get("split") or "train", where)
 
 
-def _download(source: dict, where: str | None) -> bytes:
+def download_url(source: dict, *, where: str | None = None) -> Path:
+    """The file of a `url` source: kept beside the Hub's cache after the first time, because its content is pinned."""
+    address = source["url"]
+    file = own_folder() / "urls" / hashlib.sha256(address.encode()).hexdigest()
+    if file.is_file() and _checksum(file) == (source.get("sha256") or _kept_checksum(file)):
+        return file
+    if is_offline():
+        raise not_fetched(address, where)
     try:
-        with urllib.request.urlopen(source["url"], timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             content = answer.read()
-    except OSError as error:
-        hint = "Download it elsewhere and give its path instead: {path: FILE}."
-        raise InputError(
-            f"A source could not be fetched: {error}.", value=source["url"], where=where, hint=hint
-        ) from None
+    except (OSError, http.client.HTTPException) as error:  # the latter: a download that was cut
+        hint = "Try again, or download it elsewhere and give its path instead: {path: FILE}."
+        raise InputError(f"A source could not be fetched: {error}.", value=address, where=where, hint=hint) from None
     expected, got = source.get("sha256"), hashlib.sha256(content).hexdigest()
     if expected and expected != got:
-        raise InputError(
-            "A download is not what the source says.",
-            value=source["url"],
-            where=where,
-            hint=f"sha256 expected {expected}, got {got}: try again, then ask where the change comes from.",
-        )
-    return content
+        hint = f"sha256 expected {expected}, got {got}: try again, then ask where the change comes from."
+        raise InputError("A download is not what the source says.", value=address, where=where, hint=hint)
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(content)
+    write_json(file.with_suffix(".json"), {"url": address, "sha256": got})
+    return file
 
 
-def _hub_rows(source: dict, splits: str | Sequence[str]) -> Iterator[SourceRow]:
-    import datasets  # 0.7 s, and only this function needs it
+def _checksum(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
+
+def _kept_checksum(file: Path) -> str | None:
+    try:
+        return read_json(file.with_suffix(".json"))["sha256"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def has_split(source: dict, split: str) -> bool:
+    """Whether a source may have `split`: files that are given by split say so, other given files have none."""
+    files = source.get("file") if "hub" in source else source.get("path")
+    return split in files if isinstance(files, dict) else "hub" in source and files is None
+
+
+def hub_files(source: dict, splits: str | Sequence[str], *, where: str | None = None) -> list[str]:
+    """Files of a Hub source that hold the splits, in order; one that several splits share is named once."""
+    listing = list_files(source["hub"], source["revision"], "dataset", where=where)
+    names = [splits] if isinstance(splits, str) else splits
+    return list(dict.fromkeys(file for split in names for file in split_files(listing, source, split, where=where)))
+
+
+def _hub_rows(source: dict, splits: str | Sequence[str], where: str | None) -> Iterator[SourceRow]:
     warn_if_moving(source)
-    for split in [splits] if isinstance(splits, str) else splits:
-        rows = datasets.load_dataset(
-            source["hub"],
-            source.get("config"),
-            data_files=source.get("file"),
-            split=split,
-            revision=source["revision"],
-        )
-        file = f"{source['hub']}@{source['revision']}/{split}"
-        for index, row in enumerate(rows):
-            yield SourceRow(index + 1, file, row)
+    listing = list_files(source["hub"], source["revision"], "dataset", where=where)
+    for name in hub_files(source, splits, where=where):
+        content = download(listing, name, where=where).read_bytes()
+        yield from parse_rows(content, f"{source['hub']}@{source['revision']}/{name}")
 
 
 def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
-    """Rows of one JSON array or JSON Lines file, gzipped or not (told by content, not by name)."""
+    """Rows of one JSON array, JSON Lines or Parquet file, gzipped or not (told by content, not by name), or of CSV."""
+    if content[:4] == b"PAR1":
+        yield from _parquet_rows(content, file)
+        return
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError) as error:
             raise InputError("A gzip file is damaged.", value=file, hint=str(error)) from None
     content = content.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark is no part of the first row
+    if file.removesuffix(".gz").endswith(".csv"):
+        yield from _csv_rows(content, file)
+        return
     if content.lstrip()[:1] == b"[" and not file.removesuffix(".gz").endswith(".jsonl"):
         yield from _array_rows(content, file)
         return
@@ -263,6 +293,28 @@ def _array_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     except json.JSONDecodeError as error:
         raise InputError(f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}") from None
     for index, row in enumerate(rows):
+        yield SourceRow(index + 1, file, row)
+
+
+def _parquet_rows(content: bytes, file: str) -> Iterator[SourceRow]:
+    import pyarrow  # only this function needs it
+    import pyarrow.parquet
+
+    line = 0
+    try:
+        for batch in pyarrow.parquet.ParquetFile(io.BytesIO(content)).iter_batches():
+            for row in batch.to_pylist():
+                line += 1
+                yield SourceRow(line, file, row)
+    except (pyarrow.ArrowException, OSError) as error:
+        hint = str(error).splitlines()[0]
+        raise InputError("A Parquet file is damaged.", value=file, where=f"row {line + 1}", hint=hint) from None
+
+
+def _csv_rows(content: bytes, file: str) -> Iterator[SourceRow]:
+    """Rows of a CSV file with a header; all values are text."""
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace"), newline=""))
+    for index, row in enumerate(reader):
         yield SourceRow(index + 1, file, row)
 
 

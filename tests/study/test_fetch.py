@@ -1,0 +1,389 @@
+"""Fetching: the real client libraries and the real program against a local Hub; every way in which it can fail."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from checkout import ROOT
+from hub_models import add_models, pickled, sharded
+from hub_repositories import add_data, alpaca_rows, lines, piqa_rows
+from hub_server import ACCEPTED, DEFAULT_COMMIT, STRANGER, Fault
+from plw.errors import InputError, InputErrors
+from plw.study import fetching
+from plw.study.configuration import load_configuration
+from plw.study.fetching import Need, fetch_sources, needs_of, survey
+from plw.study.hub import cached_file, kept_listing, list_files, switched_off
+from plw.study.pretrained import load_pretrained
+from plw.study.runs import list_runs
+from plw.study.sources import load_registry, read_rows
+
+REGISTRY = load_registry(ROOT / "config" / "sources.yaml")
+COMMIT = "e" * 40
+ROWS = {"hub": "o/rows", "revision": COMMIT}
+BIG = lines(alpaca_rows(4000))  # some 0.4 MB: several pieces
+
+
+def quiet(_line: str) -> None:
+    pass
+
+
+def study_needs(hub, name: str) -> list[Need]:
+    """What a study needs, its addresses replaced by some on the local server."""
+    study = load_configuration({"study": name}, root=ROOT)
+    hub.plain |= {
+        "/alpaca.json": json.dumps(alpaca_rows(5)).encode(),
+        "/prompts.json": json.dumps(alpaca_rows(3)).encode(),
+    }
+
+    def local(need: Need) -> Need:
+        file = "prompts" if need.kind == "benchmark" else "alpaca"
+        return replace(need, source={"url": f"{hub.endpoint}/{file}.json"}) if "url" in need.source else need
+
+    return [local(need) for need in needs_of(study, list_runs(study))]
+
+
+@pytest.fixture
+def real(hub, tmp_path):
+    add_data(hub, REGISTRY)
+    add_models(hub, REGISTRY, tmp_path / "made")
+    return hub
+
+
+def data(hub, files=None, *, name="o/rows", gated=False) -> Need:
+    hub.add(name, files or {"train.jsonl": BIG}, kind="dataset", commit=COMMIT, gated=gated)
+    return Need("datasets.rows.source", "data", "rows", {"hub": name, "revision": COMMIT}, ("train",))
+
+
+def model(hub, files, *, name="o/model", gated=False) -> Need:
+    hub.add(name, files, commit=COMMIT, gated=gated)
+    return Need("ptlms.m.source", "model", "m", {"hub": name, "revision": COMMIT})
+
+
+def refused(needs) -> str:
+    with pytest.raises((InputError, InputErrors)) as caught:
+        fetch_sources(needs, say=quiet)
+    return str(caught.value)
+
+
+def damaged(folder: Path) -> list[Path]:
+    """Whatever is not whole in the cache: unfinished downloads."""
+    return [path for path in folder.rglob("*") if ".incomplete" in path.name]
+
+
+# --- everything that the studies name ---------------------------------------------------------------------------------
+def test_all_that_the_paper_needs_is_fetched_and_nothing_else(real, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", ACCEPTED)
+    record = fetch_sources(study_needs(real, "paper"), say=quiet)
+    fetched = {entry.get("hub") or entry["url"]: [file["name"] for file in entry.get("files", [])] for entry in record}
+    asked = {REGISTRY[name]["hub"] for name in REGISTRY if "hub" in REGISTRY[name]} - {REGISTRY["smollm2_135m"]["hub"]}
+    assert asked <= set(fetched)
+    llama = fetched["meta-llama/Llama-2-7b-hf"]
+    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} <= set(llama)
+    assert sum(name.endswith(".safetensors") for name in llama) > 1
+    everything = [name for names in fetched.values() for name in names]
+    assert not [name for name in everything if name.endswith((".pt", ".pth", ".py", ".onnx"))]
+    assert [name for name in everything if name.endswith(".bin")] == [
+        "pytorch_model-00001-of-00002.bin",
+        "pytorch_model-00002-of-00002.bin",
+    ]
+    assert not [name for name in fetched["wmt/wmt14"] if "train" in name]
+    downloads = {request.path.rpartition("/")[2] for request in real.requests if request.host == "cdn"}
+    assert not [name for name in downloads if name.startswith("train") and "0000" in name and "of-00003" in name]
+    mine = next(entry for entry in record if entry.get("hub") == "wmt/wmt16")
+    assert mine["commit"] == REGISTRY["wmt16_de_en"]["revision"]
+    assert all(len(file["sha256"]) == 64 and file["bytes"] for file in mine["files"])
+    assert {"benchmarks.wmt16_de_en.source", "benchmarks.wmt16_en_ro.source"} <= set(mine["for"])
+
+
+def test_a_second_fetch_asks_for_no_file_again_and_works_without_the_hub(real, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", ACCEPTED)
+    needs = study_needs(real, "smol")
+    first = fetch_sources(needs, say=quiet)
+    real.requests.clear()
+    assert fetch_sources(needs, say=quiet) == first
+    assert real.requests == []
+    with switched_off():
+        assert fetch_sources(needs, say=quiet) == first
+
+
+def test_a_study_with_local_sources_needs_nothing():
+    study = load_configuration({"study": "test"}, root=ROOT)
+    assert needs_of(study, list_runs(study)) == []
+
+
+def test_few_shot_examples_need_the_training_split_and_zero_shots_do_not():
+    study = load_configuration({"study": "paper"}, root=ROOT)
+    splits = {need.name: need.splits for need in needs_of(study, list_runs(study)) if need.kind == "benchmark"}
+    assert splits["arc_challenge"] == ("test", "train") and splits["winogrande"] == ("validation", "train")
+    assert splits["piqa"] == ("validation",) and splits["wmt14_fr_en"] == ("validation", "test")
+    assert splits["alpaca_eval"] == ("test",)
+
+
+# --- refusals, all before the first large file ------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (None, ["licence must be accepted and no token is set", "HF_TOKEN", "/meta-llama/Meta-Llama-3-8B"]),
+        (STRANGER, ["licence is not accepted by the owner of this token", "/meta-llama/Llama-2-7b-hf"]),
+        ("hf_wrong", ["does not know this token", "settings/tokens"]),
+    ],
+)
+def test_gated_models_are_refused_together_before_any_weights_are_fetched(real, monkeypatch, token, words):
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    message = refused(study_needs(real, "paper"))
+    for word in [*words, "ptlms.llama_2_7b.source", "ptlms.llama_3_8b.source"]:
+        assert word in message
+    assert not token or token not in message
+    assert not [request for request in real.requests if request.path.endswith(".safetensors")]
+
+
+def test_no_repository_no_revision_and_no_file_are_told_apart(hub):
+    data(hub)
+    absent = Need("a", "data", "a", {"hub": "o/nothing", "revision": COMMIT}, ("train",))
+    revision = Need("b", "data", "b", {"hub": "o/rows", "revision": "d" * 40}, ("train",))
+    file = Need("c", "data", "c", {**ROWS, "file": "other.json"}, ("train",))
+    message = refused([absent, revision, file])
+    for words in (
+        "no such repository, or it is private",
+        "no such revision",
+        "no such file",
+        "Where: a",
+        "o/rows/other",
+    ):
+        assert words in message
+
+
+def test_a_model_without_weights_or_with_a_missing_part_is_refused(hub, tmp_path):
+    files = sharded(tmp_path)
+    part = next(name for name in files if name.endswith(".safetensors"))
+    assert "part of the weights is missing" in refused([model(hub, {k: v for k, v in files.items() if k != part})])
+    bare = {"config.json": files["config.json"]}
+    assert "holds no weights" in refused([model(hub, bare, name="o/bare")])
+
+
+def test_no_network_is_told_once_and_quickly(hub, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    message = refused([data(hub), replace(data(hub, name="o/two"), where="two")])
+    assert message.count("cannot be reached") == 1 and "HTTPS_PROXY" in message
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_is_broken_is_no_wrong_name(hub):
+    need = data(hub)
+    hub.faults["train.jsonl"] = Fault(status=503)
+    assert "The Hub answered 503" in refused([need])
+
+
+# --- damaged, cut, slow -----------------------------------------------------------------------------------------------
+def test_a_damaged_file_is_fetched_again_and_refused_if_it_stays_so(hub):
+    need = data(hub)
+    hub.faults["train.jsonl"] = Fault(corrupt=True, times=1)
+    assert fetch_sources([need], say=quiet)[0]["files"][0]["bytes"] == len(BIG)
+    other = data(hub, {"rows.jsonl": BIG}, name="o/bad")
+    hub.faults["rows.jsonl"] = Fault(corrupt=True)
+    assert "checksum differs" in refused([other])
+    listing = list_files("o/bad", COMMIT, "dataset")
+    assert cached_file(listing, "rows.jsonl") is None  # nothing of it is left for a later job
+
+
+def test_a_large_file_that_was_changed_on_disk_is_mended(hub, tmp_path):
+    need = model(hub, sharded(tmp_path / "m"))
+    fetch_sources([need], say=quiet)
+    listing = kept_listing("o/model", COMMIT, "model")
+    name = next(name for name in listing.files if name.endswith(".safetensors"))
+    path = cached_file(listing, name)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.resolve().write_bytes(bytes(content))
+    record = fetch_sources([need], say=quiet)
+    assert next(file["sha256"] for file in record[0]["files"] if file["name"] == name) == listing.files[name].sha256
+    path.resolve().write_bytes(bytes(content[:100]))  # cut by a crash of the disk
+    fetch_sources([need], say=quiet)
+    assert path.stat().st_size == listing.files[name].size
+
+
+def test_a_connection_that_is_cut_once_is_resumed_where_it_stopped(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 14)  # the client keeps whole pieces only
+    need = data(hub)
+    hub.faults["train.jsonl"] = Fault(cut=100_000, times=1)
+    fetch_sources([need], say=quiet)
+    assert any(request.range and int(request.range[6:-1]) > 0 for request in hub.requests)
+    assert len(list(read_rows(ROWS))) == 4000
+
+
+def test_a_slow_connection_is_waited_for(hub):
+    need = data(hub)
+    hub.faults["train.jsonl"] = Fault(delay=0.02)
+    fetch_sources([need], say=quiet)
+    assert len(list(read_rows(ROWS))) == 4000
+
+
+# --- the disk, other fetches, the token -------------------------------------------------------------------------------
+def test_too_small_a_disk_is_told_before_anything_is_fetched(hub, monkeypatch):
+    need = data(hub)
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    message = refused([need])
+    assert "no room" in message and "HF_HOME" in message
+    assert not hub.served("resolve-cache")
+
+
+STUDY = """
+base: paper
+ptlms: {{tiny: {{label: Tiny, parameters: 1.0e+5, source: {{hub: o/model, revision: {commit}}}}}}}
+tokenizer_of: tiny
+datasets: {{rows: {{label: Rows, source: {{hub: o/rows, revision: {commit}}}, format: alpaca}}}}
+experiments: {{main: {{ptlms: [tiny], datasets: [rows], plw: [0.0, 1.0], benchmarks: [piqa, pandalm]}}}}
+run_experiments: [main]
+evaluation: {{benchmarks: [piqa, pandalm]}}
+benchmarks:
+  pandalm: {{source: {{hub: o/prompts, revision: {commit}}}}}
+  piqa: {{source: {{hub: o/piqa, revision: {commit}}}}}
+judges: {{pandalm: {{source: {{hub: o/judge, revision: main}}, reference: {{ptlm: tiny, dataset: rows, plw: 0.0}}}}}}
+"""
+
+
+@pytest.fixture
+def small(hub, tmp_path):
+    """A study file with everything on the local Hub, its model gated and its judge pickled, and a real environment."""
+    file = tmp_path / "small.yaml"
+    file.write_text(STUDY.format(commit=COMMIT))
+    data(hub)
+    data(hub, {"validation.jsonl": lines(piqa_rows(3))}, name="o/piqa")
+    hub.add("o/prompts", {"test.json": json.dumps(alpaca_rows(3))}, kind="dataset", commit=COMMIT)
+    model(hub, sharded(tmp_path / "model"), gated=True)
+    hub.add("o/judge", pickled(tmp_path / "judge"), commit=DEFAULT_COMMIT)
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
+    variables |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": ACCEPTED}
+    variables |= {"PYTHONPATH": str(ROOT / "scripts"), "HF_DEBUG": "1"}  # the client at its most talkative
+    program = [sys.executable, "scripts/study/fetch_sources.py", "--config", json.dumps({"study": str(file)})]
+    return [*program, "--record", str(tmp_path / "fetched.json")], variables, tmp_path
+
+
+def start(small, **changes) -> subprocess.Popen:
+    program, variables, _ = small
+    return subprocess.Popen(
+        program, cwd=ROOT, env={**variables, **changes}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+@pytest.mark.slow
+def test_the_program_fetches_reads_and_records_and_shows_the_token_nowhere(hub, small):
+    process = start(small)
+    shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    folder = small[2]
+    record = json.loads((folder / "fetched.json").read_text())
+    assert record["checked"]["benchmarks.piqa.source"] == {"rows": 3}
+    assert record["checked"]["benchmarks.pandalm.source"] == {"rows": 3}
+    assert record["checked"]["datasets.rows.source"]["rows_kept"] == 4000
+    assert record["checked"]["judges.pandalm.source"]["model_type"] == "llama"
+    assert ACCEPTED not in output and ACCEPTED.encode() not in shown
+    for file in folder.rglob("*"):
+        assert not file.is_file() or ACCEPTED.encode() not in file.read_bytes(), file
+    for request in hub.requests:
+        assert ACCEPTED not in request.path
+        assert request.host == "hub" or request.authorization is None  # the other host gets no token
+
+
+@pytest.mark.slow
+def test_what_was_fetched_is_loaded_without_the_hub_and_what_was_not_fails_by_name_in_seconds(hub, small):
+    process = start(small)
+    assert process.communicate(timeout=120) and process.returncode == 0
+    asked = len(hub.requests)
+    program = (
+        "from plw.models.loading import load_model; from plw.data.tokenizers import load_tokenizer\n"
+        "judge = {'hub': 'o/judge', 'revision': 'main'}\n"
+        f"for source in (judge, {{'hub': 'o/model', 'revision': '{COMMIT}'}}):\n"
+        "    model, tokenizer = load_model(source), load_tokenizer(source)\n"
+        "    print(sum(p.abs().sum() for p in model.parameters()) > 0, len(tokenizer))\n"
+        "load_model({'hub': 'o/other', 'revision': 'main'})\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**small[1], "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
+    )
+    assert done.stdout.count("True") == 2, done.stderr
+    assert "o/other" in done.stderr and "snakemake" in done.stderr
+    assert time.monotonic() - started < 30 and len(hub.requests) == asked
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_killed_leaves_nothing_that_is_taken_for_whole(hub, small):
+    hub.faults["train.jsonl"] = Fault(delay=0.2)
+    process = start(small)
+    folder = small[2] / "hf" / "hub"
+    deadline = time.monotonic() + 60
+    while not damaged(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert damaged(folder)
+    while not hub.served("/o/rows/") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert not (small[2] / "fetched.json").exists()
+    hub.faults.clear()
+    again = start(small)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output
+    assert len(list(read_rows(ROWS))) == 4000
+
+
+@pytest.mark.slow
+def test_two_fetches_at_once_end_well_with_the_same_files(hub, small):
+    hub.faults["train.jsonl"] = Fault(delay=0.02)
+    processes = [start(small), start(small)]
+    for process in processes:
+        output, _ = process.communicate(timeout=180)
+        assert process.returncode == 0, output
+    assert not damaged(small[2] / "hf" / "hub")
+    assert not list((small[2] / "hf" / "plw" / "converted").glob(".*"))
+    assert len(list(read_rows(ROWS))) == 4000
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_what_is_whole_stays(hub, small):
+    """A limit on the size of a file stands for a disk without room: the write fails in the same place."""
+    process = subprocess.Popen(
+        small[0], cwd=ROOT, env={**small[1], "HF_DEBUG": "0"}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )  # fmt: skip
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in output
+    assert "no room left" in output and "HF_HOME" in output
+    assert not damaged(small[2] / "hf" / "hub") and not (small[2] / "fetched.json").exists()
+    again = start(small)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output
+
+
+def test_pickled_weights_are_refused_until_they_are_converted(hub, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    need = model(hub, pickled(tmp_path / "judge"))
+    fetch_sources([need], say=quiet)
+    with switched_off(), pytest.raises(InputError, match=r"not fetched(.|\n)*safetensors"):
+        load_pretrained(AutoModelForCausalLM, need.source, "model", use_safetensors=True)
+
+
+def test_all_refusals_of_a_survey_are_told_at_once(hub):
+    with contextlib.suppress(InputErrors):
+        survey([data(hub, gated=True)], say=quiet)
+    with pytest.raises(InputErrors) as caught:
+        survey(
+            [data(hub, name="o/one", gated=True), replace(data(hub, name="o/two", gated=True), where="w")], say=quiet
+        )
+    assert len(caught.value.errors) == 2
