@@ -22,6 +22,7 @@ from plw.models.decoding import (
     common_prefix_length,
     generate_from_tokens,
 )
+from plw.models.memory import BatchMemory
 
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
 SOFTMAX_DTYPE = torch.float32  # in bfloat16 a log-probability near -5 is a multiple of 1/32: choices tie
@@ -69,7 +70,7 @@ class HarnessModel(HFLM):
         )
         self.shared_contexts = shared_contexts
         self.truncated = 0
-        self._prefix_cache = PrefixCache(model)
+        self._prefix_cache, self._memory = PrefixCache(model), BatchMemory(model)
         self._encode = lru_cache(maxsize=4096)(self._encode_once)  # lm-eval encodes a context once per choice
 
     def _encode_once(self, string: str) -> tuple[int, ...]:
@@ -139,6 +140,7 @@ class HarnessModel(HFLM):
             self.model,
             prompts,
             pad_id=self.tokenizer.pad_token_id,
+            memory=self._memory,
             prefix_cache=self._prefix_cache,
             stopping=[StopAtStrings(self.tokenizer, stop, context.shape[1])],
             max_new_tokens=max_length - context.shape[1],

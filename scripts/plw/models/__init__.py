@@ -4,6 +4,7 @@ loading.py      load and save models; rows for new tokens
 fingerprint.py  what tells two models apart
 gguf.py         GGUF files as ordinary model folders
 decoding.py     batched decoding that computes a shared beginning once
+memory.py       how many texts are written at once, from the device's free memory
 flags.py        flags that programs with a model share
 generation.py   texts that a model writes: candidates for the judges, the judges' answers
 """
