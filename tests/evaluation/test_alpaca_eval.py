@@ -269,5 +269,5 @@ def test_the_packages_backends_get_greedy_settings_and_the_pinned_revision(backe
         judge["model_kwargs"] = {"tensor_parallel_size": 4}
     else:
         judge["completions_kwargs"] = {"client_kwargs": {"base_url": "here"}}
-    assert Judge(judge, tmp_path).answers(["p", "q"]) == ["Output (a)"] * 2
+    assert Judge(judge, tmp_path).answers(["p", "q"], readable=bool) == ["Output (a)"] * 2
     assert asked == {"model_name": "org/judge", "temperature": 0, **expected}

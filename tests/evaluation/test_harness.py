@@ -149,6 +149,27 @@ def test_shared_contexts_hold_for_requests_longer_than_the_context(sources, load
         assert after["log_likelihoods"] == pytest.approx(before["log_likelihoods"], abs=2e-4, rel=1e-5)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_choices_that_tie_in_bfloat16_are_told_apart_by_a_softmax_in_float32(shared, loaded, folder):
+    model = load_model({"path": str(folder / "model")}, dtype="bfloat16").eval()
+    context = loaded[1]("name the cat and the dog", add_special_tokens=False)["input_ids"]
+    choices = [[token, after] for token in range(3, 60) for after in (4, 9)]
+    requests = [(("", ""), context, choice) for choice in choices]
+    harness = HarnessModel(model, loaded[1], batch_size=1, shared_contexts=shared)
+    found = [value for value, _ in harness._loglikelihood_tokens(requests, disable_tqdm=True)]
+    expected, rounded = [], []
+    for choice in choices:
+        with torch.inference_mode():
+            logits = model(torch.tensor([context + choice[:-1]])).logits[0, -2:]
+        assert logits.dtype == torch.bfloat16
+        at = torch.arange(2), torch.tensor(choice)
+        expected.append(float(logits.float().log_softmax(dim=-1)[at].sum()))
+        rounded.append(float(logits.log_softmax(dim=-1)[at].sum()))
+    assert len(set(rounded)) < 20 < len(choices) / 2 < len(set(found))
+    # a shared context adds its own terms in another order: logits near 0.2 move by a unit of bfloat16 (2^-10)
+    assert found == pytest.approx(expected, abs=4e-3 if shared else 1e-6)
+
+
 def test_translation_pools_validation_and_test_before_one_corpus_bleu(sources, loaded):
     entry = make_entry("wmt14_en_fr", sources)
     result = score(entry, loaded)

@@ -140,7 +140,7 @@ def test_the_program_judges_all_runs_of_a_batch_and_keeps_the_answers(tmp_path):
     assert content["runs"]["cat"]["metrics"]["win_rate"]["score"] == 0.5  # the reference itself: identical texts
     assert content["runs"]["dog"]["n_asked"] == 10
     assert len((tmp_path / "cache" / "answers.jsonl").read_text().splitlines()) == 10
-    with pytest.raises(InputError, match="could not be read often enough"):
+    with pytest.raises(InputError, match="could not be read often enough"):  # everything is answered: no trial
         strict = json.dumps({**judge, "min_parsed": 0.99})
         program.main([*flags, "--judge", strict, "--outputs", f"dog={files['dog']}"])
 

@@ -10,7 +10,9 @@ from plw.errors import InputError
 from plw.models.decoding import PrefixCache, StopAtStrings, common_prefix_length, generate_from_tokens
 from plw.models.generation import candidate_prompts, fits_context, generate_texts
 from plw.models.loading import load_model
+from plw.models.memory import BatchMemory, bytes_per_token
 from tiny import tiny_instances, tiny_model
+from transformers import LlamaConfig, LlamaForCausalLM
 
 PROMPTS = candidate_prompts(tiny_instances(9, seed=4))
 
@@ -48,13 +50,112 @@ def test_the_batch_size_does_not_change_the_texts(loaded):
     assert alone == together
 
 
+def watch_rows(model, *, most: int | None = None) -> tuple[list[int], object]:
+    """The rows of every forward pass; above `most` rows, the pass runs out of memory as a GPU's would."""
+    seen: list[int] = []
+
+    def look(module, args, kwargs):
+        rows = len(kwargs["input_ids"])
+        seen.append(rows)
+        if most is not None and rows > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    return seen, model.register_forward_pre_hook(look, with_kwargs=True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 2, "repetition_penalty": 1.2}])
+def test_the_memory_decides_how_many_rows_are_written_at_once_and_changes_no_text(settings, loaded):
+    model, tokenizer = loaded
+    expected = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, **settings)
+    beams = settings.get("num_beams", 1)
+    longest = max(len(ids) for ids in tokenizer(PROMPTS)["input_ids"])
+    for rows in (1, 2, 5):
+        free = bytes_per_token(model) * (longest + 12) * beams * rows
+        seen, hook = watch_rows(model)
+        found = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, free_bytes=free, **settings)
+        hook.remove()
+        assert found == expected
+        assert max(seen) == rows * beams
+    seen, hook = watch_rows(model)
+    generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, free_bytes=10**9, **settings)
+    hook.remove()
+    assert max(seen) == 9 * beams
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 2, "repetition_penalty": 1.2}])
+def test_out_of_memory_halves_the_rows_and_the_rest_goes_on(settings, loaded):
+    model, tokenizer = loaded
+    expected = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    beams = settings.get("num_beams", 1)
+    seen, hook = watch_rows(model, most=3 * beams)
+    found = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    hook.remove()
+    assert found == expected
+    assert [rows for rows in seen if rows > 3 * beams] == [8 * beams, 4 * beams]  # 8, then 4; never asked again
+
+
+def test_a_single_row_that_does_not_fit_is_an_error_that_says_what_to_do(loaded):
+    _, hook = watch_rows(loaded[0], most=0)
+    with pytest.raises(InputError, match="does not fit into the device's memory") as caught:
+        generate_texts(*loaded, PROMPTS, max_new_tokens=12, batch_size=8, num_beams=2)
+    hook.remove()
+    assert "fewer beams" in str(caught.value)
+
+
+def test_other_errors_of_a_model_are_not_taken_for_a_lack_of_memory(loaded):
+    def fail(*_):
+        raise RuntimeError("shapes differ")
+
+    hook = loaded[0].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        generate_texts(*loaded, PROMPTS, max_new_tokens=12, batch_size=8)
+    hook.remove()
+
+
+def test_the_cache_of_pandalms_batch_is_the_known_size():
+    config = LlamaConfig()  # LLaMA 7B
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
+    cache = 2 * 32 * 32 * 128 * 2
+    assert cache == 524_288
+    activations = (3 * 11008 + 6 * 4096) * 2
+    assert bytes_per_token(model) == cache + activations
+    assert 80e9 < cache * (700 + 512) * 4 * 32 < 82e9  # batch 32, 4 beams, 512 new tokens on prompts of 700
+    memory = BatchMemory(model, free=60 * 2**30)
+    assert 15 < memory.rows(32, tokens=700 + 512, beams=4) < 26
+
+
+def test_shorter_prompts_get_larger_batches_after_out_of_memory(loaded):
+    memory = BatchMemory(loaded[0])
+    assert memory.rows(32, tokens=1000, beams=4) == 32
+    memory.halve(32, tokens=1000, beams=4)
+    assert memory.rows(32, tokens=1000, beams=4) == 16
+    assert memory.rows(32, tokens=500, beams=4) == 32
+
+
+def test_stop_strings_hold_for_every_part_of_a_divided_batch(loaded):
+    model, tokenizer = loaded
+    prompts = tokenizer(PROMPTS[:5])["input_ids"]
+    longest = max(map(len, prompts))
+    settings = {"pad_id": 2, "max_new_tokens": 12, "do_sample": False}
+
+    def texts(memory):
+        stop = [StopAtStrings(tokenizer, ["a", "e"], longest)]
+        ids = generate_from_tokens(model, prompts, memory=memory, stopping=stop, **settings)
+        return [[token for token in row if token != 2] for row in ids.tolist()]
+
+    whole = texts(BatchMemory(model))
+    assert any(len(row) < 12 for row in whole)
+    assert texts(BatchMemory(model, free=bytes_per_token(model) * (longest + 12) * 2)) == whole
+
+
 def test_a_prefix_cache_is_computed_once_and_changes_nothing(loaded):
     model, tokenizer = loaded
     prompts = tokenizer(PROMPTS)["input_ids"]
     cache = PrefixCache(model)
     calls = []
     hook = model.register_forward_hook(lambda module, args, output: calls.append(output.logits.shape[0]))
-    settings = {"pad_id": 2, "max_new_tokens": 5, "do_sample": False}
+    settings = {"pad_id": 2, "memory": BatchMemory(model), "max_new_tokens": 5, "do_sample": False}
     shared = [generate_from_tokens(model, prompts[i : i + 3], prefix_cache=cache, **settings) for i in (0, 3, 6)]
     hook.remove()
     plain = [generate_from_tokens(model, prompts[i : i + 3], **settings) for i in (0, 3, 6)]

@@ -161,7 +161,12 @@ def _make_annotator(judge: Judge, *, prompt: str, folder: Path) -> _Annotator:
     }
     write_text(folder / "configs.yaml", yaml.safe_dump(configuration))
     annotator = _Annotator(annotators_config=str(folder / "configs.yaml"), caching_path=None)
-    annotator.annotators["judge"].fn_completions = lambda prompts, **_: {"completions": judge.answers(prompts)}
+    single = annotator.annotators["judge"]
+
+    def readable(answer: str) -> bool:
+        return bool(answer) and len(single.fn_completion_parser(answer)) == 1  # the package's rule for one pair
+
+    single.fn_completions = lambda prompts, **_: {"completions": judge.answers(prompts, readable=readable)}
     return annotator
 
 

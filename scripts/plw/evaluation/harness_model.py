@@ -3,7 +3,8 @@
 `shared_contexts` off is lm-eval's own HFLM, digit for digit. On, the tokens that requests have in common are
 computed once: a question's context for all its choices, and what stands before every question (a preamble,
 equal shots) for the whole benchmark. Each log-likelihood is the same sum of the same terms; only rounding
-differs (about 1e-6 in float32).
+differs (about 1e-6 in float32). Either way log-probabilities are taken in float32, as HFLM does on request
+(`softmax_dtype`); for a float32 model that changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,10 @@ from plw.models.decoding import (
     common_prefix_length,
     generate_from_tokens,
 )
+from plw.models.memory import BatchMemory
 
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
+SOFTMAX_DTYPE = torch.float32  # in bfloat16 a log-probability near -5 is a multiple of 1/32: choices tie
 MAX_ROW_TOKENS = 512  # of branches in a row, beside the group's beginning: attention costs its square
 
 
@@ -58,10 +61,16 @@ class HarnessModel(HFLM):
     """
 
     def __init__(self, model, tokenizer, *, batch_size: int, add_bos: bool = False, shared_contexts: bool = False):
-        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, add_bos_token=add_bos)
+        super().__init__(
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+            add_bos_token=add_bos,
+            softmax_dtype=SOFTMAX_DTYPE,
+        )
         self.shared_contexts = shared_contexts
         self.truncated = 0
-        self._prefix_cache = PrefixCache(model)
+        self._prefix_cache, self._memory = PrefixCache(model), BatchMemory(model)
         self._encode = lru_cache(maxsize=4096)(self._encode_once)  # lm-eval encodes a context once per choice
 
     def _encode_once(self, string: str) -> tuple[int, ...]:
@@ -131,6 +140,7 @@ class HarnessModel(HFLM):
             self.model,
             prompts,
             pad_id=self.tokenizer.pad_token_id,
+            memory=self._memory,
             prefix_cache=self._prefix_cache,
             stopping=[StopAtStrings(self.tokenizer, stop, context.shape[1])],
             max_new_tokens=max_length - context.shape[1],
@@ -204,7 +214,7 @@ def _read_off(logits: torch.Tensor, wanted: list) -> Iterator[tuple[int, tuple[f
     rows = torch.tensor([row for _, row, columns in wanted for _ in columns])
     places = torch.tensor([column for _, _, columns in wanted for column in columns])
     targets = torch.tensor([token for request, _, _ in wanted for token in request.continuation])
-    scores = torch.log_softmax(logits[rows, places], dim=-1)
+    scores = torch.log_softmax(logits[rows, places], dim=-1, dtype=SOFTMAX_DTYPE)
     chosen = scores.gather(1, targets.to(scores.device)[:, None])[:, 0].cpu()
     greedy = (scores.argmax(dim=-1).cpu() == targets).tolist()
     position = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
+from plw.evaluation.trial import TRIAL_PROMPTS, refuse_unreadable_trial
 from plw.models.fingerprint import model_fingerprint
 from plw.models.generation import fits_context, generate_texts
 from plw.models.loading import choose_device, load_model
@@ -54,18 +55,35 @@ class Judge:
         """What tells two judges apart: model, settings and the template of its prompt."""
         return self._key(prompt)
 
-    def answers(self, prompts: Sequence[str]) -> list[str]:
-        """The judge's raw text for every prompt, in order."""
-        keys = [self._key(prompt) for prompt in prompts]
-        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._answers}
-        waiting = list(missing.items())
+    def answers(self, prompts: Sequence[str], *, readable: Callable[[str], bool]) -> list[str]:
+        """The judge's raw text for every prompt, in order.
+
+        readable  whether an answer holds a verdict. Where something is to be asked, the first TRIAL_PROMPTS prompts
+                  come first; InputError if too few of their answers are readable (`min_parsed` of the judge)
+        """
+        wanted = {self._key(prompt): prompt for prompt in prompts}
+        if not wanted.keys() <= self._answers.keys():
+            trial = dict(list(wanted.items())[:TRIAL_PROMPTS])
+            self._ask(trial)
+            refuse_unreadable_trial(
+                list(trial.values()),
+                [self._answers[key] for key in trial],
+                readable=readable,
+                min_parsed=self.judge.get("min_parsed", 0.0),
+                file=self.file,
+            )
+            self._ask(wanted)
+        return [self._answers[self._key(prompt)] for prompt in prompts]
+
+    def _ask(self, wanted: dict[str, str]) -> None:
+        """Ask the prompts, by their keys, that have no answer yet."""
+        waiting = [(key, prompt) for key, prompt in wanted.items() if key not in self._answers]
         for start in range(0, len(waiting), CHUNK_PROMPTS):
             chunk = waiting[start : start + CHUNK_PROMPTS]
             if self._complete is None:
                 self._complete = _load_own(self.judge) if self.backend == OWN_BACKEND else _load_package(self.judge)
             texts = self._complete([prompt for _, prompt in chunk])
             self._keep({key: text for (key, _), text in zip(chunk, texts, strict=True)})
-        return [self._answers[key] for key in keys]
 
     def _key(self, prompt: str) -> str:
         return hashlib.sha256(f"{self._settings}\0{prompt}".encode()).hexdigest()

@@ -16,7 +16,7 @@ from pathlib import Path
 from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.evaluation.harness import harness_version, run_benchmark
-from plw.evaluation.harness_model import HarnessModel
+from plw.evaluation.harness_model import SOFTMAX_DTYPE, HarnessModel
 from plw.evaluation.rows import normalize_rows, scored_rows
 from plw.files import read_json, write_json
 from plw.models.fingerprint import model_fingerprint
@@ -97,6 +97,8 @@ def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> s
     files = _data_files(entry["source"])
     if entry["framework"] == "harness":
         parts["harness"] = harness_version()
+        if used["dtype"] != "float32":
+            parts["softmax"] = str(SOFTMAX_DTYPE)  # once it was the model's own; for float32 nothing changed
         files += [harness_folder / f"{entry['task']}.yaml", harness_folder / "wmt_common_yaml"]
         files += [Path(used["truthfulqa_preamble"])] if used["truthfulqa_preamble"] else []
     else:

@@ -64,7 +64,8 @@ def ask_both_orders(pairs: Sequence[Pair]) -> list[str]:
 def judge_pairs(pairs: dict[str, list[Pair]], judge: Judge) -> dict[str, dict]:
     """Compare each run's texts with the reference in both orders, the prompts of all runs together."""
     prompts = {run: ask_both_orders(members) for run, members in pairs.items()}
-    answers = iter(judge.answers([prompt for members in prompts.values() for prompt in members]))
+    asked = [prompt for members in prompts.values() for prompt in members]
+    answers = iter(judge.answers(asked, readable=lambda answer: parse_verdict(answer)[1]))
     return {run: score_pairs(members, [next(answers) for _ in prompts[run]]) for run, members in pairs.items()}
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
+from plw.models.memory import BatchMemory, is_out_of_memory
+
 MIN_SHARED_TOKENS = 16  # a shorter common beginning costs more in handling than it saves
 
 
@@ -53,7 +55,7 @@ class StopAtStrings(StoppingCriteria):
         self.strings = list(strings)
         self.prompt_length = prompt_length
         self.window = window + max((len(string) for string in self.strings), default=0)
-        self.done: torch.Tensor | None = None
+        self.done: torch.Tensor | None = None  # rows that have ended; None before a batch begins
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs) -> torch.Tensor:
         if self.done is None:
@@ -65,23 +67,67 @@ class StopAtStrings(StoppingCriteria):
         return self.done
 
 
-@torch.inference_mode()
 def generate_from_tokens(
     model: PreTrainedModel,
     prompts: Sequence[list[int]],
     *,
     pad_id: int,
+    memory: BatchMemory,
     prefix_cache: PrefixCache | None = None,
-    stopping: Sequence[StoppingCriteria] = (),
+    stopping: Sequence[StopAtStrings] = (),
     **generation,
 ) -> torch.Tensor:
     """Return the new token ids [rows, steps] of one batch; rows that end early are filled with `pad_id`.
 
     prompts       token ids of each prompt, not empty
+    memory        how many of them go through the model at once; after out-of-memory half as many, from there on
     prefix_cache  compute a common beginning once; None decodes plainly. Not used with beams
     generation    arguments of `model.generate` (max_new_tokens, do_sample, num_beams …)
     """
     longest = max(map(len, prompts))
+    need = {"tokens": longest + generation["max_new_tokens"], "beams": generation.get("num_beams", 1)}
+    parts: list[torch.Tensor] = []
+    done = 0
+    while done < len(prompts):
+        rows = memory.rows(len(prompts) - done, **need)
+        for criterion in stopping:
+            criterion.done = None
+        try:
+            part = _generate_at_once(
+                model,
+                prompts[done : done + rows],
+                longest=longest,
+                pad_id=pad_id,
+                prefix_cache=prefix_cache,
+                stopping=stopping,
+                **generation,
+            )
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            part = None  # the error holds the batch's tensors; they must be gone before the next try
+        if part is None:
+            memory.halve(rows, **need)
+        else:
+            parts.append(part)
+            done += rows
+    steps = max(part.shape[1] for part in parts)
+    padded = [torch.nn.functional.pad(part, (0, steps - part.shape[1]), value=pad_id) for part in parts]
+    return torch.cat(padded)
+
+
+@torch.inference_mode()
+def _generate_at_once(
+    model: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    *,
+    longest: int,
+    pad_id: int,
+    prefix_cache: PrefixCache | None,
+    stopping: Sequence[StopAtStrings],
+    **generation,
+) -> torch.Tensor:
+    """New token ids [rows, steps] of prompts that are filled on the left to `longest` tokens."""
     shared = 0
     if prefix_cache is not None and generation.get("num_beams", 1) == 1:
         shared = min(common_prefix_length(prompts), min(map(len, prompts)) - 1)

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from plw.data.template import format_prompt
 from plw.errors import InputError
 from plw.models.decoding import PrefixCache, generate_from_tokens
+from plw.models.memory import BatchMemory
 
 TEMPLATES = {
     "alpaca": "",
@@ -38,10 +39,12 @@ def generate_texts(
     batch_size: int,
     num_beams: int = 1,
     repetition_penalty: float = 1.0,
+    free_bytes: int | None = None,
 ) -> list[Generation]:
     """Continue every prompt without sampling.
 
-    The result does not depend on `batch_size` (in float32, and but for ties).
+    At most `batch_size` prompts go through the model at once, and no more than its device's memory holds (`free_bytes`
+    of it, if given). The result does not depend on how many these are (in float32, and but for ties).
 
     Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens`
     shrinks for all prompts alike to what the longest leaves of the model's context; InputError if it leaves
@@ -64,13 +67,18 @@ def generate_texts(
     if repetition_penalty != 1.0:
         settings["repetition_penalty"] = repetition_penalty
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    cache = PrefixCache(model)
+    cache, memory = PrefixCache(model), BatchMemory(model, free=free_bytes)
     order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), encoded[index]))
     results: dict[int, Generation] = {}
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
         rows = generate_from_tokens(
-            model, [encoded[index] for index in batch], pad_id=pad_id, prefix_cache=cache, **settings
+            model,
+            [encoded[index] for index in batch],
+            pad_id=pad_id,
+            memory=memory,
+            prefix_cache=cache,
+            **settings,
         ).tolist()
         for index, row in zip(batch, rows, strict=True):
             results[index] = _finish(tokenizer, row)
