@@ -54,12 +54,12 @@ def results(out):
     return read_loss(out / "loss.csv"), weights, json.loads((out / "run.json").read_text())
 
 
-def command(world, out, *, plw=0.1, launcher=(sys.executable,), **training):
+def command(world, out, *, plw=0.1, row=None, launcher=(sys.executable,), **training):
     """The same run as a program of its own."""
     return [
         *launcher,
         str(SCRIPTS / "training/train_model.py"),
-        *("--run", json.dumps({"run": "r", "plw": plw, "seed": 42})),
+        *("--run", json.dumps({"run": "r", "plw": plw, "seed": 42} | (row or {}))),
         *("--training", json.dumps(TRAINING | training)),
         *("--ptlm", json.dumps({"path": str(world / "model")})),
         *("--instances", str(world / "instances.jsonl")),

@@ -1,5 +1,6 @@
 """DeepSpeed's ZeRO stages on the CPU: the same training as a plain loop, in one process and on two ranks."""
 
+import signal
 import subprocess
 
 import psutil
@@ -9,6 +10,8 @@ from plw.training.checkpoints import MARKER
 from plw.training.deepspeed_config import deepspeed_config
 from plw.training.settings import TrainingSettings
 from training_runs import assert_equal_training, command, preloaded, reference, results, run, torchrun, wait_for
+
+MINKOWSKI = {"regularizer": "minkowski", "strength": 0.5}
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -53,6 +56,47 @@ def test_bfloat16_under_deepspeed_keeps_float32_weights_and_scales(world, tmp_pa
     log, _ = reference(world, plw=0.1)
     assert [row["loss"] for row in rows] == pytest.approx([loss for loss, _, _ in log], rel=1e-2)
     assert weights.dtype == torch.float32 and not torch.equal(weights, weights.bfloat16().float())
+
+
+@pytest.fixture(scope="module")
+def penalised(world, tmp_path_factory):
+    """A training with a penalty that is stronger than the loss, in one process without DeepSpeed."""
+    found = run(world, tmp_path_factory.mktemp("penalised"), row=MINKOWSKI)
+    plain = run(world, tmp_path_factory.mktemp("plain"))
+    assert (found[1] - plain[1]).abs().max() > 1e-3
+    assert found[0][2]["loss"] > plain[0][2]["loss"] + 0.5 and found[0][2]["grad_norm"] > 1  # clipped
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "ranks", "offload"),
+    [(0, 2, "none"), (1, 2, "none"), (2, 2, "none"), (3, 2, "none"), (3, 1, "none"), (3, 4, "none"), (2, 2, "cpu"),
+     (3, 2, "cpu")],
+)  # fmt: skip
+def test_the_minkowski_penalty_is_the_plain_one_on_every_stage(world, tmp_path, penalised, stage, ranks, offload):
+    options = {"zero_stage": stage, "physical_batch": 3, "offload": offload, "launcher": preloaded(ranks)}
+    subprocess.run(command(world, tmp_path, row=MINKOWSKI, **options), check=True)
+    rows, weights, _ = results(tmp_path)
+    for name in ("loss", "grad_norm"):
+        assert [row[name] for row in rows] == pytest.approx([row[name] for row in penalised[0]], rel=1e-6)
+    assert torch.allclose(weights, penalised[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_penalty_of_a_resumed_partitioned_run_is_still_that_of_the_first_weights(world, tmp_path):
+    options = {"row": MINKOWSKI, "zero_stage": 3, "epochs": 6}  # 18 updates: enough for the signal to come in time
+    whole = run(world, tmp_path / "a", **options | {"zero_stage": None})
+    options["launcher"] = preloaded(2)
+    stopping = command(world, tmp_path / "b", **options, checkpoint_steps=1)
+    with subprocess.Popen(stopping) as process:
+        wait_for(tmp_path / "b" / "checkpoints" / "checkpoint-3" / MARKER, process)
+        process.send_signal(signal.SIGTERM)
+    subprocess.run(command(world, tmp_path / "b", **options), check=True)
+    rows, weights, record = results(tmp_path / "b")
+    assert record["resumed_from"] >= 3
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in whole[0]], rel=1e-5)
+    assert torch.allclose(weights, whole[1], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -175,7 +175,35 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
             errors.append(InputError("A derived data set has a derived parent.", value=name, where=place, hint=hint))
     if values["tokenizer_of"] not in values["ptlms"]:
         errors.append(_unknown("ptlm", values["tokenizer_of"], values["ptlms"], locate(chain, ("tokenizer_of",))))
-    return errors + _check_judges(values, chain)
+    return errors + _check_judges(values, chain) + _check_training(values, chain)
+
+
+def _check_training(values: dict, chain: list[StudyFile]) -> list[InputError]:
+    """Settings that are good each for itself and cannot work together: else a run would say so once it has its GPUs."""
+    errors = []
+    training = values["training"]
+    if training.get("offload", "none") != "none" and training.get("zero_stage", "none") in ("none", 0):
+        errors.append(
+            InputError(
+                "Nothing can be offloaded without ZeRO.",
+                value=f"offload: {training['offload']}, zero_stage: {training.get('zero_stage', 'none')}",
+                where=locate(chain, ("training", "offload")),
+                hint="Set training.zero_stage to 1, 2 or 3 (3 offloads parameters too), or offload: none.",
+            )
+        )
+    for name, experiment in values["experiments"].items():
+        for regularizer in ("dropout", "label_smoothing"):
+            for index, strength in enumerate(experiment.get("regularizers", {}).get(regularizer, [])):
+                if strength >= 1:
+                    errors.append(
+                        InputError(
+                            f"The strength of {regularizer} is a share.",
+                            value=strength,
+                            where=locate(chain, ("experiments", name, "regularizers", regularizer, index)),
+                            hint="Give a number above 0 and below 1.",
+                        )
+                    )
+    return errors
 
 
 def _check_judges(values: dict, chain: list[StudyFile]) -> list[InputError]:

@@ -6,6 +6,7 @@ collator.py          batches whose every token carries its scale, for any traine
 attach.py            that loss in somebody else's model or trainer
 identities.py        what §4.1 says of the loss, tried on random logits
 batching.py          which sequences make an update, and which a device sees at once
+partitions.py        each rank's own part of weights and gradients under DeepSpeed
 regularizers.py      penalties on the weights (App. E.5)
 trainer.py           the HF Trainer with that loss
 deepspeed_config.py  DeepSpeed's settings by ZeRO stage

@@ -55,7 +55,10 @@ class PromptLossTrainer(Trainer):
         self.plan, self.label_smoothing, self.monitor = plan, label_smoothing, monitor
         self.fingerprint = dict(fingerprint or {})
         self.selector = PositionSelector(self.model)
-        self.penalty = MinkowskiPenalty(self.model, minkowski, added_rows) if minkowski else None
+        self.minkowski, self.added_rows = minkowski, added_rows
+        self.penalty: MinkowskiPenalty | None = None
+        if minkowski and not self.is_deepspeed_enabled:  # with DeepSpeed it needs the engine: create_scheduler
+            self.penalty = MinkowskiPenalty(self.model, minkowski, added_rows)
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.args.device)
         self.grad_norm: float | None = None
         self._clipped_norm: torch.Tensor | None = None
@@ -84,15 +87,18 @@ class PromptLossTrainer(Trainer):
         self._record(inputs, losses.detach(), loss.detach(), learned, watched)
         total = loss * self.args.world_size
         if self.penalty is not None and self.accelerator.sync_gradients:  # once per update, on every rank
-            total = total + self._add_penalty(inputs)
+            total = self._with_penalty(self.penalty, total)
         return (total, logits) if return_outputs else total
 
-    def _add_penalty(self, inputs) -> torch.Tensor:
-        assert self.penalty is not None  # its caller looked
-        penalty = self.penalty()
+    def _with_penalty(self, penalty: MinkowskiPenalty, loss: torch.Tensor) -> torch.Tensor:
+        """Add the penalty to the update's sums, and to the loss where its gradient is to come from there."""
+        if penalty.partitioned:
+            self.sums[0] += penalty.of_parts()
+            return loss
+        whole = penalty.in_loss()
         if self.is_world_process_zero():
-            self.sums[0] += penalty.detach()
-        return penalty
+            self.sums[0] += whole.detach()
+        return loss + whole
 
     def _record(self, inputs, losses, loss, learned, watched) -> None:
         """Add to the update's sums; stop the run at once if the loss is not finite."""
@@ -139,8 +145,24 @@ class PromptLossTrainer(Trainer):
             for key, value in inputs.items()
         }
 
+    def create_scheduler(self, *args, **kwargs):
+        """Create it, and the penalty if it waited for DeepSpeed's engine; a checkpoint is loaded only after this."""
+        if self.minkowski and self.is_deepspeed_enabled:
+            engine = self.accelerator.deepspeed_engine_wrapped.engine
+            self.penalty = MinkowskiPenalty(self.model, self.minkowski, self.added_rows, engine)
+        return super().create_scheduler(*args, **kwargs)
+
     def _prepare_for_training(self, *args, **kwargs):
         model, loader = super()._prepare_for_training(*args, **kwargs)
+        if self.penalty is not None and self.penalty.partitioned:
+            penalty, step = self.penalty, model.step
+
+            def step_with_penalty(*args, **kwargs):
+                if model.is_gradient_accumulation_boundary():
+                    penalty.add_to_gradients()
+                return step(*args, **kwargs)
+
+            model.step = step_with_penalty
         if self.is_deepspeed_enabled and hasattr(model, "clip_fp32_gradients"):
             # ZeRO stage 0 in float32 clips without keeping the norm; do the same and keep it.
             threshold = self.args.max_grad_norm
