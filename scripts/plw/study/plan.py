@@ -107,6 +107,8 @@ def _total(values: Iterable[float | None]) -> float | None:
 def _range(span: Span | None) -> str:
     if span is None:
         return "?"
+    if not span.high:
+        return "0"
     digits = 0 if span.high >= 10 else 2
     return f"{span.low:,.{digits}f}–{span.high:,.{digits}f}"
 
