@@ -8,7 +8,7 @@ CORES ?= all
 help:  ## list these commands
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-setup:  ## install R (by apt where allowed) and the Python environment; does nothing the second time
+setup:  ## install the Python environment, and R by apt where allowed; does nothing the second time
 	@envs/install.sh
 
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)

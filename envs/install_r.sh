@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # R with the packages of the statistics stage, and what rpy2 and DeepSpeed need to compile.
 # Does nothing when they are there; installs them by apt where it may; says what to install otherwise.
+# With --check it only says by its exit status whether they are there.
 set -euo pipefail
 
 packages="r-base-core r-cran-glmmtmb r-cran-mgcv r-cran-car g++
@@ -15,6 +16,7 @@ complete() {
 }
 
 complete && exit 0
+[ "${1:-}" = --check ] && exit 1
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   echo "Installing R and its packages by apt-get"
   apt-get update -qq

@@ -2,15 +2,17 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from plw.errors import run_program
 
 
-def doctor() -> None:
+def doctor(vllm_python: str | None = None) -> None:
     """Print versions and what is missing; fail if the default study cannot run."""
-    from plw.study.doctor import as_text, device_findings, missing, python_findings, r_findings
+    from plw.study.doctor import as_text, cluster_findings, device_findings, missing, python_findings, r_findings
 
-    findings = [*python_findings(), *r_findings(), *device_findings()]
+    cluster = cluster_findings(Path(), vllm_python)
+    findings = [*python_findings(), *r_findings(), *device_findings(), *cluster]
     print(as_text(findings))
     lacking = missing(findings)
     if lacking:
@@ -22,9 +24,10 @@ def parse_and_run(argv: list[str] | None = None) -> None:
     """Run the subcommand that `argv` names."""
     parser = argparse.ArgumentParser(prog="plw", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
-    arguments = parser.parse_args(argv)
-    {"doctor": doctor}[arguments.command]()
+    asked = commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
+    asked.add_argument("--vllm-python", help="interpreter of vLLM's own environment, to look into as well")
+    arguments = vars(parser.parse_args(argv))
+    {"doctor": doctor}[arguments.pop("command")](**arguments)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ BEFORE_THE_ROOMS = "887a70f"  # the last commit whose library was one folder
 STUDY = ("--config", "study=test")
 # What a moved program may remake: seconds each, from what is measured already.
 CHEAP = {"all", "build_report", "check_loss", "check_regression", "fit_gam", "fit_glmm", "judge_claims",
-         "write_study"}  # fmt: skip
+         "write_study", "compare_plan"}  # fmt: skip
 CHEAP_KINDS = ("collect_", "draw_", "make_table_")
 
 

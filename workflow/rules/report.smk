@@ -2,10 +2,43 @@
 Everything on one page.
 
 REQUIRED INPUTS:  all figures, tables, regressions and claims of the study, the records of its runs
-OUTPUTS:          results/STUDY/report.html
+OUTPUTS:          results/STUDY/{report.html,planned_and_measured.md,rates.json}
 """
 
 SAMPLED = [] if GIVEN_SCORES else design.sampled_runs(STUDY, MEASURED)
+
+
+if not GIVEN_SCORES:
+
+    rule compare_plan:
+        """What the study took beside what was planned, and its rates for later plans (`plan.measured`)."""
+        input:
+            numbers=PAPER_NUMBERS,
+            runs="results/{study}/runs.csv",
+            records=layout.of_runs(STUDY, MEASURED, "run.json"),
+            evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
+            mechanisms=layout.of_runs(STUDY, MEASURED, "mechanism.json") if MECHANISM else [],
+            judgements=layout.results(
+                STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
+            ),
+            code=layout.code(
+                "report/compare_plan.py",
+                *("plw/report/comparison.py", "plw/study/cost.py", "plw/study/plan.py", "plw/study/workload.py"),
+            ),
+        output:
+            table="results/{study}/planned_and_measured.md",
+            rates="results/{study}/rates.json",
+        log:
+            "results/{study}/logs/compare_plan.log",
+        localrule: True
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            config=CHOSEN,
+            plan=as_json(STUDY["plan"]),  # another assumption makes the table anew
+        shell:
+            "$PLW_PYTHON scripts/report/compare_plan.py --config {params.config:q} --numbers {input.numbers:q}"
+            " --table {output.table:q} --rates {output.rates:q} > {log:q} 2>&1"
 
 
 rule build_report:
@@ -30,6 +63,7 @@ rule build_report:
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
+        planned=[] if GIVEN_SCORES else "results/{study}/planned_and_measured.md",  # made with it, not shown on it
         code=layout.code("report/build_report.py") + room_files("report"),
     output:
         report(

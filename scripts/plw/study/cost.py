@@ -72,6 +72,7 @@ class Cost:
         }
 
     def _parameters(self, run: Run) -> float | None:
+        """Weights of the run's ptlm; None where it is not said."""
         return self.study["ptlms"][run.ptlm].get("parameters")
 
     def training_seconds(self, run: Run) -> Span | None:
@@ -141,7 +142,7 @@ class Cost:
         """GPU hours of one judge: `verdicts` in all, in `batches` jobs that each load it."""
         judge, cost = self.study["judges"][name], self.study["benchmarks"][name].get("cost")
         gpus = max(judge.get("gpus", 0), 1)  # without one its hours are a processor's
-        parameters = judge.get("parameters")
+        parameters = judge.get("parameters") if judge.get("gpus", 0) else None  # the rates are a GPU's
         found = self.measured.get("judging", {}).get(name)
         if found is not None and found["source"] == judge["source"]:
             return Span.of(verdicts, found["items_per_second"]) * (gpus / SECONDS_PER_HOUR)

@@ -107,7 +107,10 @@ def _total(values: Iterable[float | None]) -> float | None:
 def _range(span: Span | None) -> str:
     if span is None:
         return "?"
-    return f"{span.low:,.0f}–{span.high:,.0f}"
+    if not span.high:
+        return "0"
+    digits = 0 if span.high >= 10 else 2
+    return f"{span.low:,.{digits}f}–{span.high:,.{digits}f}"
 
 
 def plan_text(plan: dict, study: dict) -> str:
@@ -125,9 +128,12 @@ def plan_text(plan: dict, study: dict) -> str:
             f"({source}, cut at {study['training']['max_length']})."
         )
     total = _sum(plan["gpu_hours"].values())
-    if total is not None and study["training"].get("device") != "cpu":
-        rates = f"measured rates of {plan['measured_rates']}" if plan["measured_rates"] else "assumed rates"
-        lines.append(f"GPU hours ({study['plan']['gpu']}, {rates}): {_range(total)}")
+    if total is not None:
+        unit = "Hours" if study["training"].get("device") == "cpu" else "GPU hours"
+        rates = f"rates of {study['plan']['gpu']}, assumed"
+        if plan["measured_rates"]:
+            rates = f"measured rates of {plan['measured_rates']}"
+        lines.append(f"{unit} ({rates}): {_range(total)}")
         rows = [("", *STAGES), *((name, *map(_range, of.values())) for name, of in plan["hours_by_experiment"].items())]
         rows.append(("all", *(_range(plan["gpu_hours"][stage]) for stage in STAGES)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 
 from plw.study.layout import results
-from plw.study.runs import Run, benchmarks_of
+from plw.study.runs import Run, benchmarks_of, reference_run
 
 TEMPLATE_TOKENS = 45  # Alpaca's templates: about 53 tokens with an input, 35 without (LLaMA's tokenizer)
 FIELDS = ("instruction", "input", "output")
@@ -197,11 +197,21 @@ def memorisation_work(study: dict, run: Run, lengths: Lengths) -> InferenceWork:
 
 
 def judgements(run: Run, study: dict) -> dict[str, int]:
-    """Verdicts that a run needs of each judge; PandaLM's judge sees both orders of a pair."""
+    """Verdicts that a run needs of each judge; PandaLM's judge sees both orders of a pair.
+
+    The run that a judge compares all others with needs none: its texts are the reference's own.
+    """
     counts = {}
     for name in benchmarks_of(run, study):
         entry = study["benchmarks"][name]
         cost = benchmark_cost(entry)
-        if entry["framework"] != "harness" and cost is not None:
+        if entry["framework"] != "harness" and cost is not None and not _is_reference(run, study, name):
             counts[name] = cost["items"] * (2 if entry["framework"] == "pandalm" else 1)
     return counts
+
+
+def _is_reference(run: Run, study: dict, benchmark: str) -> bool:
+    try:
+        return reference_run(study, [run], benchmark) is not None
+    except KeyError:
+        return False
