@@ -410,6 +410,21 @@ def test_pickled_weights_are_refused_until_they_are_converted(hub, tmp_path):
         load_pretrained(AutoModelForCausalLM, need.source, "model", use_safetensors=True)
 
 
+def test_the_fetched_weights_are_the_ones_that_weight_distance_reads_and_their_name_is_the_commit(hub, tmp_path):
+    from plw.mechanism.weight_distance import weight_distance
+    from plw.models.fingerprint import model_fingerprint
+
+    need = model(hub, sharded(tmp_path / "m"))
+    moving = {**need.source, "revision": "main"}
+    assert model_fingerprint(moving) == "o/model@main"
+    fetch_sources([need, replace(need, source=moving)], say=quiet)
+    hub.requests.clear()
+    with switched_off():
+        assert weight_distance(moving, need.source).mean_over_tensors == 0
+        assert model_fingerprint(moving) == model_fingerprint(need.source) == f"o/model@{COMMIT}"
+    assert hub.requests == []
+
+
 def test_all_refusals_of_a_survey_are_told_at_once(hub):
     with contextlib.suppress(InputErrors):
         survey([data(hub, gated=True)], say=quiet)
