@@ -98,9 +98,10 @@ def add_data(server: HubServer, sources: dict[str, dict]) -> None:
     easy, hard = ({split: f"{name}/{split}-*" for split in arc} for name in ("ARC-Easy", "ARC-Challenge"))
     add("arc_challenge", {"README.md": card(("ARC-Challenge", hard), ("ARC-Easy", easy)),
                           **by_split("ARC-Challenge", arc), **by_split("ARC-Easy", arc)})  # fmt: skip
-    # A mirror without a card's list of files: splits are told by the files' names.
-    add("piqa", {"README.md": "# PIQA\n", "train.jsonl": lines(piqa_rows(3)), "validation.jsonl": lines(piqa_rows(4)),
-                 "test.jsonl": lines(piqa_rows(2)), "piqa.py": SCRIPT})  # fmt: skip
+    # A mirror whose files lie side by side: without the card's list, splits are told by the files' names.
+    counts = {"train": 3, "validation": 4, "test": 2}
+    side_by_side = {f"piqa_{split}.parquet": parquet(piqa_rows(count)) for split, count in counts.items()}
+    add("piqa", {"README.md": "# PIQA\n", **side_by_side})
     mc, generation = {"validation": mc_rows(3)}, {"validation": generation_rows(5)}
     add("truthful_qa", {"README.md": card(("generation", {"validation": "generation/validation-*"}),
                                           ("multiple_choice", {"validation": "multiple_choice/validation-*"})),

@@ -1,6 +1,7 @@
 """Fetching: the real client libraries and the real program against a local Hub; every way in which it can fail."""
 
 import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -35,19 +36,27 @@ def quiet(_line: str) -> None:
     pass
 
 
-def study_needs(hub, name: str) -> list[Need]:
-    """What a study needs, its addresses replaced by some on the local server."""
+def local_study(hub, name: str) -> dict:
+    """A study, its addresses replaced by some on the local server."""
     study = load_configuration({"study": name}, root=ROOT)
     hub.plain |= {
         "/alpaca.json": json.dumps(alpaca_rows(5)).encode(),
         "/prompts.json": json.dumps(alpaca_rows(3)).encode(),
     }
 
-    def local(need: Need) -> Need:
-        file = "prompts" if need.kind == "benchmark" else "alpaca"
-        return replace(need, source={"url": f"{hub.endpoint}/{file}.json"}) if "url" in need.source else need
+    for registry, file in (("datasets", "alpaca"), ("benchmarks", "prompts")):
+        for entry in study[registry].values():
+            if "url" in entry.get("source", {}):
+                content = hub.plain[f"/{file}.json"]
+                digest = hashlib.sha256(content).hexdigest()
+                entry["source"] = {"url": f"{hub.endpoint}/{file}.json", "sha256": digest}
+    return study
 
-    return [local(need) for need in needs_of(study, list_runs(study))]
+
+def study_needs(hub, name: str) -> list[Need]:
+    """What it needs from the network."""
+    study = local_study(hub, name)
+    return needs_of(study, list_runs(study))
 
 
 @pytest.fixture
@@ -112,6 +121,28 @@ def test_a_second_fetch_asks_for_no_file_again_and_works_without_the_hub(real, m
     assert real.requests == []
     with switched_off():
         assert fetch_sources(needs, say=quiet) == first
+
+
+@pytest.mark.slow
+def test_every_source_of_the_paper_is_read_after_the_fetch_as_its_jobs_will_with_the_hub_off(real, monkeypatch):
+    from fetch_sources import check_all, convert
+
+    monkeypatch.setenv("HF_TOKEN", ACCEPTED)
+    study = local_study(real, "paper")
+    needs = needs_of(study, list_runs(study))
+    fetch_sources(needs, say=quiet)
+    for need in (need for need in needs if need.kind == "model"):
+        convert(need)
+    real.requests.clear()
+    with switched_off():
+        found = check_all(needs, study, ROOT / "config" / "harness")
+    assert real.requests == []
+    assert found["benchmarks.arc_challenge.source"] == {"rows": 4}
+    assert found["benchmarks.wmt16_en_ro.source"] == {"rows": 5}  # validation and test
+    assert found["benchmarks.alpaca_eval.source"] == {"rows": 4} and found["benchmarks.pandalm.source"] == {"rows": 3}
+    assert found["datasets.ultrafeedback.source"] == {"rows_read": 6, "rows_kept": 6}
+    assert found["judges.alpaca_eval.source"]["model_type"] == "mixtral"
+    assert len(found) == len(needs) == 3 + 4 + 13 + 2
 
 
 def test_a_study_with_local_sources_needs_nothing():
@@ -377,6 +408,21 @@ def test_pickled_weights_are_refused_until_they_are_converted(hub, tmp_path):
     fetch_sources([need], say=quiet)
     with switched_off(), pytest.raises(InputError, match=r"not fetched(.|\n)*safetensors"):
         load_pretrained(AutoModelForCausalLM, need.source, "model", use_safetensors=True)
+
+
+def test_the_fetched_weights_are_the_ones_that_weight_distance_reads_and_their_name_is_the_commit(hub, tmp_path):
+    from plw.mechanism.weight_distance import weight_distance
+    from plw.models.fingerprint import model_fingerprint
+
+    need = model(hub, sharded(tmp_path / "m"))
+    moving = {**need.source, "revision": "main"}
+    assert model_fingerprint(moving) == "o/model@main"
+    fetch_sources([need, replace(need, source=moving)], say=quiet)
+    hub.requests.clear()
+    with switched_off():
+        assert weight_distance(moving, need.source).mean_over_tensors == 0
+        assert model_fingerprint(moving) == model_fingerprint(need.source) == f"o/model@{COMMIT}"
+    assert hub.requests == []
 
 
 def test_all_refusals_of_a_survey_are_told_at_once(hub):

@@ -73,7 +73,7 @@ def test_a_refused_licence_ends_the_fetch_with_the_page_to_go_to_and_leaves_no_r
 
 def test_on_a_cluster_nothing_is_queued_before_the_fetch(hub, project):
     # The plugin's own checks need a cluster's programs only when a job is submitted, which must not happen.
-    done = call(project, "--executor", "slurm", "--jobs", "2", "results/mine/runs/tiny-rows-plw0-s42/model")
+    done = call(project, "--executor", "slurm", "--jobs", "2", "scores")
     message = done.stdout + done.stderr
     assert done.returncode != 0
     assert "needs 3 sources from the network" in message and "snakemake --cores 1 fetch" in message

@@ -45,12 +45,12 @@ rule write_study:
         "python scripts/study/list_runs.py --config {params.config:q} --study {output:q} > {log:q} 2>&1"
 
 
-rule fetch_sources:
+rule fetch:
     """Models, data, benchmarks and judges at their pinned revisions, checked and read once as their jobs will."""
     output:
         FETCHED,
     log:
-        f"results/{STUDY_NAME}/logs/fetch_sources.log",
+        f"results/{STUDY_NAME}/logs/fetch.log",
     localrule: True
     conda:
         "../../envs/workflow.yaml"
@@ -60,11 +60,6 @@ rule fetch_sources:
     shell:
         "HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 TRANSFORMERS_OFFLINE=0"
         " python scripts/study/fetch_sources.py --config {params.config:q} --record {output:q} > {log:q} 2>&1"
-
-
-rule fetch:
-    input:
-        FETCHED,
 
 
 def check_fetched():

@@ -4,15 +4,19 @@ import hashlib
 from pathlib import Path
 
 from plw.errors import InputError
+from plw.study.hub import kept_listing
 
 
 def model_fingerprint(source: dict) -> str:
     """What tells two models apart.
 
-    The sha256 over the folder's weights, configuration and tokenizer, or Hub id@revision.
+    The sha256 over the folder's weights, configuration and tokenizer, or Hub id@commit; of a branch that was not
+    fetched, id@branch.
     """
     if "hub" in source:
-        return f"{source['hub']}@{source.get('revision', 'main')}"
+        revision = source.get("revision", "main")
+        listing = kept_listing(source["hub"], revision, "model")
+        return f"{source['hub']}@{listing.commit if listing else revision}"
     digest = hashlib.sha256()
     folder = Path(source["path"])
     files = sorted(file for file in folder.glob("*") if file.suffix in (".safetensors", ".json", ".model"))

@@ -153,8 +153,9 @@ def download(listing: Listing, name: str, *, where: str | None = None) -> Path:
         raise InputError(
             "The repository has no such file.", value=f"{listing.repository}/{name}", where=where, hint=hint
         )
-    if found := cached_file(listing, name):
-        return found
+    found = cached_file(listing, name)
+    if found and (COMMIT.fullmatch(listing.revision) or is_offline()):
+        return found  # a branch is asked for again, so that the client notes where it points to
     if is_offline():
         raise not_fetched(f"{listing.repository}@{listing.revision}/{name}", where)
     path = _ask(listing, name, where, again=False)
