@@ -45,12 +45,12 @@ def main(argv: list[str] | None = None) -> None:
     reference = read_outputs(arguments.reference, framework)
     files = dict(output.split("=", 1) for output in arguments.outputs)
     pairs = {run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()}
-    judge = Judge(settings, arguments.work)
-    if framework == "alpaca_eval":
-        prompt = alpaca_eval.read_prompt(settings.get("prompt", "mixtral"), arguments.prompts)
-        runs = alpaca_eval.judge_pairs(pairs, judge, prompt=prompt, folder=arguments.work)
-    else:
-        prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
+    with Judge(settings, arguments.work) as judge:
+        if framework == "alpaca_eval":
+            prompt = alpaca_eval.read_prompt(settings.get("prompt", "mixtral"), arguments.prompts)
+            runs = alpaca_eval.judge_pairs(pairs, judge, prompt=prompt, folder=arguments.work)
+        else:
+            prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
     refuse_unparsed(runs, min_parsed=settings.get("min_parsed", 0.0), answers=judge.file)
     described = {"settings": settings, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
     write_json(arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "runs": runs})

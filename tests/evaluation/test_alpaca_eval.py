@@ -244,30 +244,3 @@ def test_published_outputs_pair_with_the_published_reference(shared_data, tmp_pa
     assert result["n_total"] == 403 and result["n_parsed"] > 380
     shorter = sum(len(pair.candidate) < len(pair.reference) for pair in pairs["alpaca-7b"])
     assert result["metrics"]["win_rate"]["score"] < 0.5 < shorter / 403
-
-
-@pytest.mark.parametrize(
-    ("backend", "expected"),
-    [
-        (
-            "vllm_local_completions",
-            {"max_new_tokens": 50, "model_kwargs": {"tensor_parallel_size": 4, "revision": "abc"}},
-        ),
-        ("openai_completions", {"max_tokens": 50, "client_kwargs": {"base_url": "here"}}),
-    ],
-)
-def test_the_packages_backends_get_greedy_settings_and_the_pinned_revision(backend, expected, tmp_path, monkeypatch):
-    asked = {}
-
-    def completions(prompts, **settings):
-        asked.update(settings)
-        return {"completions": ["Output (a)"] * len(prompts)}
-
-    monkeypatch.setattr("alpaca_eval.decoders.get_fn_completions", lambda name: completions)
-    judge = {"source": {"hub": "org/judge", "revision": "abc"}, "backend": backend, "max_new_tokens": 50}
-    if backend == "vllm_local_completions":
-        judge["model_kwargs"] = {"tensor_parallel_size": 4}
-    else:
-        judge["completions_kwargs"] = {"client_kwargs": {"base_url": "here"}}
-    assert Judge(judge, tmp_path).answers(["p", "q"], readable=bool) == ["Output (a)"] * 2
-    assert asked == {"model_name": "org/judge", "temperature": 0, **expected}

@@ -1,4 +1,4 @@
-"""The lock file and the conda files pin the same versions, and they satisfy what pyproject.toml asks for."""
+"""The lock files and the conda files pin the same versions, and they satisfy what pyproject.toml asks for."""
 
 import re
 import tomllib
@@ -9,7 +9,9 @@ from checkout import ROOT
 from packaging.requirements import Requirement
 
 LOCK = ROOT / "envs" / "requirements.lock.txt"
+JUDGES_LOCK = ROOT / "envs" / "judges.lock.txt"  # vLLM's environment, which shares no process with the project's
 CONDA_FILES = sorted((ROOT / "envs").glob("*.yaml"))
+OWN_FILES = [file for file in CONDA_FILES if file.name != "judges.yaml"]
 CONDA_PIN = re.compile(r"[a-z0-9_.-]+=\d[0-9a-z._]*")
 PIP_PIN = re.compile(r"[A-Za-z0-9_.-]+==\d[0-9A-Za-z.+!]*")
 
@@ -34,10 +36,10 @@ def conda_lines(file):
     return [item for item in dependencies if isinstance(item, str)]
 
 
-def lock_lines():
-    if not LOCK.is_file():
-        pytest.skip(f"{LOCK.relative_to(ROOT)} has not been made yet")
-    lines = [line.strip() for line in LOCK.read_text(encoding="utf-8").splitlines()]
+def lock_lines(lock=LOCK):
+    if not lock.is_file():
+        pytest.skip(f"{lock.relative_to(ROOT)} has not been made yet")
+    lines = [line.strip() for line in lock.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -48,8 +50,8 @@ def project_requirements(*extras):
     return [Requirement(line) for line in lines]
 
 
-def test_there_are_two_conda_files():
-    assert [file.name for file in CONDA_FILES] == ["statistics.yaml", "workflow.yaml"]
+def test_there_are_three_conda_files():
+    assert [file.name for file in CONDA_FILES] == ["judges.yaml", "statistics.yaml", "workflow.yaml"]
 
 
 @pytest.mark.parametrize("file", CONDA_FILES, ids=lambda file: file.name)
@@ -64,8 +66,9 @@ def test_conda_comes_from_conda_forge_alone(file):
     assert yaml.safe_load(file.read_text(encoding="utf-8"))["channels"] == ["conda-forge"]
 
 
-def test_every_line_of_the_lock_is_pinned_and_names_a_package_once():
-    lines = lock_lines()
+@pytest.mark.parametrize("lock", [LOCK, JUDGES_LOCK], ids=lambda lock: lock.name)
+def test_every_line_of_a_lock_is_pinned_and_names_a_package_once(lock):
+    lines = lock_lines(lock)
     assert len(lines) > 100
     assert all(PIP_PIN.fullmatch(line) for line in lines)
     assert len(pins(lines)) == len(lines)
@@ -73,7 +76,8 @@ def test_every_line_of_the_lock_is_pinned_and_names_a_package_once():
 
 @pytest.mark.parametrize("file", CONDA_FILES, ids=lambda file: file.name)
 def test_a_conda_file_has_the_versions_of_the_lock(file):
-    lock, conda = pins(lock_lines()), pins(pip_lines(file))
+    lock = pins(lock_lines(LOCK if file in OWN_FILES else JUDGES_LOCK))
+    conda = pins(pip_lines(file))
     assert {name: lock.get(name) for name in conda} == conda
 
 
@@ -87,11 +91,17 @@ def test_the_lock_satisfies_every_direct_dependency():
 
 def test_the_conda_files_together_hold_every_direct_dependency():
     together = {}
-    for file in CONDA_FILES:
+    for file in OWN_FILES:
         for name, version in pins(pip_lines(file)).items():
             assert together.setdefault(name, version) == version, f"{name} differs between the conda files"
     wanted = {normal(item.name) for item in project_requirements("workflow", "statistics", "judges")}
     assert wanted <= set(together)
+
+
+def test_the_judges_environment_is_vllms_and_needs_another_transformers_than_the_project():
+    judges, project = pins(lock_lines(JUDGES_LOCK)), pins(lock_lines())
+    assert "vllm" in judges and "vllm" not in project
+    assert judges["transformers"] != project["transformers"]
 
 
 def test_the_package_bounds_its_own_dependencies_from_below_only():

@@ -7,6 +7,7 @@ harness_metrics.py  scores of the harness's tasks
 harness.py          one benchmark of the harness, its result in the project's form
 measuring.py        everything that one model is measured on; what was measured before is kept
 judge.py            a judge's answers: loaded once, kept by content
+judge_server.py     a judge behind an OpenAI-compatible address, by a vLLM of its own or by a running server
 trial.py            a judge's first answers, looked at before the rest is asked
 judgements.py       what both judged benchmarks share
 alpaca_eval.py      AlpacaEval 1 with a local judge

@@ -8,19 +8,24 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.evaluation.trial import TRIAL_PROMPTS, refuse_unreadable_trial
 from plw.models.fingerprint import model_fingerprint
-from plw.models.generation import fits_context, generate_texts
+from plw.models.generation import fits_context, generate_texts, without_bos
 from plw.models.loading import choose_device, load_model
 
-# Ours under the package's name: the package's own needs peft, asks for 8-bit weights in a way that
-# transformers 5 refuses, and loads the model again for each call.
+# Ours under the package's names. Of its own, the first needs peft, asks for 8-bit weights in a way that transformers 5
+# refuses, and loads the model again for each call; the second wants vLLM in the same environment, whose torch and
+# transformers are others; the third strips prompts and answers "" where a server fails.
 OWN_BACKEND = "huggingface_local_completions"
-PACKAGE_BACKENDS = ("vllm_local_completions", "openai_completions")
+VLLM_BACKEND = "vllm_local_completions"
+SERVER_BACKEND = "openai_completions"
+BACKENDS = (OWN_BACKEND, VLLM_BACKEND, SERVER_BACKEND)
 CHUNK_PROMPTS = 256  # prompts between two writes of the answer file
 TOO_LONG = ""  # answer to a prompt that leaves no room in the judge's context: nothing, so it is not parsed
 
@@ -28,17 +33,19 @@ TOO_LONG = ""  # answer to a prompt that leaves no room in the judge's context: 
 class Judge:
     """Answers prompts with one judge's settings.
 
-    judge   source, backend (OWN_BACKEND or one of PACKAGE_BACKENDS), max_new_tokens; for our backend
-            batch_size, dtype, device, num_beams, repetition_penalty; for the package's model_kwargs and
-            completions_kwargs
-    folder  where answers are kept (answers.jsonl); one process at a time
+    judge   source, backend (one of BACKENDS), max_new_tokens, dtype, repetition_penalty; in process (OWN_BACKEND)
+            batch_size, device, num_beams; by vLLM python (the interpreter that has it) and model_kwargs; by a running
+            server its address, server; by both completions_kwargs
+    folder  where answers are kept (answers.jsonl), and what a vLLM says (vllm.log); one process at a time
+
+    A context: at its end a server that was started is ended.
     """
 
     def __init__(self, judge: dict, folder: Path):
         self.judge = judge
         self.backend = judge.get("backend", OWN_BACKEND)
-        if self.backend not in (OWN_BACKEND, *PACKAGE_BACKENDS):
-            hint = f"Use one of {', '.join((OWN_BACKEND, *PACKAGE_BACKENDS))}."
+        if self.backend not in BACKENDS:
+            hint = f"Use one of {', '.join(BACKENDS)}."
             raise InputError("Unknown judge backend.", value=self.backend, where="judge.backend", hint=hint)
         if judge.get("temperature", 0) != 0:
             raise InputError("Judges answer without sampling.", value=judge["temperature"], where="judge.temperature")
@@ -50,6 +57,13 @@ class Judge:
         self.file = Path(folder) / "answers.jsonl"
         self._answers = _read_answers(self.file)
         self._complete: Callable[[Sequence[str]], list[str]] | None = None
+        self._at_end = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._at_end.close()
 
     def fingerprint(self, prompt: str) -> str:
         """What tells two judges apart: model, settings and the template of its prompt."""
@@ -81,9 +95,26 @@ class Judge:
         for start in range(0, len(waiting), CHUNK_PROMPTS):
             chunk = waiting[start : start + CHUNK_PROMPTS]
             if self._complete is None:
-                self._complete = _load_own(self.judge) if self.backend == OWN_BACKEND else _load_package(self.judge)
+                self._complete = self._load()
             texts = self._complete([prompt for _, prompt in chunk])
             self._keep({key: text for (key, _), text in zip(chunk, texts, strict=True)})
+
+    def _load(self) -> Callable[[Sequence[str]], list[str]]:
+        if self.backend == OWN_BACKEND:
+            return _load_own(self.judge)
+        from plw.evaluation.judge_server import ServedJudge, VllmServer  # its client takes as long to import as torch
+
+        if self.backend == SERVER_BACKEND:
+            if not self.judge.get("server"):
+                hint = "Name the server's address, as http://node17:8000/v1."
+                raise InputError(
+                    "The judge's backend asks a server, and none is named.", where="judge.server", hint=hint
+                )
+            key = os.environ.get("OPENAI_API_KEY") or "none"  # a client sends one even where none is asked for
+            return ServedJudge(self.judge, address=self.judge["server"], key=key)
+        server = VllmServer(self.judge, self.file.parent / "vllm.log")
+        self._at_end.callback(server.close)
+        return server.wait()
 
     def _key(self, prompt: str) -> str:
         return hashlib.sha256(f"{self._settings}\0{prompt}".encode()).hexdigest()
@@ -143,8 +174,7 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
     }
 
     def complete(prompts: Sequence[str]) -> list[str]:
-        # Where a template begins with BOS and the tokenizer adds one, it would stand twice.
-        prompts = [prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts]
+        prompts = without_bos(tokenizer, prompts)
         fitting = fits_context(model, tokenizer, prompts, max_new_tokens=settings["max_new_tokens"])
         texts = iter(
             generate_texts(model, tokenizer, [p for p, fits in zip(prompts, fitting, strict=True) if fits], **settings)
@@ -152,23 +182,3 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
         return [next(texts).text if fits else TOO_LONG for fits in fitting]
 
     return complete
-
-
-def _load_package(judge: dict) -> Callable[[Sequence[str]], list[str]]:
-    """A completions function of the alpaca_eval package (vLLM, or an OpenAI-compatible server)."""
-    from alpaca_eval.decoders import (
-        get_fn_completions,
-    )  # the package takes 1.5 s to import; the own backend needs none
-
-    backend, source = judge["backend"], judge["source"]
-    function = get_fn_completions(backend)
-    model_kwargs = dict(judge.get("model_kwargs", {}))
-    if source.get("revision"):
-        model_kwargs.setdefault("revision", source["revision"])
-    settings: dict = {"model_name": str(source.get("path") or source["hub"]), "temperature": 0}
-    if backend == "openai_completions":
-        settings |= {"max_tokens": judge["max_new_tokens"]}
-    else:
-        settings |= {"max_new_tokens": judge["max_new_tokens"], "model_kwargs": model_kwargs}
-    settings |= judge.get("completions_kwargs", {})
-    return lambda prompts: list(function(prompts=list(prompts), **settings)["completions"])

@@ -81,7 +81,7 @@ def generate_texts(
             **settings,
         ).tolist()
         for index, row in zip(batch, rows, strict=True):
-            results[index] = _finish(tokenizer, row)
+            results[index] = decode_continuation(tokenizer, row)
     return [results[index] for index in range(len(encoded))]
 
 
@@ -100,7 +100,13 @@ def candidate_prompts(rows: Sequence[dict], template: str = "alpaca") -> list[st
     return [format_prompt(row["instruction"], row.get("input", "")) + TEMPLATES[template] for row in rows]
 
 
-def _finish(tokenizer, row: list[int]) -> Generation:
+def without_bos(tokenizer, prompts: Sequence[str]) -> list[str]:
+    """The prompts without a beginning-of-sequence mark of their own: with the tokenizer's it would stand twice."""
+    return [prompt.removeprefix(tokenizer.bos_token or "") for prompt in prompts]
+
+
+def decode_continuation(tokenizer, row: list[int]) -> Generation:
+    """What the token ids after a prompt say, up to the end of sequence."""
     finished = tokenizer.eos_token_id in row
     tokens = row[: row.index(tokenizer.eos_token_id)] if finished else row
     return Generation(tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), finished)
