@@ -41,8 +41,13 @@ def deepspeed_config(settings: TrainingSettings) -> dict:
         "gradient_accumulation_steps": "auto",
         "gradient_clipping": "auto",
         "zero_optimization": zero,
-        "bf16": {"enabled": settings.compute_dtype == "bfloat16"},
-        # With bfloat16 compute, micro-batches are still summed in float32: 32 of them would lose the last bits.
+        # Autocast as without DeepSpeed. Its own "bf16" would round the weights before it copies them into the float32
+        # masters. No "safe modules": DeepSpeed would exchange their gradients between ranks in bfloat16.
+        "torch_autocast": {
+            "enabled": settings.compute_dtype == "bfloat16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "data_types": {"grad_accum_dtype": "fp32"},
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # PyTorch's fused AdamW also runs on offloaded state; no compiler

@@ -130,7 +130,8 @@ def training_arguments(
         adam_epsilon=settings.adam_eps,
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch_fused",  # same mathematics as adamw_torch in one kernel
-        bf16=settings.compute_dtype == "bfloat16",
+        # autocast; DeepSpeed has its own switch for it, and this one would turn on its rounding "bf16" instead
+        bf16=settings.compute_dtype == "bfloat16" and settings.zero_stage is None,
         activation_checkpointing=settings.gradient_checkpointing,
         deepspeed=deepspeed_config(settings) if settings.zero_stage is not None else None,
         ddp_find_unused_parameters=False,
