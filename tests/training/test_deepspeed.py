@@ -7,8 +7,8 @@ import psutil
 import pytest
 import torch
 from plw.training.checkpoints import MARKER
-from plw.training.deepspeed_config import deepspeed_config
 from plw.training.settings import TrainingSettings
+from plw.training.zero import deepspeed_config
 from training_runs import (
     assert_equal_training,
     command,
