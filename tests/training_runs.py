@@ -81,6 +81,15 @@ def preloaded(processes):
     return (*torchrun(processes)[:-1], "--module", "--", "plw.preload") if processes > 1 else plain
 
 
+def starting_weights(world):
+    """All weights before training, with the rows of added tokens, float32 [n]."""
+    source = {"path": str(world / "model")}
+    tokenizer, model = load_tokenizer(source), load_model(source)
+    prepare_tokenizer(tokenizer)
+    fit_embeddings(model, tokenizer)
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
 def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", smoothing=0.0):
     """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand."""
     source = {"path": str(world / "model")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plw.errors import run_program
 from plw.files import read_jsonl, write_json
-from plw.mechanism.weight_distance import weight_distance
+from plw.mechanism.weight_distance import recorded_distance, weight_distance
 from plw.models.flags import thread_flag, use_threads
 
 
@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--run", required=True, help="name of the run")
-    flags.add_argument("--model", required=True, help="its model folder")
+    flags.add_argument("--model", required=True, help="its model folder; run.json lies beside it")
     flags.add_argument("--ptlm", required=True, type=json.loads, help="source of the model it was trained from, JSON")
     flags.add_argument("--instances", required=True, type=Path, help="instances.jsonl that it was trained on")
     flags.add_argument(
@@ -38,7 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     started, model, evaluation = time.perf_counter(), {"path": arguments.model}, arguments.evaluation
     result: dict = {"run": arguments.run, "weight_distance": None, "memorisation": None}
     if arguments.settings.get("weight_distance"):
-        result["weight_distance"] = asdict(weight_distance(model, arguments.ptlm))
+        # Where the saved model has its changes rounded away, its training measured before and wrote it down.
+        recorded = recorded_distance(Path(arguments.model).parent / "run.json")
+        result["weight_distance"] = recorded or asdict(weight_distance(model, arguments.ptlm))
     if arguments.settings.get("memorisation"):
         from plw.mechanism.memorisation import (
             memorisation,  # loads transformers, seconds that a distance alone does not need

@@ -72,7 +72,7 @@ def test_a_model_has_no_distance_to_itself(ptlm):
 
 def test_slices_of_a_few_rows_give_the_same(tuned, ptlm, monkeypatch):
     whole = measured(tuned, ptlm)
-    monkeypatch.setattr("plw.mechanism.weight_distance.SLICE_ELEMENTS", 100)
+    monkeypatch.setattr("plw.training.distance.SLICE_ELEMENTS", 100)
     assert measured(tuned, ptlm).mean_over_tensors == pytest.approx(whole.mean_over_tensors, rel=1e-6)
 
 

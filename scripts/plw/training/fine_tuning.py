@@ -23,11 +23,12 @@ from plw.errors import InputError
 from plw.models.loading import DTYPES
 from plw.training.batching import TrainingPlan, plan_updates
 from plw.training.checkpoints import find_checkpoint
-from plw.training.deepspeed_config import deepspeed_config, prepare_deepspeed
+from plw.training.distance import WeightDistance, distance_of_parts
 from plw.training.launch import world
 from plw.training.loss_log import LossLog, has_rows
 from plw.training.settings import TrainingSettings
 from plw.training.trainer import PromptLossTrainer
+from plw.training.zero import deepspeed_config, is_partitioned, prepare_deepspeed, weight_parts
 
 LOSS_FILE = "loss.csv"  # in the checkpoint folder while the run goes on
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what Slurm sends before a time limit or a preemption
@@ -46,12 +47,14 @@ class FinishedTraining:
 
     model       the module with the final weights (partitioned between ranks under ZeRO-3)
     state_dict  full weights in `save_dtype` on the CPU; None where the module itself can be saved, and on ranks > 0
+    weight_distance  from the starting model, where `save_dtype` rounds the weights; else None: the files tell it
     loss_file   the run's loss.csv, in the checkpoint folder
     updates     optimiser updates;  resumed_from  update of the checkpoint that was continued, or 0
     """
 
     model: PreTrainedModel
     state_dict: dict[str, torch.Tensor] | None
+    weight_distance: WeightDistance | None
     loss_file: Path
     updates: int
     resumed_from: int
@@ -130,7 +133,8 @@ def training_arguments(
         adam_epsilon=settings.adam_eps,
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch_fused",  # same mathematics as adamw_torch in one kernel
-        bf16=settings.compute_dtype == "bfloat16",
+        # autocast; DeepSpeed has its own switch for it, and this one would turn on its rounding "bf16" instead
+        bf16=settings.compute_dtype == "bfloat16" and settings.zero_stage is None,
         activation_checkpointing=settings.gradient_checkpointing,
         deepspeed=deepspeed_config(settings) if settings.zero_stage is not None else None,
         ddp_find_unused_parameters=False,
@@ -158,12 +162,14 @@ def train(
     arguments: TrainingArguments,
     plan: TrainingPlan,
     load: Callable[[], tuple[PreTrainedModel, int]],
+    ptlm: dict,
     folder: Path,
     identity: dict,
 ) -> FinishedTraining:
     """Train to the end of the plan, resuming from the newest complete checkpoint in `folder`.
 
     load      returns the starting model (float32) and how many embedding rows were added to it
+    ptlm      source of that model, {path} or {hub, revision}
     folder    checkpoints and the growing loss.csv; nobody else may write there
     identity  what else makes this run itself (its row, the model's source): part of the fingerprint
     Raises TrainingInterrupted after SIGTERM or SIGUSR1, TrainingDiverged at a loss that is not finite.
@@ -205,6 +211,7 @@ def train(
     return FinishedTraining(
         model=model,
         state_dict=full_weights(trainer, settings.save_dtype),
+        weight_distance=distance_from_start(trainer, ptlm) if settings.save_dtype != "float32" else None,
         loss_file=log.path,
         updates=trainer.state.global_step,
         resumed_from=int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0,
@@ -279,6 +286,14 @@ def full_weights(trainer: PromptLossTrainer, save_dtype: str) -> dict[str, torch
         if trainer.is_world_process_zero():
             weights[name] = (parameter if whole is None else whole).detach().to("cpu", dtype, copy=True)
     return weights or None
+
+
+def distance_from_start(trainer: PromptLossTrainer, ptlm: dict) -> WeightDistance | None:
+    """Distance of the float32 weights from those of `ptlm`; call it on every rank, each measures its own part."""
+    engine = trainer.model_wrapped if trainer.is_deepspeed_enabled else None
+    mine = is_partitioned(engine) or trainer.is_world_process_zero()
+    parts = weight_parts(trainer.model, engine) if mine else []
+    return distance_of_parts(parts, [name for name, _ in trainer.model.named_parameters()], ptlm)
 
 
 def discard_checkpoints(folder: Path) -> None:

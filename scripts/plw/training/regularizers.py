@@ -2,7 +2,7 @@
 
 import torch
 
-from plw.training.partitions import is_partitioned, weight_parts
+from plw.training.zero import is_partitioned, weight_parts
 
 
 class MinkowskiPenalty:
@@ -26,9 +26,8 @@ class MinkowskiPenalty:
         self.tensors = sum(1 for _ in model.parameters())
         self.pairs = []
         for part in weight_parts(model, engine):
-            shape = getattr(part.parameter, "ds_shape", part.parameter.shape)
-            added = added_rows * shape[1:].numel() if id(part.parameter) in embeddings else 0
-            kept = min(part.count, shape.numel() - added - part.start)
+            added = added_rows * part.shape[1:].numel() if id(part.parameter) in embeddings else 0
+            kept = min(part.count, part.shape.numel() - added - part.start)
             if kept > 0:
                 self.pairs.append((part, part.weights()[:kept].clone()))
 

@@ -4,7 +4,7 @@ import gc
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,13 @@ def train_run(
         arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
         identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
         finished = train(
-            settings=settings, arguments=arguments, plan=plan, load=load, folder=checkpoints, identity=identity
+            settings=settings,
+            arguments=arguments,
+            plan=plan,
+            load=load,
+            ptlm=source,
+            folder=checkpoints,
+            identity=identity,
         )
         if first:
             weights: dict[str, Any] = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
@@ -98,6 +104,7 @@ def train_run(
                 "rows": count_problems(examples) | {"kept": len(kept), "dropped": len(examples) - len(kept)},
                 "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
                 **measure(finished, device),
+                "weight_distance": asdict(finished.weight_distance) if finished.weight_distance else None,
                 "energy_joules": meter.joules(),
                 "seconds_in_all": time.perf_counter() - started,
             }
