@@ -9,7 +9,7 @@ from plw.files import read_json, write_json, write_text
 from plw.report.comparison import as_markdown, compare, cost_without_pilot, rates, read_job_seconds
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.layout import results
-from plw.study.plan import plan_study
+from plw.study.planning.plan import plan_study
 from plw.study.runs import list_runs
 
 

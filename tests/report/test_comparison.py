@@ -8,8 +8,8 @@ import pytest
 from checkout import ROOT
 from plw.report.comparison import as_markdown, compare, cost_without_pilot, rates, read_job_seconds
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.cost import Cost
-from plw.study.plan import plan_study
+from plw.study.planning.cost import Cost
+from plw.study.planning.plan import plan_study
 from plw.study.runs import batch_of, list_runs
 
 PRINTED = read_yaml(ROOT / "config/paper_numbers.yaml")["table_1"]["rows"]

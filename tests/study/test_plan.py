@@ -8,12 +8,12 @@ from statistics import fmean
 
 import pytest
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.cost import Cost, Span
 from plw.study.design import judgement_files
-from plw.study.plan import plan_study, plan_text
+from plw.study.planning.cost import Cost, Span
+from plw.study.planning.plan import plan_study, plan_text
+from plw.study.planning.scheduling import Runtimes, minutes
+from plw.study.planning.workload import dataset_lengths, judgements, lognormal, longest_of, training_work
 from plw.study.runs import list_runs
-from plw.study.scheduling import Runtimes, minutes
-from plw.study.workload import dataset_lengths, judgements, lognormal, longest_of, training_work
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED = read_yaml(ROOT / "config/paper_numbers.yaml")["table_1"]["rows"]

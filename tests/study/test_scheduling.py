@@ -3,8 +3,8 @@
 import pytest
 from checkout import ROOT
 from plw.study.configuration import load_configuration
+from plw.study.planning.scheduling import gpus, mechanism_gpus, training_cores
 from plw.study.runs import list_runs
-from plw.study.scheduling import gpus, mechanism_gpus, training_cores
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import pytest
 from finished_study import RESULTS
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.plan import plan_study
+from plw.study.planning.plan import plan_study
 from plw.study.runs import list_runs
 
 pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]

@@ -24,7 +24,7 @@ from plw.study.configuration import load_configuration, read_yaml
 from plw.study.fetching import needs_of
 from plw.study.logs import failures, finished
 from plw.study.parameters import as_json
-from plw.study.plan import plan_study, plan_text
+from plw.study.planning.plan import plan_study, plan_text
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -98,11 +98,6 @@ def room_files(room):
     """All files of a room of the library, as inputs of a cheap rule that its whole room decides."""
     files = sorted((ROOT / "scripts/plw" / room).rglob("*.*"))
     return [str(file.relative_to(ROOT)) for file in files if file.suffix in (".py", ".j2", ".R")]
-
-
-def gpus(settings, count=1):
-    """GPUs to ask a scheduler for: `count` where the study says cuda, else none."""
-    return count if settings.get("device") == "cuda" else 0
 
 
 def training_launcher(wildcards, resources):

@@ -23,7 +23,12 @@ if not GIVEN_SCORES:
             ),
             code=layout.code(
                 "report/compare_plan.py",
-                *("plw/report/comparison.py", "plw/study/cost.py", "plw/study/plan.py", "plw/study/workload.py"),
+                *(
+                    "plw/report/comparison.py",
+                    "plw/study/planning/cost.py",
+                    "plw/study/planning/plan.py",
+                    "plw/study/planning/workload.py",
+                ),
             ),
         output:
             table="results/{study}/planned_and_measured.md",

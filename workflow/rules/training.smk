@@ -7,8 +7,8 @@ Checkpoints live in results/STUDY/checkpoints/RUN, which no rule declares: Snake
 training resumes; they go when the training is done.
 """
 
-from plw.study import scheduling
-from plw.study.cost import Cost
+from plw.study.planning import scheduling
+from plw.study.planning.cost import Cost
 
 RUNTIMES = scheduling.Runtimes(STUDY, RUNS, Cost(STUDY, read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]))
 

@@ -1,12 +1,12 @@
-"""What a study took beside what was planned for it, and its rates, which later plans use (plw.study.cost)."""
+"""What a study took beside what was planned for it, and its rates, which later plans use (plw.study.planning.cost)."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plw.study.cost import Span
+from plw.study.planning.cost import Span
+from plw.study.planning.workload import benchmark_cost
 from plw.study.runs import Run, batch_of
-from plw.study.workload import benchmark_cost
 
 COLUMNS = ("stage", "what", "unit", "planned_low", "planned_high", "measured")
 
@@ -97,7 +97,7 @@ def rates(
     judgements: Sequence[dict],
     seconds: Mapping[str, Mapping[str, float]],
 ) -> dict:
-    """The study's rates as [slowest, fastest] of its runs, in the form that plw.study.cost reads.
+    """The study's rates as [slowest, fastest] of its runs, in the form that plw.study.planning.cost reads.
 
     evaluations, mechanisms  run id → evaluation.json, mechanism.json
     """

@@ -14,10 +14,7 @@ pretrained.py     models and tokenizers by that key, and one clear message when 
 layout.py         where the files of a study lie
 inputs.py         local files that a job needs before it can run
 parameters.py     what decides a job's result, as JSON
-workload.py       tokens that jobs read and write, from measured or printed lengths
-cost.py           GPU hours of jobs, from published rates or a pilot's
-plan.py           what a study would cost in all
-scheduling.py     what a job asks a scheduler for: GPUs, cores, minutes
+planning/         what a study would cost, and what its jobs ask a scheduler for
 logs.py           what a call tells at its end: what failed, or where the report is
 doctor.py         what is installed, what is missing, how to get it
 """

@@ -8,8 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from plw.study.runs import Run, benchmarks_of
-from plw.study.workload import (
+from plw.study.planning.workload import (
     InferenceWork,
     Lengths,
     TrainingWork,
@@ -21,6 +20,7 @@ from plw.study.workload import (
     training_work,
     writing_steps,
 )
+from plw.study.runs import Run, benchmarks_of
 
 TRAINING_FLOPS = 6  # per weight and token: 2 forward, 4 backward
 RECOMPUTING_FLOPS = 8  # gradient checkpointing reads everything twice

@@ -7,10 +7,10 @@ words. Light import on purpose: a dry run prints this while Snakemake parses.
 from collections.abc import Iterable
 from pathlib import Path
 
-from plw.study.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, Cost, Span
 from plw.study.design import batches, judgement_files
+from plw.study.planning.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, Cost, Span
+from plw.study.planning.workload import judgements
 from plw.study.runs import Run, datasets_of
-from plw.study.workload import judgements
 
 STAGES = ("training", "evaluation", "mechanism", "judging")
 

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from plw.study.cost import Cost, Span
 from plw.study.parameters import memorisation_settings
+from plw.study.planning.cost import Cost, Span
+from plw.study.planning.workload import judgements
 from plw.study.runs import Run
-from plw.study.workload import judgements
 
 DEFAULT_MINUTES = 60  # where the study grants none and the plan knows none
 MARGIN = 1.25  # over the plan's upper end: a job that is killed at its limit has cost all of its time
