@@ -90,8 +90,11 @@ def starting_weights(world):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", smoothing=0.0):
-    """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand."""
+def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", smoothing=0.0, epochs=1, bfloat16=False):
+    """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand.
+
+    bfloat16  forward and backward under PyTorch's autocast
+    """
     source = {"path": str(world / "model")}
     tokenizer = load_tokenizer(source)
     prepare_tokenizer(tokenizer)
@@ -100,7 +103,7 @@ def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", s
     rows = [json.loads(line) for line in (world / "instances.jsonl").read_text().splitlines()]
     examples = encode_examples(tokenizer, rows, TRAINING["max_length"])
     size = TRAINING["micro_batch"]
-    updates = plan_updates(len(rows), epochs=1, seed=42, update_size=size * 4, last_window="keep")
+    updates = plan_updates(len(rows), epochs=epochs, seed=42, update_size=size * 4, last_window="keep")
     optimizer = torch.optim.AdamW(model.parameters(), lr=TRAINING["learning_rate"], eps=1e-3, weight_decay=0.0)
     warmup = math.ceil(TRAINING["warmup_ratio"] * len(updates))
     schedule = get_cosine_schedule_with_warmup(optimizer, warmup, len(updates))
@@ -112,7 +115,9 @@ def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", s
             top, bottom = 0.0, 0.0
             for example in (examples[row] for row in group):
                 ids = torch.tensor([example.input_ids])
-                log_p = torch.log_softmax(model(input_ids=ids).logits[0, :-1], dim=-1)
+                with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                    logits = model(input_ids=ids).logits
+                log_p = torch.log_softmax(logits[0, :-1].float(), dim=-1)
                 losses = -log_p.gather(1, ids[0, 1:, None])[:, 0] * (1 - smoothing) - smoothing * log_p.mean(1)
                 place = torch.arange(1, ids.shape[1])
                 weights = torch.where(place < example.prompt_length, plw, 1.0)

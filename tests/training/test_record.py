@@ -1,8 +1,12 @@
 """What a run's record says about where it was made."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import plw.training.record as card
+import pytest
+from training_runs import torchrun
 
 
 def test_versions_name_every_package_and_none_for_an_absent_one(monkeypatch):
@@ -44,6 +48,27 @@ def test_energy_is_the_difference_of_all_packages(tmp_path, monkeypatch):
     assert meter.joules() == 2.5
     (tmp_path / "intel-rapl:0" / "energy_uj").write_text("0")
     assert meter.joules() is None  # the counter wrapped around
+
+
+SUMS = """
+import torch
+from plw.training.record import sum_over_ranks
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+print(sum_over_ranks(1.5 + rank), sum_over_ranks(None if rank else 1.0), flush=True)
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_energy_of_several_ranks_is_their_sum_or_unknown(tmp_path):
+    (tmp_path / "sums.py").write_text(SUMS)
+    environment = os.environ | {"PYTHONPATH": str(Path(card.__file__).parents[2])}
+    done = subprocess.run(
+        [*torchrun(2), str(tmp_path / "sums.py")], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["4.0", "None"] * 2
+    assert card.sum_over_ranks(2.0) == 2.0 and card.sum_over_ranks(None) is None
 
 
 def test_peak_memory_is_in_bytes():

@@ -1,7 +1,6 @@
 """What a run's record says about where it was made: versions, commit, device, memory, energy."""
 
 import importlib.metadata
-import os
 import platform
 import resource
 import subprocess
@@ -64,17 +63,24 @@ def peak_memory_bytes(device: str) -> dict[str, int | None]:
 
 
 class EnergyMeter:
-    """Joules since construction, of the whole machine's CPU packages (RAPL) or of this process's GPU (NVML)."""
+    """Joules since construction: of the machine's CPU packages (RAPL), or of all ranks' GPUs (NVML).
+
+    Construct it on every rank once the rank has its GPU. Each rank reads its own, found by its UUID: NVML numbers all
+    GPUs of a machine, CUDA only those that the job may see.
+    """
 
     def __init__(self, device: str):
         self._device = device
         self._start = self._read()
 
     def joules(self) -> float | None:
-        """Return the energy used so far; None where it cannot be read (or a counter wrapped around)."""
+        """Return the energy used so far; None where it cannot be read (or a counter wrapped around).
+
+        Call it on every rank.
+        """
         now = self._read()
-        used = None if now is None or self._start is None else now - self._start
-        return used if used is not None and used >= 0 else None
+        used = None if now is None or self._start is None or now < self._start else now - self._start
+        return sum_over_ranks(used) if self._device == "cuda" else used
 
     def _read(self) -> float | None:
         try:
@@ -82,12 +88,23 @@ class EnergyMeter:
                 import pynvml  # only there with NVIDIA's driver
 
                 pynvml.nvmlInit()
-                handle = pynvml.nvmlDeviceGetHandleByIndex(int(os.environ.get("LOCAL_RANK", 0)))
+                uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
+                handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
                 return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000  # millijoules
             counters = [int((zone / "energy_uj").read_text()) for zone in RAPL.glob("intel-rapl:?")]
             return sum(counters) / 1e6 if counters else None
         except Exception:  # a meter must never stop a training
             return None
+
+
+def sum_over_ranks(value: float | None) -> float | None:
+    """Return the sum of all ranks' values, or None if a rank has none. Call it on every rank."""
+    values = [value]
+    if torch.distributed.is_initialized():
+        values *= torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(values, value)
+    known = [one for one in values if one is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _cpu_model() -> str | None:

@@ -73,7 +73,6 @@ def train_run(
     examples = read_examples(instances_file, tokenizer, settings.max_length)
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
-    meter = run_card.EnergyMeter(device)
 
     def load():
         model = load_model(source)
@@ -82,6 +81,7 @@ def train_run(
     first = world()[0] == 0
     with sole_user(checkpoints) if first else nullcontext():
         arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
+        meter = run_card.EnergyMeter(device)  # the arguments have chosen this rank's GPU
         identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
         finished = train(
             settings=settings,
@@ -92,6 +92,7 @@ def train_run(
             folder=checkpoints,
             identity=identity,
         )
+        energy = meter.joules()
         if first:
             weights: dict[str, Any] = {"state_dict": finished.state_dict, "dtype": settings.save_dtype}
             save_model(model_folder, finished.model, tokenizer, **weights)
@@ -105,7 +106,7 @@ def train_run(
                 "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
                 **measure(finished, device),
                 "weight_distance": asdict(finished.weight_distance) if finished.weight_distance else None,
-                "energy_joules": meter.joules(),
+                "energy_joules": energy,
                 "seconds_in_all": time.perf_counter() - started,
             }
             write_json(record_file, record)
