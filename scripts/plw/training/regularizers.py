@@ -2,17 +2,17 @@
 
 import torch
 
-from plw.training.zero import is_partitioned, weight_parts
+from plw.training.zero import weight_parts
 
 
 class MinkowskiPenalty:
     """alpha × mean over weight tensors of sum|theta - theta_0|, the Minkowski distance of order 1.
 
-    The mean is over tensors, not over elements, as the paper's weight distance (protocol §6.6); rows that were
-    added to the embeddings for new tokens are left out. Keeps one copy of the starting weights: of all of them
-    where every rank holds whole tensors, of the rank's own part where DeepSpeed partitions the optimizer (ZeRO 1
-    to 3). There the gradient needs no other rank's weights, because it is elementwise: alpha·sign(theta - theta_0)
-    over the number of tensors.
+    The mean is over tensors, not over elements, as the paper's weight distance (§5.3.2); rows that were
+    added to the embeddings for new tokens are left out. Where every rank holds whole weights (no DeepSpeed, ZeRO 0 to
+    2) it is part of the loss, and each rank keeps a copy of all starting weights. Where the weights themselves are
+    partitioned (ZeRO 3) each rank keeps and adds its own part: the gradient is elementwise,
+    alpha·sign(theta - theta_0) over the number of tensors, and needs no other rank's weights.
 
     model       the model with its starting weights
     alpha       strength, above 0; the paper does not print the one it used
@@ -22,7 +22,8 @@ class MinkowskiPenalty:
 
     def __init__(self, model, alpha: float, added_rows: int = 0, engine=None):
         embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
-        self.alpha, self.partitioned = alpha, is_partitioned(engine)
+        self.alpha, self.partitioned = alpha, engine is not None and engine.zero_optimization_partition_weights()
+        engine = engine if self.partitioned else None
         self.tensors = sum(1 for _ in model.parameters())
         self.pairs = []
         for part in weight_parts(model, engine):
