@@ -1,119 +1,30 @@
-"""Fetch all that a study needs from the network, and read it once as its jobs will: with the network switched off.
+"""Fetch all that a study needs from the network, at its pinned revisions, into the Hub client's cache.
 
 A token for gated models comes from the environment (HF_TOKEN) or from `hf auth login`; it is never shown.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from plw.errors import InputError, InputErrors, run_program
+from plw.errors import run_program
 from plw.files import write_json
 from plw.study.configuration import load_configuration
-from plw.study.fetching import Need, fetch_sources, needs_of
-from plw.study.hub import download, list_files, switched_off
-from plw.study.pretrained import PICKLED, converted_folder, load_pretrained, small_files, weight_files
+from plw.study.fetching import fetch_sources, needs_of
 from plw.study.runs import list_runs
-
-HARNESS_FOLDER = Path("config") / "harness"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Fetch, convert, check, and write the record."""
+    """Fetch, and write what was fetched."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=json.loads, required=True, help="keys of config/config.yaml, as JSON")
     parser.add_argument("--root", type=Path, default=Path("."), help="the project's root folder")
-    parser.add_argument("--record", required=True, help="what was fetched (JSON), written at the end")
+    parser.add_argument("--record", required=True, help="repositories, commits, files and their sha256 (JSON)")
     arguments = parser.parse_args(argv)
 
     study = load_configuration(arguments.config, root=arguments.root)
-    needs = needs_of(study, list_runs(study))
-    sources = fetch_sources(needs, say=_say)
-    for need in needs:
-        if need.kind == "model":
-            convert(need)
-    with switched_off():
-        checked = check_all(needs, study, arguments.root / HARNESS_FOLDER)
-    write_json(arguments.record, {"study": study["name"], "sources": sources, "checked": checked})
-    _say(f"Fetched and read: {len(sources)} sources. Jobs of this study now run without the network.")
-
-
-def convert(need: Need) -> None:
-    """Pickled weights as safetensors, in a folder of their own beside the Hub client's cache."""
-    listing = list_files(need.source["hub"], need.source["revision"], "model", where=need.where)
-    weights = [name for name in weight_files(listing, where=need.where) if name.endswith(PICKLED)]
-    if not weights:
-        return
-    from plw.models.pickled import convert_pickled
-
-    _say(f"{listing.repository}: pickled weights as safetensors")
-    convert_pickled(
-        [download(listing, name) for name in weights],
-        [download(listing, name) for name in small_files(listing)],
-        converted_folder(listing),
-        origin={"hub": listing.repository, "revision": listing.revision, "commit": listing.commit},
-    )
-
-
-def check_all(needs: Sequence[Need], study: dict, harness_folder: Path) -> dict[str, dict]:
-    """Read everything with the readers of the jobs; what each gave, by the key of the study that names it."""
-    checks: dict[str, Callable[[Need], dict]] = {
-        "model": check_model,
-        "tokenizer": check_model,
-        "data": lambda need: check_dataset(need, study),
-        "benchmark": lambda need: check_benchmark(need, study, harness_folder),
-    }
-    found, errors = {}, []
-    for need in needs:
-        _say(f"{need.where}: reading")
-        try:
-            found[need.where] = checks[need.kind](need)
-        except InputError as error:
-            errors.append(error)
-    if errors:
-        raise InputErrors(errors)
-    return found
-
-
-def check_model(need: Need) -> dict:
-    """A model's configuration, known to the installed Transformers, and its tokenizer."""
-    from plw.data.tokenizers import load_tokenizer
-    from transformers import AutoConfig
-
-    tokenizer = load_tokenizer(need.source)
-    config = load_pretrained(AutoConfig, need.source, "model")
-    return {"model_type": config.model_type, "vocabulary": len(tokenizer)}
-
-
-def check_dataset(need: Need, study: dict) -> dict:
-    """Rows of instruction data, and how many of them become instances."""
-    from plw.data.preparation import read_dataset
-
-    _, report = read_dataset(need.name, study["datasets"][need.name], {})
-    return {"rows_read": report["rows_read"], "rows_kept": report["rows_kept"]}
-
-
-def check_benchmark(need: Need, study: dict, harness_folder: Path) -> dict:
-    """Rows to score, in the form that the benchmark's prompts and metrics read, with their few-shot examples."""
-    entry = {"name": need.name, **study["benchmarks"][need.name]}
-    if entry["framework"] == "harness":
-        from plw.evaluation.harness_tasks import load_task
-
-        return {"rows": len(load_task(entry, folder=harness_folder, evaluation=study["evaluation"]).eval_docs)}
-    from plw.evaluation.judgements import read_outputs
-    from plw.evaluation.rows import normalize_rows, scored_rows
-
-    rows = normalize_rows(scored_rows(need.source, entry["split"], where=need.where), entry["framework"])
-    if not rows:
-        raise InputError("The benchmark has no rows to score.", value=need.source, where=need.where)
-    if "reference" not in study["judges"][need.name]:
-        read_outputs(need.source, entry["framework"])
-    return {"rows": len(rows)}
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+    sources = fetch_sources(needs_of(study, list_runs(study)), say=lambda line: print(line, flush=True))
+    write_json(arguments.record, {"study": study["name"], "sources": sources})
 
 
 if __name__ == "__main__":

@@ -3,20 +3,14 @@
 import contextlib
 import hashlib
 import json
-import os
-import resource
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from checkout import ROOT
 from hub_models import add_models, pickled, sharded
-from hub_repositories import add_data, alpaca_rows, lines, piqa_rows
-from hub_server import ACCEPTED, DEFAULT_COMMIT, STRANGER, Fault
+from hub_repositories import add_data, alpaca_rows, lines
+from hub_server import ACCEPTED, STRANGER, Fault
 from plw.errors import InputError, InputErrors
 from plw.study import fetching
 from plw.study.configuration import load_configuration
@@ -82,11 +76,6 @@ def refused(needs) -> str:
     return str(caught.value)
 
 
-def damaged(folder: Path) -> list[Path]:
-    """Whatever is not whole in the cache: unfinished downloads."""
-    return [path for path in folder.rglob("*") if ".incomplete" in path.name]
-
-
 # --- everything that the studies name ---------------------------------------------------------------------------------
 def test_all_that_the_paper_needs_is_fetched_and_nothing_else(real, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
@@ -125,7 +114,7 @@ def test_a_second_fetch_asks_for_no_file_again_and_works_without_the_hub(real, m
 
 @pytest.mark.slow
 def test_every_source_of_the_paper_is_read_after_the_fetch_as_its_jobs_will_with_the_hub_off(real, monkeypatch):
-    from fetch_sources import check_all, convert
+    from read_sources import check_all, convert
 
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
     study = local_study(real, "paper")
@@ -262,143 +251,18 @@ def test_a_slow_connection_is_waited_for(hub):
 
 
 # --- the disk, other fetches, the token -------------------------------------------------------------------------------
+def test_a_cache_that_cannot_be_written_to_is_told_before_anything_is_fetched(hub, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    assert "cannot be written to" in refused([data(hub)])
+
+
 def test_too_small_a_disk_is_told_before_anything_is_fetched(hub, monkeypatch):
     need = data(hub)
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     message = refused([need])
     assert "no room" in message and "HF_HOME" in message
     assert not hub.served("resolve-cache")
-
-
-STUDY = """
-base: paper
-ptlms: {{tiny: {{label: Tiny, parameters: 1.0e+5, source: {{hub: o/model, revision: {commit}}}}}}}
-tokenizer_of: tiny
-datasets: {{rows: {{label: Rows, source: {{hub: o/rows, revision: {commit}}}, format: alpaca}}}}
-experiments: {{main: {{ptlms: [tiny], datasets: [rows], plw: [0.0, 1.0], benchmarks: [piqa, pandalm]}}}}
-run_experiments: [main]
-evaluation: {{benchmarks: [piqa, pandalm]}}
-benchmarks:
-  pandalm: {{source: {{hub: o/prompts, revision: {commit}}}}}
-  piqa: {{source: {{hub: o/piqa, revision: {commit}}}}}
-judges: {{pandalm: {{source: {{hub: o/judge, revision: main}}, reference: {{ptlm: tiny, dataset: rows, plw: 0.0}}}}}}
-"""
-
-
-@pytest.fixture
-def small(hub, tmp_path):
-    """A study file with everything on the local Hub, its model gated and its judge pickled, and a real environment."""
-    file = tmp_path / "small.yaml"
-    file.write_text(STUDY.format(commit=COMMIT))
-    data(hub)
-    data(hub, {"validation.jsonl": lines(piqa_rows(3))}, name="o/piqa")
-    hub.add("o/prompts", {"test.json": json.dumps(alpaca_rows(3))}, kind="dataset", commit=COMMIT)
-    model(hub, sharded(tmp_path / "model"), gated=True)
-    hub.add("o/judge", pickled(tmp_path / "judge"), commit=DEFAULT_COMMIT)
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    variables |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": ACCEPTED}
-    variables |= {"PYTHONPATH": str(ROOT / "scripts"), "HF_DEBUG": "1"}  # the client at its most talkative
-    program = [sys.executable, "scripts/study/fetch_sources.py", "--config", json.dumps({"study": str(file)})]
-    return [*program, "--record", str(tmp_path / "fetched.json")], variables, tmp_path
-
-
-def start(small, **changes) -> subprocess.Popen:
-    program, variables, _ = small
-    return subprocess.Popen(
-        program, cwd=ROOT, env={**variables, **changes}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-@pytest.mark.slow
-def test_the_program_fetches_reads_and_records_and_shows_the_token_nowhere(hub, small):
-    process = start(small)
-    shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    folder = small[2]
-    record = json.loads((folder / "fetched.json").read_text())
-    assert record["checked"]["benchmarks.piqa.source"] == {"rows": 3}
-    assert record["checked"]["benchmarks.pandalm.source"] == {"rows": 3}
-    assert record["checked"]["datasets.rows.source"]["rows_kept"] == 4000
-    assert record["checked"]["judges.pandalm.source"]["model_type"] == "llama"
-    assert ACCEPTED not in output and ACCEPTED.encode() not in shown
-    for file in folder.rglob("*"):
-        assert not file.is_file() or ACCEPTED.encode() not in file.read_bytes(), file
-    for request in hub.requests:
-        assert ACCEPTED not in request.path
-        assert request.host == "hub" or request.authorization is None  # the other host gets no token
-
-
-@pytest.mark.slow
-def test_what_was_fetched_is_loaded_without_the_hub_and_what_was_not_fails_by_name_in_seconds(hub, small):
-    process = start(small)
-    assert process.communicate(timeout=120) and process.returncode == 0
-    asked = len(hub.requests)
-    program = (
-        "from plw.models.loading import load_model; from plw.data.tokenizers import load_tokenizer\n"
-        "judge = {'hub': 'o/judge', 'revision': 'main'}\n"
-        f"for source in (judge, {{'hub': 'o/model', 'revision': '{COMMIT}'}}):\n"
-        "    model, tokenizer = load_model(source), load_tokenizer(source)\n"
-        "    print(sum(p.abs().sum() for p in model.parameters()) > 0, len(tokenizer))\n"
-        "load_model({'hub': 'o/other', 'revision': 'main'})\n"
-    )
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", program], env={**small[1], "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
-    )
-    assert done.stdout.count("True") == 2, done.stderr
-    assert "o/other" in done.stderr and "snakemake" in done.stderr
-    assert time.monotonic() - started < 30 and len(hub.requests) == asked
-
-
-@pytest.mark.slow
-def test_a_fetch_that_is_killed_leaves_nothing_that_is_taken_for_whole(hub, small):
-    hub.faults["train.jsonl"] = Fault(delay=0.2)
-    process = start(small)
-    folder = small[2] / "hf" / "hub"
-    deadline = time.monotonic() + 60
-    while not damaged(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert damaged(folder)
-    while not hub.served("/o/rows/") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    assert not (small[2] / "fetched.json").exists()
-    hub.faults.clear()
-    again = start(small)
-    output, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, output
-    assert len(list(read_rows(ROWS))) == 4000
-
-
-@pytest.mark.slow
-def test_two_fetches_at_once_end_well_with_the_same_files(hub, small):
-    hub.faults["train.jsonl"] = Fault(delay=0.02)
-    processes = [start(small), start(small)]
-    for process in processes:
-        output, _ = process.communicate(timeout=180)
-        assert process.returncode == 0, output
-    assert not damaged(small[2] / "hf" / "hub")
-    assert not list((small[2] / "hf" / "plw" / "converted").glob(".*"))
-    assert len(list(read_rows(ROWS))) == 4000
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_told_and_what_is_whole_stays(hub, small):
-    """A limit on the size of a file stands for a disk without room: the write fails in the same place."""
-    process = subprocess.Popen(
-        small[0], cwd=ROOT, env={**small[1], "HF_DEBUG": "0"}, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
-    )  # fmt: skip
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1 and "Traceback" not in output
-    assert "no room left" in output and "HF_HOME" in output
-    assert not damaged(small[2] / "hf" / "hub") and not (small[2] / "fetched.json").exists()
-    again = start(small)
-    output, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, output
 
 
 def test_pickled_weights_are_refused_until_they_are_converted(hub, tmp_path):

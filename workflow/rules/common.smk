@@ -89,6 +89,17 @@ def what_was_made():
     return finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
 
 
+def check_fetched():
+    """On a cluster, what jobs need is fetched before any of them is queued."""
+    if not REMOTE_SOURCES or Path(FETCHED).exists() or workflow.local_exec or not workflow.is_main_process:
+        return
+    if any(not job.is_local for job in workflow.dag.needrun_jobs()):
+        raise WorkflowError(
+            f"This study needs {len(REMOTE_SOURCES)} sources from the network, and they are not fetched. Fetch them first,"
+            f" where there is a network:\n  snakemake --cores 1 fetch --config study={config['study']}"
+        )
+
+
 def judged_runs(wildcards):
     """The runs of a batch that a judged benchmark is asked for."""
     return design.judged_runs(STUDY, [RUNS[run] for run in BATCHES[wildcards.batch]], wildcards.judged)

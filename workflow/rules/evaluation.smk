@@ -11,6 +11,25 @@ so a new run asks only for its own.
 """
 
 
+rule fetch:
+    """All of it read once with the network off, as the jobs will; pickled weights are converted before."""
+    input:
+        f"results/{STUDY_NAME}/sources.json",
+    output:
+        FETCHED,
+    log:
+        f"results/{STUDY_NAME}/logs/fetch.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        config=CHOSEN,
+        sources=as_json([[need.kind, need.source, need.splits] for need in REMOTE_SOURCES]),  # others are fetched anew
+    shell:
+        "python scripts/evaluation/read_sources.py --config {params.config:q} --sources {input:q} --record {output:q}"
+        " > {log:q} 2>&1"
+
+
 rule evaluate_model:
     """All benchmarks of one model that are not yet measured."""
     input:

@@ -3,8 +3,9 @@ Write down what this study asks for, and fetch what it needs from the network.
 
 REQUIRED INPUTS:  config/ (through the study that the Snakefile has loaded); for `fetch` the Hub, and for gated models a
                   token (HF_TOKEN, or `hf auth login`)
-OUTPUTS:          results/STUDY/runs.csv, results/STUDY/study.yaml; results/STUDY/fetched.json (repositories, revisions,
-                  files and their sha256; the files themselves lie in the Hub client's cache, HF_HOME)
+OUTPUTS:          results/STUDY/runs.csv, results/STUDY/study.yaml; results/STUDY/sources.json (repositories, commits,
+                  files and their sha256; the files themselves lie in the Hub client's cache, HF_HOME), which `fetch`
+                  (evaluation.smk) makes results/STUDY/fetched.json of, once all of it was read
 Two rules for the first two, because everything after this reads the run table and only the report reads the rest.
 `snakemake --cores 1 fetch --config study=paper` is a call of its own: no job waits for it, so that one figure or table
 can be made with only its own sources. On a cluster nothing is queued before it.
@@ -45,32 +46,20 @@ rule write_study:
         "python scripts/study/list_runs.py --config {params.config:q} --study {output:q} > {log:q} 2>&1"
 
 
-rule fetch:
-    """Models, data, benchmarks and judges at their pinned revisions, checked and read once as their jobs will."""
+rule fetch_sources:
+    """Models, data, benchmarks and judges at their pinned revisions, each file checked against the repository's sums."""
     output:
-        FETCHED,
+        temp(f"results/{STUDY_NAME}/sources.json"),
     log:
-        f"results/{STUDY_NAME}/logs/fetch.log",
+        f"results/{STUDY_NAME}/logs/fetch_sources.log",
     localrule: True
     conda:
         "../../envs/workflow.yaml"
     params:
         config=CHOSEN,
-        sources=as_json([[need.kind, need.source, need.splits] for need in REMOTE_SOURCES]),  # others are fetched anew
     shell:
         "HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0 TRANSFORMERS_OFFLINE=0"
         " python scripts/study/fetch_sources.py --config {params.config:q} --record {output:q} > {log:q} 2>&1"
-
-
-def check_fetched():
-    """On a cluster, what jobs need is fetched before any of them is queued."""
-    if not REMOTE_SOURCES or Path(FETCHED).exists() or workflow.local_exec or not workflow.is_main_process:
-        return
-    if any(not job.is_local for job in workflow.dag.needrun_jobs()):
-        raise WorkflowError(
-            f"This study needs {len(REMOTE_SOURCES)} sources from the network, and they are not fetched. Fetch them first,"
-            f" where there is a network:\n  snakemake --cores 1 fetch --config study={config['study']}"
-        )
 
 
 onstart:

@@ -174,10 +174,19 @@ def _check_room(repositories: Sequence[Wanted]) -> None:
             needed += 0 if cached_file(wanted.listing, name) else size
             unconverted = not (converted_folder(wanted.listing) / CONVERSION).is_file()
             needed += size if name.endswith(PICKLED) and unconverted else 0
+    if not needed:
+        return
     folder = Path(constants.HF_HUB_CACHE)
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free or not os.access(folder, os.W_OK):
-        hint = "Free it, or set HF_HOME to a folder on a larger disk (for the jobs as well)."
+    hint = "Free it, or set HF_HOME to a folder on a larger disk (for the jobs as well)."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        what = "The folder of the Hub client's cache cannot be written to."
+        raise InputError(what, value=str(folder), where="HF_HOME or HF_HUB_CACHE", hint=hint)
+    if needed > free:
         what = f"There is no room for what is to be fetched: {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free."
         raise InputError(what, value=str(folder), where="HF_HOME", hint=hint)

@@ -269,8 +269,8 @@ def explain(
         return say("The repository has no such file.", f"Look at {page}/tree/{revision}, and mend the source's `file`.")
     if isinstance(error, errors.RepositoryNotFoundError):
         return say(
-            "There is no such repository, or it is private.",
-            f"Look at {page}, and mend `hub`; if it is private, give {tokens}.",
+            "There is no such repository, or it is private or gated.",
+            f"Look at {page}, and mend `hub`; if it is there, accept its licence and give {tokens}.",
         )
     if status == 403:
         return say(
