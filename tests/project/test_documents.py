@@ -44,6 +44,15 @@ def test_every_make_target_that_a_document_names_exists(name):
     assert named <= targets
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_targets_stand_before_the_configuration_in_documented_commands(name):
+    """Snakemake takes every word after --config for a setting, up to the next option."""
+    text = re.sub(r"#.*", "", (ROOT / name).read_text(encoding="utf-8"))
+    for command in re.findall(r"snakemake [^\n`|]*--config +([^\n`|]*)", text):
+        words = re.split(r" -", command)[0].split()
+        assert all("=" in word for word in words), command
+
+
 def test_make_without_a_target_lists_every_target_with_what_it_does():
     done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()}
