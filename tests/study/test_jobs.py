@@ -91,6 +91,13 @@ def test_printed_ratios_are_those_of_the_sets_that_a_data_set_stands_for(paper):
     assert told[short] == table["text"]["r_g"]["AlpacaDataShort"]  # App. D has one digit more than Table 1
 
 
+def test_only_trainings_whose_start_was_rounded_before_are_made_anew(demo, paper):
+    assert parameters.training_version(paper) == 2
+    assert parameters.training_version(demo) == 1
+    assert parameters.training_version(changed(paper, "training", "zero_stage", "none")) == 1
+    assert parameters.training_version(changed(paper, "training", "compute_dtype", "float32")) == 1
+
+
 # ----------------------------------------------------------------------------------------------------------- inputs
 
 

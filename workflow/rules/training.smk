@@ -39,7 +39,7 @@ rule train_model:
         runtime=lambda wildcards, attempt: RUNTIMES.training(wildcards.run, attempt),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
-        version=1,  # raise it when a change of the training code changes results
+        version=parameters.training_version(STUDY),  # raise it when a change of the training code changes results
         launcher=training_launcher,
         run=lambda wildcards: parameters.training_row(RUNS[wildcards.run]),
         training=parameters.training_settings(STUDY),

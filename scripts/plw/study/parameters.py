@@ -32,6 +32,16 @@ def training_settings(study: dict) -> str:
     return as_json(settings)
 
 
+def training_version(study: dict) -> int:
+    """Raised where a change of the training code changed results: a run of another version is made anew.
+
+    2: DeepSpeed with bfloat16 starts from the exact weights, not from their bfloat16 neighbours.
+    """
+    training = study["training"]
+    rounded = training["compute_dtype"] == "bfloat16" and training.get("zero_stage", "none") != "none"
+    return 2 if rounded else 1
+
+
 def ptlm_source(study: dict, ptlm: str) -> str:
     """Source of a pre-trained model."""
     return as_json(study["ptlms"][ptlm]["source"])
