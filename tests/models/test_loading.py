@@ -76,3 +76,12 @@ def test_a_gated_model_says_where_to_ask(hub):
     hub.add("org/name", {"config.json": "{}", "tokenizer.json": "{}"}, commit="1" * 40, gated=True)
     with pytest.raises(InputError, match=r"Accept the licence at https?://\S+/org/name.*HF_TOKEN"):
         load_tokenizer({"hub": "org/name", "revision": "1" * 40})
+
+
+def test_a_port_that_looks_like_a_status_is_no_refusal(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("We couldn't connect to 'http://127.0.0.1:40115' to load the files.")
+
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", refuse)
+    with pytest.raises(InputError, match="No network: fetch it"):
+        load_tokenizer({"hub": "o/model", "revision": "main"})

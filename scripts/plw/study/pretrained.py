@@ -4,6 +4,7 @@ Nothing that a repository ships is ever executed (`trust_remote_code` stays off)
 caller brings transformers' class.
 """
 
+import re
 from pathlib import Path
 
 from plw.errors import InputError
@@ -130,7 +131,7 @@ def _loading_hint(source: dict, message: str) -> str:
     lowered = message.lower()
     if "path" in source:
         return f"The folder must hold config.json, *.safetensors and the tokenizer files. Details: {short}"
-    if "gated" in lowered or "401" in lowered or "403" in lowered:
+    if "gated" in lowered or re.search(r"\b40[13]\b", lowered):  # a status, not a part of an address
         page = page_of(source["hub"], "model")
         return f"Accept the licence at {page} and set HF_TOKEN, or use a local `path`. Details: {short}"
     if "offline" in lowered or "connect" in lowered or "couldn't reach" in lowered:
