@@ -1,4 +1,4 @@
-"""What a study took beside what its plan said, and its rates for later plans (DESIGN: the pilot before a sweep)."""
+"""What a study took beside what its plan said, and its rates for later plans."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The run table and the resolved study (DESIGN: runs.csv), so that results say by themselves what was asked for."""
+"""The run table and the resolved study, so that results say by themselves what was asked for."""
 
 import argparse
 import json

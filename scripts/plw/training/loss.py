@@ -1,6 +1,6 @@
 """The prompt-weighted loss: a weight for each token, a scale for each token, a sum.
 
-Weights (§2.2, §4.1; protocol §9 rows 3 and 4). A completion token, the end-of-sequence included, weighs 1; a
+Weights (§2.2, §4.1; what of them is open: docs/loss.md). A completion token, the end-of-sequence included, weighs 1; a
 prompt token, template and special tokens included, weighs PLW; padding weighs nothing. The first token of a
 sequence is never predicted, so it has no weight and is not counted.
 

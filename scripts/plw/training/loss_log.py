@@ -1,4 +1,4 @@
-"""loss.csv: one row per optimiser update, in full precision, correct after a resume (DESIGN.md §5).
+"""loss.csv: one row per optimiser update, in full precision, correct after a resume.
 
 step             number of the update, from 1
 loss             objective of the update (all ranks and micro-batches), regularisers included

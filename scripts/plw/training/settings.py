@@ -110,7 +110,7 @@ def read_settings(training: Mapping, *, where: str = "training") -> TrainingSett
 def apply_regularizer(settings: TrainingSettings, regularizer: str, strength: float | None) -> TrainingSettings:
     """Return the settings with a run's regulariser switched on (§5.3, App. E.5).
 
-    regularizer  none | weight_decay | dropout (of attention, protocol §9 row 42) | label_smoothing | minkowski
+    regularizer  none | weight_decay | dropout (of attention) | label_smoothing | minkowski
     strength     decay coefficient | dropout probability | smoothing factor | alpha; None or 0 for `none`
     """
     keys = {
