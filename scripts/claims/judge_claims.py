@@ -1,5 +1,7 @@
 """Judge the paper's claims on what a study measured (claims.json, claims.md)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
@@ -8,7 +10,6 @@ import yaml
 from plw.claims.evidence_files import read_evidence
 from plw.claims.judging import claims_record, judge_all, read_claims
 from plw.claims.text import to_markdown
-from plw.errors import run_program
 from plw.files import write_json, write_text
 
 

@@ -1,5 +1,7 @@
 """Data set: one row of Table 1 and the pre-flight table of what training will make of it (§4.3)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
@@ -9,7 +11,6 @@ from plw.data.instances import instances_of
 from plw.data.preflight import check_instances
 from plw.data.token_counts import token_counter
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
-from plw.errors import run_program
 from plw.files import read_jsonl, write_json
 from plw.study.sources import load_registry, resolve_source
 

@@ -1,5 +1,7 @@
 """Data set: read instruction data, or derive them by prompt inversion (§4.3, §6.2, App. A and D)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
@@ -7,7 +9,6 @@ from pathlib import Path
 from plw.data.instances import instance_rows, instances_of
 from plw.data.preparation import derive_dataset, read_dataset
 from plw.data.token_counts import token_counter
-from plw.errors import run_program
 from plw.files import read_jsonl, write_json, write_jsonl
 from plw.study.sources import load_registry, resolve_source
 

@@ -3,12 +3,13 @@
 The model is loaded once. Results that exist for the same weights, settings and data are kept.
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 import logging
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.evaluation.measuring import evaluate_model
 from plw.files import write_json
 from plw.models.flags import thread_flag, use_threads

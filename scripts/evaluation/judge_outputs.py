@@ -3,11 +3,12 @@
 The judge is loaded once, and only if a verdict is missing: answers are kept by content in the folder --work.
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.evaluation import alpaca_eval, pandalm
 from plw.evaluation.judge import Judge
 from plw.evaluation.judgements import pair_outputs, read_outputs, refuse_unparsed

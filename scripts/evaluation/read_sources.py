@@ -3,12 +3,14 @@
 Pickled weights become safetensors before, in a folder of their own beside the Hub client's cache.
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from plw.errors import InputError, InputErrors, run_program
+from plw.errors import InputError, InputErrors
 from plw.files import read_json, write_json
 from plw.study.configuration import load_configuration
 from plw.study.fetching import Need, needs_of

@@ -1,8 +1,9 @@
 """Figures 5, 6 and 7: scores on the benchmarks of group I, II or III (App. B)."""
 
+from plw.program import run_program
+
 import argparse
 
-from plw.errors import run_program
 from plw.figures.benchmarks import benchmarks_of_group, draw, figure_data, score_note
 from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with

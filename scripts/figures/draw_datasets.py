@@ -1,8 +1,9 @@
 """Figures 3 and 9: PLW on other instruction data sets (§6.2, App. C.2)."""
 
+from plw.program import run_program
+
 import argparse
 
-from plw.errors import run_program
 from plw.figures.datasets import draw_figure_3, draw_figure_9, figure_data, without_panel
 from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with

@@ -1,6 +1,7 @@
 """Figure 1: performance by transformed prompt loss weight (§5)."""
 
-from plw.errors import run_program
+from plw.program import run_program
+
 from plw.figures.figure_1 import draw, figure_data
 from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with

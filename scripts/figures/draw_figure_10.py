@@ -1,9 +1,10 @@
 """Figure 10: the GAMs' interaction of PLW and completion-prompt ratio (App. D)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
-from plw.errors import run_program
 from plw.figures.figure_10 import draw, figure_data, note_of
 from plw.figures.flags import figure_flags, write_figure
 from plw.figures.style import style_with

@@ -1,9 +1,10 @@
 """Figure 2: what may explain the effect of the prompt loss weight (§5.3)."""
 
+from plw.program import run_program
+
 import argparse
 
 import pandas as pd
-from plw.errors import run_program
 from plw.figures.figure_2 import draw, figure_data, missing_note, read_measures
 from plw.figures.flags import figure_flags, write_figure
 from plw.figures.style import style_with

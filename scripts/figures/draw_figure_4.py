@@ -1,10 +1,11 @@
 """Figure 4: examples of prompt inversion (App. A)."""
 
+from plw.program import run_program
+
 import argparse
 import csv
 import io
 
-from plw.errors import run_program
 from plw.figures.figure_4 import draw_examples, example_rows
 from plw.figures.flags import figure_flags
 from plw.figures.saving import save_figure

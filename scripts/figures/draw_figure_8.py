@@ -1,8 +1,9 @@
 """Figure 8: PLW beside other regularizers (App. C.1)."""
 
+from plw.program import run_program
+
 import argparse
 
-from plw.errors import run_program
 from plw.figures.figure_8 import draw
 from plw.figures.flags import score_figure_flags, write_figure
 from plw.figures.style import style_with

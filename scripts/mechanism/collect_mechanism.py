@@ -1,10 +1,11 @@
 """All measures of the mechanism as one tidy table, and the windows that the loss's stability is a mean of (§5.3)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.files import write_text
 from plw.mechanism.collection import collect_mechanism
 from plw.study.runs import read_runs_csv

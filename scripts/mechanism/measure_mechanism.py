@@ -1,12 +1,13 @@
 """Measure what fine-tuning did to one model: distance from its ptlm, and memorised training data (§5.3)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.files import read_jsonl, write_json
 from plw.mechanism.weight_distance import recorded_distance, weight_distance
 from plw.models.flags import thread_flag, use_threads

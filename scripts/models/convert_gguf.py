@@ -1,9 +1,10 @@
 """Model: turn a GGUF file, from a folder or an installed package, into a model folder."""
 
+from plw.program import run_program
+
 import argparse
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.models.gguf import convert_gguf, find_gguf, package_folder
 from plw.models.loading import DTYPES
 

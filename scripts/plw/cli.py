@@ -1,10 +1,10 @@
 """The command `plw`."""
 
+from plw.program import close_off, run_program
+
 import argparse
 import sys
 from pathlib import Path
-
-from plw.errors import run_program
 
 
 def doctor(vllm_python: str | None = None) -> None:
@@ -32,4 +32,5 @@ def parse_and_run(argv: list[str] | None = None) -> None:
 
 def main() -> None:
     """Entry point of the installed command."""
+    close_off()
     run_program(parse_and_run)

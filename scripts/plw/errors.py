@@ -1,8 +1,7 @@
 """Errors for people: what is wrong, which value, where it was set, what to do."""
 
 import difflib
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -38,12 +37,3 @@ def nearest_hint(word: str, known: Iterable[object], lead: str = "") -> str:
     """'did you mean …?' for the known word nearest to `word`, or an empty string when none is near."""
     near = difflib.get_close_matches(str(word), [str(item) for item in known], n=1, cutoff=0.5)
     return f'{lead}did you mean "{near[0]}"?' if near else ""
-
-
-def run_program(main: Callable[[], None]) -> None:
-    """Run `main`; an input error becomes one message on standard error and exit status 1, without a traceback."""
-    try:
-        main()
-    except (InputError, InputErrors) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None

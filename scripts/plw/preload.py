@@ -4,13 +4,17 @@ Importing torch, transformers, lm-eval and alpaca_eval costs more time than a sm
 imports them once and forks a child for each program; the child loads this project's own code itself, so an edited file
 is never stale. The server knows nothing about the programs. It ends by itself when nobody has asked for a while.
 
-A child dies with its client: the server kills it when the client's connection closes, so a killed job leaves nothing.
+It may only save time: where it cannot start, or dies, the program runs plainly. A child dies with its client (the
+server kills it when the client's connection closes, so a killed job leaves nothing) and with its server (on Linux).
 Inside a Slurm job the program is started plainly: a scheduler ends all processes of a job with it, and the server would
 take the other jobs' programs along.
 """
 
+from plw.program import close_off
+
 import array
 import contextlib
+import ctypes
 import fcntl
 import gc
 import hashlib
@@ -27,6 +31,9 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
+
+from plw.environment import closed
 
 LIBRARIES = (
     "torch",
@@ -44,15 +51,32 @@ LIBRARIES = (
     "matplotlib.backends.backend_pdf",
 )
 # Variables that libraries read when they are imported: a client with others needs another server.
-READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "CUDA_", "IS_ALPACA_EVAL_2", "DS_", "PYTHONPATH")
+READ_AT_IMPORT = (
+    *(
+        "HF_",
+        "TRANSFORMERS_",
+        "CUDA_",
+        "IS_ALPACA_EVAL_2",
+        "DS_",
+        "PYTHON",
+        "ATEN_",
+        "MKL_",
+        "DNNL_",
+        "ONEDNN_",
+        "PYTORCH_",
+    ),
+    *("TORCH", "MPL", "LD_", "LC_", "NUMBA_", "HOME", "XDG_CACHE_HOME"),
+)
 IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 START_SECONDS = 120.0  # imports on a busy machine
+ADDRESS_BYTES = 107  # the longest address of a socket (unix(7): 108 with the zero at the end; macOS has 104)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def server_folder() -> Path:
     """Folder of the socket, the lock and the log: one server for each user, Python environment and set of variables."""
-    read = sorted((name, value) for name, value in os.environ.items() if name.startswith(READ_AT_IMPORT))
+    read = sorted((name, value) for name, value in closed(os.environ).items() if name.startswith(READ_AT_IMPORT))
     key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"plw-preload-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -67,21 +91,35 @@ def server_folder() -> Path:
 def run(program: str, arguments: list[str]) -> int:
     """Run `program` in a child of the server with this process's streams, folder and environment.
 
-    Returns its exit status; a program that a signal ended gives 128 + the signal's number, as in a shell.
+    Returns its exit status; a program that a signal ended gives 128 + the signal's number, as in a shell. Where no
+    server can be had, or it dies, the program takes this process's place instead and this function does not return.
     """
-    connection = _connect(server_folder())
-    request = {"program": program, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ)}
-    descriptors = array.array("i", [0, 1, 2])
-    payload = json.dumps(request).encode()
-    connection.sendmsg([len(payload).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
-    connection.sendall(payload)
+    try:
+        connection = _connect(server_folder())
+        request = {"program": program, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ)}
+        payload = json.dumps(request).encode()
+        descriptors = array.array("i", [0, 1, 2])
+        connection.sendmsg([len(payload).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        connection.sendall(payload)
+        for number in FORWARDED_SIGNALS:
+            signal.signal(number, lambda received, _: connection.sendall(bytes([received])))
+        answer = connection.recv(1)
+    except (OSError, ValueError) as error:
+        answer, cause = b"", str(error)
+    else:
+        cause = "it died"
+    if answer:
+        return answer[0]
+    print(f"No process with preloaded libraries ({cause}): {Path(program).name} runs without.", file=sys.stderr)
+    run_plainly(program, arguments)
+
+
+def run_plainly(program: str, arguments: list[str]) -> NoReturn:
+    """Replace this process by the program."""
+    sys.stderr.flush()
     for number in FORWARDED_SIGNALS:
-        signal.signal(number, lambda received, _: connection.sendall(bytes([received])))
-    answer = connection.recv(1)
-    if not answer:
-        print("The process that preloads libraries has died; run again.", file=sys.stderr)
-        return 1
-    return answer[0]
+        signal.signal(number, signal.SIG_DFL)
+    os.execv(sys.executable, [sys.executable, program, *arguments])
 
 
 def _connect(folder: Path) -> socket.socket:
@@ -92,13 +130,15 @@ def _connect(folder: Path) -> socket.socket:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):
             return _dial(folder)
-        _start_server(folder)
+        if len(os.fsencode(folder / "socket")) > ADDRESS_BYTES:
+            raise OSError(f"TMPDIR is too long for a socket: {folder}")
+        server = _start_server(folder)
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and server.poll() is None:
             with contextlib.suppress(OSError):
                 return _dial(folder)
             time.sleep(0.05)
-    raise TimeoutError(f"the preload server did not start; see {folder / 'log'}")
+    raise TimeoutError(f"it did not start; see {folder / 'log'}")
 
 
 def _dial(folder: Path) -> socket.socket:
@@ -111,12 +151,12 @@ def _dial(folder: Path) -> socket.socket:
     return connection
 
 
-def _start_server(folder: Path) -> None:
+def _start_server(folder: Path) -> subprocess.Popen:
     # One thread each: a library that made a thread pool before the fork would leave the child a dead one.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from plw.preload import serve; serve()"
     with open(folder / "log", "w") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -142,7 +182,7 @@ def serve() -> None:
     for name in LIBRARIES:
         try:
             importlib.import_module(name)
-        except ImportError:
+        except Exception:  # a library that fails here fails in the program that needs it, or is not needed
             traceback.print_exc()
     for name in [name for name in sys.modules if name == "plw" or name.startswith("plw.")]:
         del sys.modules[name]  # a child loads the project's code anew
@@ -191,8 +231,10 @@ class _Server:
         except (ConnectionError, ValueError):
             connection.close()
             return
+        server = os.getpid()
         child = os.fork()
         if child == 0:
+            _die_with(server)
             _become(request, descriptors, [self.listener, connection, *self.children.values()])
         for descriptor in descriptors:
             os.close(descriptor)
@@ -242,6 +284,14 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
     return json.loads(payload), list(descriptors)
 
 
+def _die_with(server: int) -> None:
+    """Let the kernel kill this child when its server dies, as the client then runs the program a second time."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:  # it died before the call
+            os._exit(1)
+
+
 def _become(request: dict, descriptors: list[int], inherited: list[socket.socket]) -> None:
     """In the child: take the client's place and run its program; never returns."""
     code = 1
@@ -276,6 +326,7 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
 
 
 if __name__ == "__main__":
+    close_off()
     if "SLURM_JOB_ID" in os.environ:
-        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+        run_plainly(sys.argv[1], sys.argv[2:])
     sys.exit(run(sys.argv[1], sys.argv[2:]))

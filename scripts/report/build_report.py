@@ -1,9 +1,10 @@
 """report.html: figures and tables beside the paper's sentences, verdicts, samples and cost on one page."""
 
+from plw.program import run_program
+
 import argparse
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.files import write_text
 from plw.report.inputs import read_inputs
 from plw.report.page import build_page, page_context

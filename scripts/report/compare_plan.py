@@ -1,10 +1,11 @@
 """What a study took beside what its plan said, and its rates for later plans."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.files import read_json, write_json, write_text
 from plw.report.comparison import as_markdown, compare, cost_without_pilot, rates, read_job_seconds
 from plw.study.configuration import load_configuration, read_yaml

@@ -1,10 +1,11 @@
 """Item scores of all runs as one table, for the bootstrap over benchmark items."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.scores.items import harness_items, has_items, item_table, judged_items, write_items
 
 

@@ -1,10 +1,11 @@
 """All scores of the study as one tidy table, and a list of what is missing (§5)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.files import write_json, write_text
 from plw.scores.collection import collect_scores, read_evaluations, read_judgements
 from plw.study.runs import read_runs_csv

@@ -1,10 +1,11 @@
 """An analyst's score table: checked against the study, completed with run ids, ready for statistics and figures."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.files import write_json, write_text
 from plw.scores.collection import collect_scores
 from plw.scores.given import as_measurements, match_runs, read_given_scores

@@ -1,9 +1,10 @@
 """Checks of one data set's regression: permutation test, leaving out each benchmark, bootstrap over items (§5.2)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
-from plw.errors import run_program
 from plw.files import write_json
 from plw.scores.flags import experiment_scores, score_flags
 from plw.scores.items import read_items

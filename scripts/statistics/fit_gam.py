@@ -1,10 +1,11 @@
 """GAMs of the relative scores on PLW and completion-prompt ratio, and the best PLW at each ratio (App. D)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.files import read_json, write_json
 from plw.scores.flags import primary_metrics
 from plw.scores.table import planned_runs, primary_scores, read_scores

@@ -1,9 +1,10 @@
 """Regression of one data set's relative scores on w_p: the paper's mixed model with its checks (§5.2)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
-from plw.errors import run_program
 from plw.files import write_json
 from plw.scores.flags import experiment_scores, primary_metrics, score_flags
 from plw.statistics.regression import fit_dataset

@@ -3,11 +3,12 @@
 A token for gated models comes from the environment (HF_TOKEN) or from `hf auth login`; it is never shown.
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.files import write_json
 from plw.study.configuration import load_configuration
 from plw.study.fetching import fetch_sources, needs_of

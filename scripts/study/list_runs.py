@@ -1,11 +1,12 @@
 """The run table and the resolved study, so that results say by themselves what was asked for."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.files import write_text
 from plw.study.configuration import load_configuration
 from plw.study.runs import list_runs, runs_csv

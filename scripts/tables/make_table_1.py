@@ -1,11 +1,12 @@
 """Table 1: statistics of the data sets beside the paper's (§4.3)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.files import read_json
 from plw.tables.flags import table_flags, write_table
 from plw.tables.table_1 import table_1

@@ -1,11 +1,12 @@
 """Table 3: p-values and coefficients of w_p beside the paper's (§5.2)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.files import read_json
 from plw.tables.flags import table_flags, write_table
 from plw.tables.table_3 import table_3

@@ -1,10 +1,11 @@
 """Table 4: PLW and other regularizers beside the paper's numbers (§6.1)."""
 
+from plw.program import run_program
+
 import argparse
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.scores.flags import design_flags, primary_metrics, score_flags
 from plw.scores.pooled import compared_benchmarks
 from plw.scores.regularizer_comparison import compared_scores, comparison_data, comparison_dataset, comparison_runs

@@ -1,11 +1,12 @@
 """Table 5: optimal PLW by completion-prompt ratio beside the paper's (App. D)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.files import read_json
 from plw.tables.flags import table_flags, write_table
 from plw.tables.table_5 import table_5

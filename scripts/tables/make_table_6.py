@@ -1,11 +1,12 @@
 """Table 6: licences of external resources, from the registry of sources (App. F)."""
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import yaml
-from plw.errors import run_program
 from plw.study.sources import load_registry
 from plw.tables.flags import table_flags, write_table
 from plw.tables.table_6 import table_6

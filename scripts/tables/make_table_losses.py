@@ -1,10 +1,11 @@
 """Table of the experiment `losses` (ours): the same runs with another denominator of the loss."""
 
+from plw.program import run_program
+
 import argparse
 import json
 
 import pandas as pd
-from plw.errors import run_program
 from plw.scores.flags import primary_metrics, score_flags
 from plw.scores.table import primary_scores, read_scores
 from plw.tables.flags import table_flags, write_table

@@ -1,8 +1,9 @@
 """Try what §4.1 says of the loss, with this code on this machine: PLW 0 is masking, PLW 1 is the plain loss."""
 
+from plw.program import run_program
+
 import argparse
 
-from plw.errors import run_program
 from plw.files import write_json
 from plw.training.identities import largest_differences
 

@@ -6,12 +6,13 @@ Several:      torchrun --standalone --nproc_per_node N -- scripts/training/train
 Exit status 75: stopped by SIGTERM or SIGUSR1 after saving a checkpoint; the same call resumes.
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.models.flags import thread_flag
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.run import train_run

@@ -3,11 +3,12 @@
 make_world.py --seed 42 --size '{"documents": 60000}' --out results/demo/world
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
-from plw.errors import run_program
 from plw.files import write_jsonl, write_text
 from plw_world.files import world_files
 from plw_world.sizes import DEMO_SIZE, TEST_SIZE, complete_size

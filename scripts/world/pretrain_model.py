@@ -6,12 +6,13 @@
 MODEL gets weights (safetensors), tokenizer, pretraining.csv (training curve) and pretrain.json (settings).
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from pathlib import Path
 
 import torch
-from plw.errors import run_program
 from plw.files import read_jsonl
 from plw_world.folders import whole_folder
 from plw_world.pretraining import Pretraining, pretrain, save_pretrained

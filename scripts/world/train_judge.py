@@ -7,13 +7,14 @@ JUDGE gets weights, tokenizer, pretraining.csv (training curve) and judge.json (
 attempt).
 """
 
+from plw.program import run_program
+
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from plw.errors import run_program
 from plw.files import read_jsonl, write_json
 from plw_world.folders import whole_folder
 from plw_world.judge_training import JudgeTraining, train_comparing_judge

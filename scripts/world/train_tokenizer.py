@@ -3,12 +3,13 @@
 train_tokenizer.py --corpus WORLD/corpus.jsonl --instructions WORLD/instruct/*.jsonl --out TOKENIZER
 """
 
+from plw.program import run_program
+
 import argparse
 from itertools import chain
 from pathlib import Path
 
 from plw.data.template import format_prompt
-from plw.errors import run_program
 from plw.files import read_jsonl
 from plw_world.folders import whole_folder
 from plw_world.tokenizer import train_tokenizer

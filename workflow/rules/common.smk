@@ -8,6 +8,7 @@ PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, ARTIFACT
                   prints what the study would cost
 """
 
+import os
 import re
 import shlex
 import sys
@@ -18,6 +19,7 @@ STARTED = time.time()
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from plw.environment import shell_commands
 from plw.errors import InputError, InputErrors
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
@@ -65,7 +67,8 @@ path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(s
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
 fetched = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
-shell.prefix(f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {fetched}')
+environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
+shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {fetched}')
 
 
 wildcard_constraints:

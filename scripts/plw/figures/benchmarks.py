@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,6 +17,7 @@ from plw.figures.axes import (
     runs_and_mean,
     say_no_scores,
 )
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.table import add_w_p
 
@@ -100,7 +100,7 @@ def draw(
     columns = count if count <= 4 else 3
     lines = math.ceil(count / columns)
     width, height = style["sizes"]["benchmark_panel"]
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure((width * max(columns, 3), height * lines + 0.5))
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, entry in zip(panels, benchmarks, strict=False):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,6 +17,7 @@ from plw.figures.axes import (
     runs_and_mean,
     say_no_scores,
 )
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.pooled import MEASURES, pooled_aggregate
 
@@ -77,7 +77,7 @@ def draw_figure_3(
     datasets  entries with name, label, stands_for: found by role; ptlms: entries with name, label
     """
     data, colours, marks = data[data["complete"]], dataset_colours(datasets, style), ptlm_marks(ptlms, style)
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure(style["sizes"]["figure_3"])
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (title, roles) in zip(panels, PANELS_3, strict=True):
@@ -108,7 +108,7 @@ def draw_figure_9(
     data, colours, marks = data[data["complete"]], dataset_colours(datasets, style), ptlm_marks(ptlms, style)
     ordered = in_paper_order(datasets)
     width, height = style["sizes"]["figure_9"]
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure((width * max(len(ordered), 1) / 4, height))
         panels = figure.subplots(len(ROWS_9), max(len(ordered), 1), squeeze=False)
         if not ordered:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,6 +15,7 @@ from plw.figures.axes import (
     runs_and_mean,
     say_no_scores,
 )
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.table import aggregate
 
@@ -57,7 +57,7 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
     colours = dataset_colours(datasets, style)
     marks = ptlm_marks(ptlms, style)
     width, height = style["sizes"]["figure_1"]
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure((width * (1 + len(datasets)) / 4, height))
         panels = figure.subplots(1, 1 + len(datasets), squeeze=False)[0]
         _simple_panel(panels[0], data, datasets, marks, colours)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from plw.figures.axes import GREY, legend_and_note, new_figure, plw_axis, say_no_scores
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.transform import from_w_p
 
@@ -124,7 +124,7 @@ def draw(data: pd.DataFrame, *, gam: dict, datasets: Sequence[dict], style: dict
     """
     colours = dataset_colours(datasets, style)
     surface = data.loc[data["kind"] == "surface", "value"]
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure(style["sizes"]["figure_10"])
         panels = figure.subplots(1, len(PANELS), sharey=True)
         filled = None

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -26,6 +25,7 @@ from plw.figures.axes import (
     runs_and_mean,
     say_no_scores,
 )
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.transform import to_w_p
 
@@ -199,7 +199,7 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
     """
     data = data[data["dataset"].isin([entry["name"] for entry in datasets])]
     colours, marks = dataset_colours(datasets, style), ptlm_marks(ptlms, style)
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure(style["sizes"]["figure_2"])
         for (panel, (_, title, label)), axes in zip(PANELS.items(), figure.subplots(2, 2).flat, strict=True):
             axes.set_title(title)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,6 +22,7 @@ from plw.figures.axes import (
     runs_and_mean,
     say_no_scores,
 )
+from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.regularizer_comparison import NONE, PLW, arm_label, arms_of, settings
 
@@ -123,7 +123,7 @@ def draw(data: pd.DataFrame, *, dataset: dict | None, ptlms: Sequence[dict], sty
     data, found, marks = data[data["complete"]], settings(data), ptlm_marks(ptlms, style)
     colour = dataset_colours([dataset], style)[dataset["name"]]
     columns = _columns(found)
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         figure = new_figure(style["sizes"]["figure_8"])
         grid = figure.add_gridspec(2, 4, width_ratios=[3, 3, 3, 3])
         for index, (value, title, label) in enumerate(PANELS):

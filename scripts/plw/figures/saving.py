@@ -2,15 +2,21 @@
 
 import os
 
-from matplotlib import rc_context
+import matplotlib
 from matplotlib.figure import Figure
 
 from plw.files import atomic_path
 
 
+def drawing(style: dict):
+    """Context in which only matplotlib's own defaults and the study's style count, not a user's matplotlibrc."""
+    own = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in ("backend", "interactive")}
+    return matplotlib.rc_context({**own, **style["matplotlib"]})
+
+
 def save_figure(figure: Figure, *, pdf: str | os.PathLike, png: str | os.PathLike, style: dict) -> None:
     """Write a figure as PDF and PNG, atomically, without dates or program versions in the files."""
-    with rc_context(style["matplotlib"]):
+    with drawing(style):
         with atomic_path(pdf) as temporary:
             figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         with atomic_path(png) as temporary:

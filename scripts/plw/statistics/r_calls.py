@@ -38,6 +38,13 @@ def start_r(packages: Sequence[str] | None = None):
         os.environ.setdefault("RPY2_CFFI_MODE", "ABI")  # the mode that was built; otherwise rpy2 prints a complaint
     library_path = os.environ.get("LD_LIBRARY_PATH")
     try:
+        # Without anybody's start-up files, environment files and saved workspace, which can hold a decimal comma,
+        # another folder or other packages. Where R's packages are, R_LIBS says.
+        from rpy2.rinterface_lib import embedded
+
+        if not embedded.isinitialized():
+            options: tuple[Any, ...] = ("rpy2", "--quiet", "--vanilla")
+            embedded.set_initoptions(options)
         import rpy2.robjects as robjects
     except Exception as error:  # depending on what is missing: ImportError, OSError, ValueError, RuntimeError
         raise InputError("R cannot be started through rpy2.", value=str(error), hint=INSTALL_R) from error
@@ -115,7 +122,7 @@ def call_rscript(data: pd.DataFrame, **arguments: object) -> Any:
         settings = [f"{key}={_setting_text(item)}" for key, item in arguments.items()]
         try:
             finished = subprocess.run(
-                ["Rscript", str(R_PROGRAM), str(table), str(result), *settings],
+                ["Rscript", "--vanilla", str(R_PROGRAM), str(table), str(result), *settings],
                 capture_output=True,
                 text=True,
                 check=False,

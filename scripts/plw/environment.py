@@ -1,0 +1,156 @@
+"""What of the shell's environment a program keeps: the one place that decides, with the reason for each variable.
+
+A result must not depend on the shell that started it. Libraries read dozens of variables; this module takes away or
+sets those that change a result or stop a program, and leaves everything else alone: where things are (PATH, HOME,
+HF_HOME, R_LIBS, LD_LIBRARY_PATH), which hardware to use (CUDA_VISIBLE_DEVICES, NCCL_*, SLURM_*), secrets (HF_TOKEN).
+
+`closed` only computes; `plw.program` acts, at the head of every program, and the workflow does for its shells.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Rule:
+    """pattern: of whole names; value: what is set instead, or None to take the variable away; reason: for people."""
+
+    pattern: str
+    value: str | None
+    reason: str
+
+
+# torchrun's own variables; only a process that torchrun started may have them.
+RANKS = (
+    "RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|GROUP_WORLD_SIZE|ROLE_RANK|ROLE_WORLD_SIZE|ROLE_NAME"
+    "|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_.*"
+)
+TAKEN_AWAY = (
+    Rule("ACCELERATE_.*|FSDP_.*|MIXED_PRECISION", None, "accelerate takes precision and sharding from them"),
+    Rule("DEEPSPEED_.*|DS_(?!ACCELERATOR|BUILD_).*", None, "DeepSpeed's settings come from the study"),
+    Rule("PET_.*", None, "torchrun takes them for its own flags"),
+    Rule(
+        "TORCH_ALLOW_TF32.*|NVIDIA_TF32_OVERRIDE|(ONE)?DNNL_DEFAULT_FPMATH_MODE|MKL_CBWR",
+        None,
+        "they round sums differently",
+    ),
+    Rule(
+        "TORCHDYNAMO_.*|TORCHINDUCTOR_.*|TORCH_COMPILE.*|TORCH_LOGS|PYTORCH_JIT.*",
+        None,
+        "they compile or trace unasked",
+    ),
+    Rule(
+        "TORCH_FORCE_(NO_)?WEIGHTS_ONLY_LOAD|HF_DATASETS_TRUST_REMOTE_CODE",
+        None,
+        "no code of a model or data set runs",
+    ),
+    Rule("MATPLOTLIBRC|MPLSTYLE", None, "figures are drawn from the study's style alone"),
+    Rule("R_DEFAULT_PACKAGES|R_DATATABLE.*", None, "R starts with its own packages and threads"),
+    Rule("R_ENVIRON|R_ENVIRON_USER|R_PROFILE|R_PROFILE_USER", None, "R starts without anybody's start-up files"),
+    Rule("LANG|LANGUAGE|LC_.*", None, "one locale for sorting, numbers and messages: LC_ALL below"),
+    Rule(
+        "PYTHON(OPTIMIZE|WARNINGS|DEVMODE|INSPECT|IOENCODING|HOME|STARTUP|CASEOK|INTMAXSTRDIGITS|LEGACY.*|ASYNCIODEBUG"
+        "|VERBOSE|TRACEMALLOC|DEBUG|PROFILEIMPORTTIME|BREAKPOINT|COERCECLOCALE)",
+        None,
+        "they change how Python reads, checks or encodes",
+    ),
+    Rule("TQDM_(?!DISABLE).*", None, "progress bars go to terminals only"),
+)
+SET = (
+    Rule("MPLBACKEND", "agg", "figures go to files; a notebook's backend cannot be loaded here"),
+    Rule("LC_ALL", "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8", "UTF-8, points in numbers, sorted by code"),
+    Rule("PYTHONUTF8", "1", "files and pipes are UTF-8 whatever the locale says"),
+)
+# Without a home that can be written, the places in which libraries insist on keeping something.
+CACHES = {
+    "XDG_CACHE_HOME": "",
+    "MPLCONFIGDIR": "matplotlib",
+    "TORCH_EXTENSIONS_DIR": "torch_extensions",
+    "HF_DATASETS_CACHE": "datasets",
+}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+def closed(
+    environment: Mapping[str, str], *, threads: int | None = None, torchrun: bool = False, home: bool = True
+) -> dict[str, str]:
+    """The environment that a program runs in; closing it again changes nothing.
+
+    threads   of the process, where it was told: the pools of OpenMP (also PyTorch's backward pass), MKL, OpenBLAS and
+              the tokenizers read theirs before any of our code runs
+    torchrun  whether torchrun started this process: then its variables stay
+    home      whether the home folder can be written
+    """
+    away = "|".join(rule.pattern for rule in TAKEN_AWAY) + ("" if torchrun else f"|{RANKS}")
+    kept = {name: value for name, value in environment.items() if not re.fullmatch(away, name)}
+    kept |= {rule.pattern: rule.value for rule in SET if rule.value is not None}
+    if threads:
+        kept |= dict.fromkeys(THREADS, str(threads))
+    if not home:
+        folder = Path(tempfile.gettempdir(), f"plw-home-{os.getuid()}")
+        cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/"), ".cache"), "huggingface")
+        if cache.is_dir():  # models fetched earlier stay where they are: they need only be read
+            kept.setdefault("HF_HOME", str(cache))
+        kept |= {name: str(folder / part) for name, part in CACHES.items() if name not in kept}
+    return kept
+
+
+def shell_commands(environment: Mapping[str, str]) -> str:
+    """Shell commands that close off `environment`, for a shell that starts programs: "unset A B; export C=d; "."""
+    wanted = closed(environment, home=home_writable(environment))
+    away = sorted(name for name in environment if name not in wanted and name.isidentifier())
+    new = [f"{name}={shlex.quote(value)}" for name, value in wanted.items() if environment.get(name) != value]
+    return (f"unset {' '.join(away)}; " if away else "") + (f"export {' '.join(new)}; " if new else "")
+
+
+def threads_asked(arguments: Sequence[str]) -> int | None:
+    """The number after --threads on a command line, which must be known before its parser is; None without one."""
+    for position, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        value = value if equals else next(iter(arguments[position + 1 :]), "")
+        if flag == "--threads" and value.isascii() and value.isdigit() and int(value) > 0:
+            return int(value)
+    return None
+
+
+def started_by_torchrun(environment: Mapping[str, str], parent: int) -> bool:
+    """Whether process `parent` is torchrun (Linux); elsewhere whether its variables are there, as they say so."""
+    if "TORCHELASTIC_RUN_ID" not in environment:
+        return False
+    try:
+        words = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True
+    return any(word == b"torch.distributed.run" or Path(os.fsdecode(word)).name == "torchrun" for word in words)
+
+
+def home_writable(environment: Mapping[str, str]) -> bool:
+    """Whether the home folder exists and can be written; tried, as permissions do not say it for everybody."""
+    try:
+        with tempfile.TemporaryFile(dir=environment.get("HOME") or Path.home()):
+            return True
+    except (OSError, RuntimeError):
+        return False
+
+
+def table() -> str:
+    """The variables that are taken away or set, and why: the table of docs/environment.md."""
+    ranks = Rule(RANKS, None, "left over from another job, a program would wait for ranks that never come")
+    rows = [("variables", "become", "because")]
+    for rule in (*TAKEN_AWAY, ranks, *SET):
+        pattern = rule.pattern.replace("|", "\\|")
+        rows.append((f"`{pattern}`", f"`{rule.value}`" if rule.value else "away", rule.reason))
+    rows.append((_listed(THREADS), "`--threads`", "read before our code runs; kept without the flag"))
+    rows.append((_listed(CACHES), "beside TMPDIR", "only where the home folder cannot be written; kept where set"))
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|---|---|---|", *body])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,45 @@
+"""The first import of every program: closes the shell's environment off before any library reads it.
+
+Variables that Python or a thread pool reads when a process starts need a new start: then this process replaces itself,
+with the same arguments and process number. In the workflow nothing is left to do, as its shells are closed already.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from plw.environment import closed, home_writable, started_by_torchrun, threads_asked
+from plw.errors import InputError, InputErrors
+
+
+def close_off() -> None:
+    """Run on in the closed environment: at once where it is that already, else in the place of this process."""
+    environment = closed(
+        os.environ,
+        threads=threads_asked(sys.argv),
+        torchrun=started_by_torchrun(os.environ, os.getppid()),
+        home=home_writable(os.environ),
+    )
+    if environment != dict(os.environ):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _is_program() -> bool:
+    """Whether this process runs a program of a checkout (scripts/STAGE/…), and not a test or somebody's own code."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is not None and Path(file).resolve().parents[1].name == "scripts"
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run `main`; an input error becomes one message on standard error and exit status 1, without a traceback."""
+    try:
+        main()
+    except (InputError, InputErrors) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if _is_program():
+    close_off()
