@@ -98,3 +98,49 @@ def test_sigterm_reaches_the_program(tmp_path, environment):
         time.sleep(0.05)
     client.send_signal(signal.SIGTERM)
     assert client.wait(timeout=20) == 9
+
+
+def test_where_no_server_can_be_had_the_program_runs_at_once_without(tmp_path):
+    program = write(tmp_path, "import sys; print('ran', sys.argv[1:])")
+    long = tmp_path / ("t" * 125)
+    long.mkdir()
+    started = time.monotonic()
+    done = launch(program, "a", environment={**os.environ, "TMPDIR": str(long), "PYTHONPATH": str(ROOT / "scripts")})
+    assert done.stdout == "ran ['a']\n"
+    assert "TMPDIR is too long for a socket" in done.stderr
+    assert time.monotonic() - started < 15
+
+
+def test_when_the_server_dies_its_program_dies_and_runs_once_more_without(tmp_path):
+    code = "import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = 60.0; p.serve()"
+    folder = tmp_path / "t"
+    folder.mkdir()
+    variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
+    server = subprocess.Popen([sys.executable, "-c", code], env=variables)
+    deadline = time.monotonic() + 20
+    while not list(folder.glob("plw-preload-*/socket")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    program = write(
+        tmp_path,
+        "import os, sys, time\nopen('starts', 'a').write(f'{os.getpid()}\\n')\n"
+        "time.sleep(60 if len(open('starts').readlines()) == 1 else 0)\nprint('done')",
+    )
+    client = subprocess.Popen(
+        [*LAUNCHER, str(program)],
+        env=variables,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "starts").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.kill()
+    server.wait()
+    output, errors = client.communicate(timeout=20)
+    assert (output, client.returncode) == ("done\n", 0)
+    assert "it died" in errors
+    first, second = map(int, (tmp_path / "starts").read_text().split())
+    assert second == client.pid
+    state = Path(f"/proc/{first}/stat")  # dead for good, or dead and not yet collected
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"

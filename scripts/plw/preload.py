@@ -308,6 +308,7 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
+        importlib.import_module("plw.program")  # now, not by the program: its client closed the environment off
         sys.argv = [request["program"], *request["arguments"]]
         sys.path.insert(0, str(Path(request["program"]).resolve().parent))
         runpy.run_path(request["program"], run_name="__main__")
