@@ -38,7 +38,7 @@ VARIABLES = {
 
 
 def hostile(folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """`environment` with all of it, its files below `folder`: a home with start-up files, a TMPDIR too long for a socket."""
+    """`environment` with all of it; below `folder` a home with start-up files and a TMPDIR too long for a socket."""
     home, temporary = folder / "home", folder / ("t" * 125)
     home.mkdir(parents=True)
     temporary.mkdir()

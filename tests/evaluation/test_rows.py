@@ -5,7 +5,7 @@ import json
 import pytest
 from plw.errors import InputError
 from plw.evaluation.rows import normalize_rows, read_preamble, scored_rows, shot_rows
-from plw.study.sources import RowError, SourceRow
+from plw.study.rows import RowError, SourceRow
 
 
 def write(path, rows) -> str:

@@ -10,10 +10,8 @@ from plw.study.pretrained import pretrained_location
 from plw.study.sources import (
     COMMIT,
     PLACES,
-    RowError,
     load_registry,
     local_files,
-    parse_rows,
     read_rows,
     resolve_source,
 )
@@ -177,25 +175,6 @@ def test_json_lines_array_and_gzip_give_the_same_rows(tmp_path):
         assert [row.value for row in read] == rows, file.name
         assert [row.line for row in read] == [1, 2]
         assert {row.file for row in read} == {str(file)}
-
-
-def test_bad_lines_are_rows_with_an_error_and_blank_lines_are_none():
-    content = b'{"a": 1}\n\n{"a": \n{"a": "\xff"}\r\n{"a": 2}\n'
-    rows = list(parse_rows(content, "x.jsonl"))
-    assert [row.line for row in rows] == [1, 3, 4, 5]
-    assert [row.value.reason if isinstance(row.value, RowError) else None for row in rows] == [
-        None,
-        "bad_json",
-        "bad_encoding",
-        None,
-    ]
-
-
-def test_a_damaged_array_or_gzip_file_is_an_input_error():
-    with pytest.raises(InputError, match="line 2"):
-        list(parse_rows(b'[{"a": 1},\n{"a": }]', "x.json"))
-    with pytest.raises(InputError, match="gzip"):
-        list(parse_rows(gzip.compress(b'{"a": 1}\n' * 100)[:-20], "x.jsonl.gz"))
 
 
 def test_no_network_is_a_message_that_says_what_to_do():

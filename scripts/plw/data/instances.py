@@ -1,4 +1,4 @@
-"""Instances: instruction data in one form (instruction, input, output), read from four common formats.
+"""Instances: instruction data in one form (instruction, input, output), read from five common formats.
 
 Rows are kept exactly as they are: no stripping, and only "" counts as an empty input. White space and fillers
 such as "<noinput>" stay, because the totals of the paper's Table 1 come out only that way.
@@ -10,14 +10,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from plw.errors import InputError, nearest_hint
-from plw.study.sources import RowError, SourceRow
+from plw.study.rows import RowError, SourceRow, text_problem
 
 # What can be wrong with a row. Of the reasons in KEPT the row stays: the paper's data hold empty outputs and
 # duplicates, and Table 1 counts them. NOTES are no faults: turns of a conversation that do not fit a triple.
-DROPPED = ("bad_json", "bad_encoding", "not_an_object", "missing_field", "wrong_type", "empty_instruction")
+DROPPED = (
+    *("bad_json", "bad_encoding", "not_an_object", "missing_field", "wrong_type", "empty_instruction"),
+    *("tool_call", "not_only_text"),  # of conversations: an answer that needs a tool, a turn with an image
+)
 KEPT = ("empty_output", "duplicate")
 NOTES = ("system_turn_ignored", "later_turns_ignored")
 FIRST_PLACES = 5  # how many places of each reason a report names
+MOST_LEFT_OUT = 0.1  # share of rows that may be left out unless a data set says otherwise; ours
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,12 @@ class RowReport:
     counts: Counter = field(default_factory=Counter)
     places: dict[str, list[dict]] = field(default_factory=dict)
 
-    def note(self, reason: str, row: SourceRow) -> None:
-        """Count `row` under `reason`; the first five are kept with file and line."""
+    def note(self, reason: str, row: SourceRow, detail: str = "") -> None:
+        """Count `row` under `reason`; the first five are kept with file, line and what is known of it."""
         self.counts[reason] += 1
         if self.counts[reason] <= FIRST_PLACES:
-            self.places.setdefault(reason, []).append({"file": row.file, "line": row.line})
+            place = {"file": row.file, "line": row.line}
+            self.places.setdefault(reason, []).append(place | ({"detail": detail} if detail else {}))
 
     def as_json(self) -> dict:
         """The report as plain values: every known reason is there, with 0 where nothing was met."""
@@ -66,27 +71,43 @@ class RowReport:
         }
 
     def describe(self, reason: str) -> str:
-        """One line of a message, e.g. '2 × missing_field: data.jsonl, line 3; data.jsonl, line 9'."""
-        places = "; ".join(f"{place['file']}, line {place['line']}" for place in self.places[reason])
+        """One line of a message, e.g. '2 × missing_field: data.jsonl, line 3 (output); data.jsonl, line 9 (output)'."""
+        places = "; ".join(
+            f"{place['file']}, line {place['line']}" + (f" ({place['detail']})" if "detail" in place else "")
+            for place in self.places[reason]
+        )
         more = "; …" if self.counts[reason] > FIRST_PLACES else ""
         return f"{self.counts[reason]} × {reason}: {places}{more}"
 
 
 class _RowProblem(ValueError):
-    """Why a row cannot become an instance; the argument is one of DROPPED."""
+    """Why a row cannot become an instance: one of DROPPED, and what is known of it."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        self.reason, self.detail = reason, detail
+        super().__init__(reason)
 
 
 def _text(row: dict, key: str, *, default: str | None = None) -> str:
     """The text under `key`; a missing key is an error unless there is a default."""
     value = row.get(key, default)
     if value is None:
-        raise _RowProblem("missing_field")
+        raise _missing(key, row)
+    return _checked(value, key)
+
+
+def _missing(key: str, row: dict) -> _RowProblem:
+    if key in row:
+        return _RowProblem("missing_field", f"{key} is null")
+    names = ", ".join(list(map(str, row))[:6]) or "no fields"
+    return _RowProblem("missing_field", f"{key} is not among {names}")
+
+
+def _checked(value: object, key: str) -> str:
     if not isinstance(value, str):
-        raise _RowProblem("wrong_type")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:  # half a surrogate pair: no text that could be written or tokenised
-        raise _RowProblem("bad_encoding") from None
+        raise _RowProblem("wrong_type", f"{key} is {type(value).__name__}, not text")
+    if problem := text_problem(value):
+        raise _RowProblem("bad_encoding", f"{key}: {problem}")
     return value
 
 
@@ -105,27 +126,79 @@ def _from_dolly(row: dict) -> tuple[Triple, Notes]:
 
 def _from_ultrafeedback(row: dict) -> tuple[Triple, Notes]:
     """The first prompt and the preferred answer to it (the paper does not name the field)."""
-    return _first_exchange(row, "chosen")
+    return _first_exchange(row, "chosen", OPENAI)
 
 
 def _from_messages(row: dict) -> tuple[Triple, Notes]:
     """The first user turn and the first assistant turn after it; a system turn is left out and counted."""
-    return _first_exchange(row, "messages")
+    return _first_exchange(row, "messages", OPENAI)
 
 
-def _first_exchange(row: dict, key: str) -> tuple[Triple, Notes]:
+def _from_sharegpt(row: dict) -> tuple[Triple, Notes]:
+    """The same of a conversation in ShareGPT's form."""
+    return _first_exchange(row, "conversations", SHAREGPT)
+
+
+@dataclass(frozen=True)
+class _Chat:
+    """How a form of conversations names the role and the text of a turn, and the roles."""
+
+    role: str
+    text: str
+    user: tuple[str, ...]
+    assistant: tuple[str, ...]
+    system: tuple[str, ...]
+    calls: tuple[str, ...] = ()  # roles of turns that call a tool
+
+
+OPENAI = _Chat("role", "content", ("user",), ("assistant",), ("system", "developer"))
+SHAREGPT = _Chat(
+    "from", "value", ("human", "user"), ("gpt", "assistant", "chatgpt", "model"), ("system",), ("function_call",)
+)
+
+
+def _first_exchange(row: dict, key: str, chat: _Chat) -> tuple[Triple, Notes]:
     turns = row.get(key)
     if turns is None:
-        raise _RowProblem("missing_field")
+        if isinstance(row.get("conversations"), list):
+            raise _RowProblem("missing_field", f"{key}; the row has conversations with from/value: format: sharegpt")
+        if isinstance(row.get("messages"), list):
+            raise _RowProblem("missing_field", f"{key}; the row has messages with role/content: format: messages")
+        raise _missing(key, row)
     if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, dict) for turn in turns):
-        raise _RowProblem("wrong_type")
-    roles = [turn.get("role") for turn in turns]
-    if "user" not in roles or "assistant" not in roles[roles.index("user") :]:
-        raise _RowProblem("missing_field")
-    asked = roles.index("user")
-    answered = roles.index("assistant", asked)
-    notes = ("system_turn_ignored",) * ("system" in roles) + ("later_turns_ignored",) * (len(turns) > answered + 1)
-    return (_text(turns[asked], "content"), "", _text(turns[answered], "content")), notes
+        raise _RowProblem("wrong_type", f"{key} is no list of turns")
+    roles = [turn.get(chat.role) for turn in turns]
+    asked = next((place for place, role in enumerate(roles) if role in chat.user), None)
+    if asked is None:
+        raise _RowProblem("missing_field", f"no turn has {chat.role}: {chat.user[0]}")
+    answers = (*chat.assistant, *chat.calls)
+    answered = next((place for place in range(asked + 1, len(turns)) if roles[place] in answers), None)
+    if answered is None:
+        raise _RowProblem("missing_field", f"no turn after it has {chat.role}: {chat.assistant[0]}")
+    answer = turns[answered]
+    calls = roles[answered] in chat.calls or bool(answer.get("tool_calls") or answer.get("function_call"))
+    if calls and not (roles[answered] in chat.assistant and answer.get(chat.text)):
+        raise _RowProblem("tool_call", "the answer calls a tool")  # what it then says rests on what the tool said
+    system = any(role in chat.system for role in roles)
+    notes = ("system_turn_ignored",) * system + ("later_turns_ignored",) * (len(turns) > answered + 1)
+    return (_turn_text(turns[asked], chat), "", _turn_text(answer, chat)), notes
+
+
+def _turn_text(turn: dict, chat: _Chat) -> str:
+    """A turn's text; of content in parts the parts of type text, a line each, as vLLM joins them."""
+    content = turn.get(chat.text)
+    if not isinstance(content, list | tuple):
+        return _text(turn, chat.text)
+    parts = []
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "text":
+            parts.append(_text(part, "text"))
+        elif isinstance(part, str):
+            parts.append(_checked(part, chat.text))
+        else:
+            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+            raise _RowProblem("not_only_text", f"a part of type {kind}")
+    return "\n".join(parts)
 
 
 READERS: dict[str, Callable[[dict], tuple[Triple, Notes]]] = {
@@ -133,6 +206,7 @@ READERS: dict[str, Callable[[dict], tuple[Triple, Notes]]] = {
     "dolly": _from_dolly,
     "ultrafeedback": _from_ultrafeedback,
     "messages": _from_messages,
+    "sharegpt": _from_sharegpt,
 }
 
 
@@ -142,15 +216,17 @@ def read_instances(
     *,
     limit: int | None = None,
     strict: bool = False,
+    most_left_out: float = MOST_LEFT_OUT,
     where: str | None = None,
 ) -> tuple[list[Instance], RowReport]:
     """Read `rows` as instances and report what was wrong with them.
 
-    format  alpaca, dolly, ultrafeedback or messages
-    limit   stop after this many instances (None: all)
-    strict  every malformed row, empty output and duplicate is an error, reported together
-    where   the key path that names the source, for messages
-    Raises InputError for an unknown format, for a source without a usable row, and in strict mode.
+    format         alpaca, dolly, ultrafeedback, messages or sharegpt
+    limit          stop after this many instances (None: all)
+    strict         every malformed row, empty output and duplicate is an error, reported together
+    most_left_out  share of the rows read, 0 to 1, that may be left out
+    where          the key path that names the data set, for messages
+    Raises InputError for an unknown format, for a source without a usable row or with too few, and in strict mode.
     """
     if format not in READERS:
         hint = nearest_hint(format, list(READERS)) or f"known formats: {', '.join(READERS)}"
@@ -165,22 +241,22 @@ def read_instances(
         try:
             triple, notes = _read_row(row.value, READERS[format])
         except _RowProblem as problem:
-            report.note(str(problem), row)
+            report.note(problem.reason, row, problem.detail)
             continue
         for note in (*notes, *_kept_problems(triple, seen)):
             report.note(note, row)
         seen.add(triple)
         instances.append(Instance(*triple, source_row=index))
     report.rows_kept = len(instances)
-    _check_usable(report, strict, where)
+    _check_usable(report, strict, most_left_out, where)
     return instances, report
 
 
 def _read_row(value: object, reader: Callable[[dict], tuple[Triple, Notes]]) -> tuple[Triple, Notes]:
     if isinstance(value, RowError):
-        raise _RowProblem(value.reason)
+        raise _RowProblem(value.reason, value.detail)
     if not isinstance(value, dict):
-        raise _RowProblem("not_an_object")
+        raise _RowProblem("not_an_object", f"it is {type(value).__name__}")
     triple, notes = reader(value)
     if triple[0] == "":
         raise _RowProblem("empty_instruction")  # nothing to follow, and R_g may be undefined
@@ -194,7 +270,7 @@ def _kept_problems(triple: Triple, seen: set[Triple]) -> Iterable[str]:
         yield "duplicate"
 
 
-def _check_usable(report: RowReport, strict: bool, where: str | None) -> None:
+def _check_usable(report: RowReport, strict: bool, most_left_out: float, where: str | None) -> None:
     faults = [reason for reason in (*DROPPED, *KEPT) if report.counts[reason]]
     lines = "\n    ".join(report.describe(reason) for reason in faults)
     if strict and faults:
@@ -203,6 +279,13 @@ def _check_usable(report: RowReport, strict: bool, where: str | None) -> None:
     if report.rows_kept == 0:
         hint = f"Is the format right? Rows read: {report.rows_read}.\n    {lines}".rstrip()
         raise InputError(f"No row could be read as {report.format}.", where=where, hint=hint)
+    left_out = report.rows_read - report.rows_kept
+    if left_out > most_left_out * report.rows_read:
+        raise InputError(
+            f"{left_out} of {report.rows_read} rows would be left out, more than {most_left_out:.0%}.",
+            where=where,
+            hint=f"Mend them, or say how many may be left out with most_left_out, a share from 0 to 1:\n    {lines}",
+        )
 
 
 def instance_rows(instances: Iterable[Instance]) -> Iterable[dict]:

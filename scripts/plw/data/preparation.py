@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 
-from plw.data.instances import Instance, read_instances
+from plw.data.instances import MOST_LEFT_OUT, Instance, read_instances
 from plw.data.inversion import apply_rule
 from plw.data.ratios import Measure, measure_of
 from plw.errors import InputError
@@ -23,7 +23,7 @@ INVERSION_DEFAULTS = {
 def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[list[Instance], dict]:
     """Instances and row report of a data set with a source of its own.
 
-    entry     keys source, format, limit (optional), strict (optional)
+    entry     keys source, and perhaps format, limit, strict, most_left_out
     registry  config/sources.yaml, for a source that is given by name
     """
     place = f"datasets.{name}"
@@ -33,6 +33,7 @@ def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[lis
         entry.get("format", "alpaca"),
         limit=entry.get("limit"),
         strict=entry.get("strict", False),
+        most_left_out=entry.get("most_left_out", MOST_LEFT_OUT),
         where=place,
     )
     return instances, {"dataset": name, "source": source, **report.as_json(), "rows_inverted": 0}
@@ -85,7 +86,7 @@ def _inversion_settings(entry: dict, place: str) -> dict:
     if unknown:
         hint = f"known keys: {', '.join(INVERSION_DEFAULTS)}"
         raise InputError("Unknown key of an inversion.", value=unknown[0], where=f"{place}.inversion", hint=hint)
-    for key in ("limit", "strict", "format"):
+    for key in ("limit", "strict", "most_left_out", "format"):
         if key in entry:
             hint = f"Set it on the parent {entry.get('from')!r}: a derived data set takes all of its rows."
             raise InputError(f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint)

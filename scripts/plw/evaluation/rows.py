@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from plw.errors import InputError
-from plw.study.sources import RowError, SourceRow, has_split, read_rows
+from plw.study.rows import RowError, SourceRow, text_problem
+from plw.study.sources import has_split, read_rows
 
 SHOTS_SPLIT = "train"  # the only split that few-shot examples come from
 
@@ -77,13 +78,13 @@ def read_preamble(path: str | Path) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = repr(value)
+    text = ascii(value)  # a message is printed, whatever the row holds
     return text if len(text) <= 200 else text[:200] + "…"
 
 
 def _arc(row: dict) -> dict:
     choices = {
-        "text": list(row["choices"]["text"]),
+        "text": [_text(text) for text in row["choices"]["text"]],
         "label": [str(label) for label in row["choices"]["label"]],
     }
     answer = str(row["answerKey"])
@@ -119,6 +120,7 @@ def _truthfulqa_mc(row: dict) -> dict:
         choices, labels = list(targets["choices"]), [int(label) for label in targets["labels"]]
     else:
         choices, labels = list(targets), [int(label) for label in targets.values()]
+    choices = [_text(choice) for choice in choices]
     if set(labels) != {0, 1} or len(labels) != len(choices):
         raise ValueError("mc2_targets needs both true and false choices, each with a label")
     return {"question": _text(row["question"]), "mc2_targets": {"choices": choices, "labels": labels}}
@@ -133,7 +135,7 @@ def _truthfulqa_gen(row: dict) -> dict:
         right, wrong = (
             [part.strip() for part in row[f"{kind} Answers"].split(";")] for kind in ("Correct", "Incorrect")
         )
-    right, wrong = ([answer for answer in answers if answer.strip()] for answers in (right, wrong))
+    right, wrong = ([answer for answer in map(_text, answers) if answer.strip()] for answers in (right, wrong))
     if not right or not wrong:
         raise ValueError("there is no correct or no incorrect answer")
     return {"question": _text(question), "correct_answers": right, "incorrect_answers": wrong}
@@ -157,6 +159,8 @@ def _pandalm(row: dict) -> dict:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
+    if problem := text_problem(value):
+        raise ValueError(problem)
     return value
 
 

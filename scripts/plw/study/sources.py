@@ -1,21 +1,17 @@
 """Sources: where data and models come from, by one key that means the same everywhere.
 
 A source is a local `path`, a Hub repository (`hub` with a `revision`) or a pinned `url`; a plain string is
-the name of an entry in config/sources.yaml. This module finds files and reads rows; it knows nothing of what
-the rows mean.
+the name of an entry in config/sources.yaml. This module finds files; what is in
+them `rows` reads, and neither knows what the rows mean.
 """
 
-import csv
 import glob
-import gzip
 import hashlib
 import http.client
-import io
 import json
 import urllib.request
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +20,7 @@ import yaml
 from plw.errors import InputError, nearest_hint
 from plw.files import atomic_path, read_json, write_json
 from plw.study.hub import COMMIT, download, is_offline, list_files, not_fetched, own_folder
+from plw.study.rows import SourceRow, parse_rows
 from plw.study.splits import split_files
 
 PLACES = ("path", "hub", "url")
@@ -32,31 +29,9 @@ KEYS = {  # in the order in which study.yaml shows them
     "hub": ("hub", "revision", "config", "split", "file"),
     "url": ("url", "sha256"),
 }
-DATA_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+DATA_SUFFIXES = (*(name + end for name in (".json", ".jsonl", ".csv", ".tsv") for end in ("", ".gz")), ".parquet")
 MOVING_REVISION = "main"
 SAFE = ("https://", "http://127.0.0.1:")  # the latter a server on this machine, as the tests' own
-
-
-@dataclass(frozen=True)
-class RowError:
-    """A row that could not be read: `reason` is bad_json or bad_encoding, `detail` the decoder's message."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class SourceRow:
-    """One row and its place.
-
-    line   from 1: the line of a JSON Lines file, the position in a JSON array or in a split on the Hub
-    file   path or address, for messages
-    value  the parsed JSON value of the row, or a RowError
-    """
-
-    line: int
-    file: str
-    value: object
 
 
 def load_registry(path: Path) -> dict[str, dict]:
@@ -262,67 +237,3 @@ def _hub_rows(source: dict, splits: str | Sequence[str], where: str | None) -> I
     for name in hub_files(source, splits, where=where):
         content = download(listing, name, where=where).read_bytes()
         yield from parse_rows(content, f"{source['hub']}@{source['revision']}/{name}")
-
-
-def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
-    """Rows of one JSON array, JSON Lines or Parquet file, gzipped or not (told by content, not by name), or of CSV."""
-    if content[:4] == b"PAR1":
-        yield from _parquet_rows(content, file)
-        return
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError) as error:
-            raise InputError("A gzip file is damaged.", value=file, hint=str(error)) from None
-    content = content.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark is no part of the first row
-    if file.removesuffix(".gz").endswith(".csv"):
-        yield from _csv_rows(content, file)
-        return
-    if content.lstrip()[:1] == b"[" and not file.removesuffix(".gz").endswith(".jsonl"):
-        yield from _array_rows(content, file)
-        return
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            yield SourceRow(number, file, _parse_line(line))
-
-
-def _array_rows(content: bytes, file: str) -> Iterator[SourceRow]:
-    # Bytes that are not UTF-8 become lone surrogates, so that they spoil only the row they stand in.
-    text = content.decode("utf-8", errors="surrogateescape")
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}") from None
-    for index, row in enumerate(rows):
-        yield SourceRow(index + 1, file, row)
-
-
-def _parquet_rows(content: bytes, file: str) -> Iterator[SourceRow]:
-    import pyarrow  # only this function needs it
-    import pyarrow.parquet
-
-    line = 0
-    try:
-        for batch in pyarrow.parquet.ParquetFile(io.BytesIO(content)).iter_batches():
-            for row in batch.to_pylist():
-                line += 1
-                yield SourceRow(line, file, row)
-    except (pyarrow.ArrowException, OSError) as error:
-        hint = str(error).splitlines()[0]
-        raise InputError("A Parquet file is damaged.", value=file, where=f"row {line + 1}", hint=hint) from None
-
-
-def _csv_rows(content: bytes, file: str) -> Iterator[SourceRow]:
-    """Rows of a CSV file with a header; all values are text."""
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace"), newline=""))
-    for index, row in enumerate(reader):
-        yield SourceRow(index + 1, file, row)
-
-
-def _parse_line(line: bytes) -> object:
-    try:
-        return json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return RowError("bad_encoding", str(error))
-    except json.JSONDecodeError as error:
-        return RowError("bad_json", error.msg)

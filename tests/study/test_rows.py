@@ -1,0 +1,116 @@
+"""Rows of files: every form that is read, and the name of what is not."""
+
+import gzip
+import json
+
+import pytest
+from checkout import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plw.errors import InputError
+from plw.study.rows import RowError, parse_rows, text_problem
+
+CASES = ROOT / "tests/cases/files"
+COLOURS = [f"Colour number {number} is green." for number in range(3)]
+
+
+def values(content, file):
+    return [row.value for row in parse_rows(content, file)]
+
+
+@pytest.mark.parametrize("name", ["utf16.jsonl", "wrapped.json", "columns.json", "pretty.jsonl"])
+def test_what_can_be_read_without_a_guess_is_read(name):
+    assert [row["output"] for row in values((CASES / name).read_bytes(), name)] == COLOURS
+
+
+def test_every_file_of_several_joined_ones_may_bring_its_byte_order_mark():
+    rows = list(parse_rows((CASES / "two_boms.jsonl").read_bytes(), "two_boms.jsonl"))
+    assert [row.value["output"] for row in rows] == COLOURS * 2
+    assert [row.line for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+def test_bad_lines_are_rows_with_an_error_and_blank_lines_are_none():
+    content = b'{"a": 1}\n\n{"a": \n{"a": "\xff"}\r\n{"a": 2}\n'
+    rows = list(parse_rows(content, "x.jsonl"))
+    assert [row.line for row in rows] == [1, 3, 4, 5]
+    assert [row.value.reason if isinstance(row.value, RowError) else None for row in rows] == [
+        None,
+        "bad_json",
+        "bad_encoding",
+        None,
+    ]
+
+
+def test_a_damaged_array_or_gzip_file_is_an_input_error():
+    with pytest.raises(InputError, match="line 2"):
+        list(parse_rows(b'[{"a": 1},\n{"a": }]', "x.json"))
+    with pytest.raises(InputError, match="gzip"):
+        list(parse_rows(gzip.compress(b'{"a": 1}\n' * 100)[:-20], "x.jsonl.gz"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04rest", "zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\x80\x04\x95", "pickle"),
+        ("a b".encode("utf-16-le") * 20, "UTF-16"),
+        (b" \n", "empty"),
+        (b"\xff\xfea", "begins as UTF-16"),
+    ],
+)
+def test_a_file_without_rows_is_named_for_what_it_is(content, words):
+    with pytest.raises(InputError) as caught:
+        values(content, "x.jsonl")
+    assert words in str(caught.value) and "x.jsonl" in str(caught.value)
+
+
+def test_tables_have_a_header_text_cells_and_lines_of_the_file():
+    content = b'instruction,output\nA,"two\nlines"\n\nB,C\nD\n'
+    rows = list(parse_rows(content, "x.csv"))
+    assert rows[0].value == {"instruction": "A", "output": "two\nlines"}
+    assert [row.line for row in rows] == [3, 5, 6]
+    assert rows[2].value == RowError("wrong_type", "1 cells under a header of 2")
+    assert values(content.replace(b",", b"\t"), "x.tsv.gz")[1] == {"instruction": "B", "output": "C"}
+    with pytest.raises(InputError, match="line 2"):
+        values("a,b\nx,\xe9\n".encode("latin-1"), "x.csv")
+    with pytest.raises(InputError, match="twice"):
+        values(b"a,a\n1,2\n", "x.csv")
+
+
+def test_a_row_that_is_itself_one_object_is_not_taken_apart():
+    row = {"messages": [{"role": "user", "content": "Hi"}]}
+    assert values(json.dumps(row).encode(), "x.json") == [row]
+    assert values(json.dumps({"data": [{"a": 1}]}).encode(), "x.jsonl") == [{"data": [{"a": 1}]}]
+    with pytest.raises(InputError, match="data and train"):
+        values(json.dumps({"data": [{"a": 1}], "train": [{"a": 2}]}).encode(), "x.json")
+
+
+@pytest.mark.parametrize("bomb", [b"[" * 100_000, b'{"a": ' + b"9" * 100_000 + b"}"])
+def test_what_makes_the_decoder_give_up_is_a_bad_row(bomb):
+    assert values(b'{"a": 1}\n' + bomb, "x.jsonl")[1].reason == "bad_json"
+
+
+def test_a_gzip_file_of_nothing_but_air_is_refused_with_bounded_memory():
+    with pytest.raises(InputError, match="200 times"):
+        values(gzip.compress(b"0" * (300 * 2**20), 1), "x.jsonl.gz")
+
+
+def test_gzip_files_joined_one_behind_the_other_are_read_whole():
+    assert values(gzip.compress(b'{"a": 1}\n') + gzip.compress(b'{"a": 2}\n'), "x.jsonl.gz") == [{"a": 1}, {"a": 2}]
+
+
+def test_texts_that_cannot_be_written_are_told_with_the_place():
+    assert text_problem("Grüße") is None
+    assert text_problem("ab\ud83d") == "half a surrogate pair (U+D83D) at character 2"
+    assert text_problem(b"a\xe9".decode("utf-8", errors="surrogateescape")) == "byte 0xe9 at character 1 is not UTF-8"
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=60), st.sampled_from(["x.json", "x.jsonl", "x.csv", "x.tsv", "x.jsonl.gz", "x.parquet"]))
+def test_any_bytes_are_rows_or_a_message(content, name):
+    try:
+        assert all(row.line >= 1 for row in parse_rows(content, name))
+    except InputError as error:
+        assert name in str(error)
