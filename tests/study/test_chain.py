@@ -144,3 +144,45 @@ def test_a_judges_reference_that_is_no_run_is_refused(tmp_path):
 def test_a_misspelt_key_of_a_benchmark_is_refused(tmp_path):
     (message,) = messages(tmp_path, "base: demo\nbenchmarks: {piqa: {limti: 3}}\n")
     assert 'did you mean "limit"?' in message
+
+
+CASES = ROOT / "tests/cases/studies"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("latin1", ["This study file is not UTF-8", "latin1.yaml"]),
+        ("utf16", ["This study file is not UTF-8", "utf16.yaml"]),
+        ("norwegian", ['YAML reads no as false: write "no"', "line 4"]),
+        ("label_no", ['YAML reads No as false: write "No"', "line 4"]),
+        ("year", ['YAML reads 2024 as a number: write "2024"', "line 4"]),
+    ],
+)
+def test_what_yaml_or_the_encoding_would_change_is_told_with_its_place(name, words):
+    with pytest.raises((InputError, InputErrors)) as caught:
+        load(CASES / f"{name}.yaml")
+    for part in words:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base: demo\ndatasets: {[a, b]: {}}\n", "list or a mapping"),
+        ("a: &x [*x]\n", "refers to itself"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)), "grows"),
+        ("a: 2024-13-45\n", "not valid YAML"),
+    ],
+)
+def test_a_study_file_that_would_stop_the_reader_is_refused_by_name(tmp_path, text, words):
+    with pytest.raises(InputError) as caught:
+        load(write_study(tmp_path, text))
+    assert words in str(caught.value) and "mine.yaml" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_study(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: demo\n", encoding="utf-8-sig")
+    assert load(path)["name"] == "mine"

@@ -6,6 +6,7 @@ Light import on purpose: each Snakemake process loads this module.
 """
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,37 +18,82 @@ from plw.errors import InputError, InputErrors, nearest_hint
 
 @dataclass(frozen=True)
 class StudyFile:
-    """One YAML file of the chain: its path, its values, and for each key path the line (from 1) that set it."""
+    """One YAML file of the chain: path, values, and for each key path the line (from 1) and the text that set it."""
 
     path: Path
     values: dict
     lines: dict[tuple, int]
+    texts: dict[tuple, str]
 
 
 # The C loader parses ten times faster; the Python one is the same where PyYAML was built without it.
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _key_lines(node: yaml.Node | None, file: Path, prefix: tuple = ()) -> dict[tuple, int]:
-    """Line of each key path; refuses a key given twice, of which YAML would silently take the last."""
-    lines: dict[tuple, int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value_node in node.value:
-            path, line = (*prefix, key_node.value), key_node.start_mark.line + 1
-            if path in lines:
-                raise InputError(
-                    "A key is given twice.",
-                    value=key_node.value,
-                    where=f"{file}, lines {lines[path]} and {line}",
-                    hint="Keep one of them.",
-                )
-            lines[path] = line
-            lines.update(_key_lines(value_node, file, path))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            lines[(*prefix, index)] = item.start_mark.line + 1
-            lines.update(_key_lines(item, file, (*prefix, index)))
-    return lines
+MOST_NODES = 100_000  # of a study file with its aliases written out; the longest of ours has under 2,000
+
+
+class _Places:
+    """Line and, of single values, text of each key path of a YAML file."""
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.lines: dict[tuple, int] = {}
+        self.texts: dict[tuple, str] = {}
+
+    def visit(self, node: yaml.Node | None, path: tuple = ()) -> None:
+        """Note a node and what is below it; refuses keys that YAML would change or silently take the last of."""
+        if len(self.lines) > MOST_NODES:
+            raise InputError("A study file grows without bounds: an alias holds aliases.", where=str(self.file))
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value_node in node.value:
+                self._visit_key(key_node, path)
+                self.visit(value_node, (*path, key_node.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.lines[(*path, index)] = item.start_mark.line + 1
+                self.visit(item, (*path, index))
+        elif isinstance(node, yaml.ScalarNode):
+            self.texts[path] = node.value
+
+    def _visit_key(self, key: yaml.Node, above: tuple) -> None:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError("A key is a list or a mapping.", where=f"{self.file}, line {line}", hint="Keys are names.")
+        path = (*above, key.value)
+        kind = key.tag.rpartition(":")[2]
+        if kind not in ("str", "merge"):
+            raise InputError(
+                "A key is no text.",
+                value=key.value,
+                where=f"{self.file}, line {line}",
+                hint=f'YAML reads {key.value} as {_read_as(key.value, kind)}: write "{key.value}".',
+            )
+        if path in self.lines:
+            raise InputError(
+                "A key is given twice.",
+                value=key.value,
+                where=f"{self.file}, lines {self.lines[path]} and {line}",
+                hint="Keep one of them.",
+            )
+        self.lines[path] = line
+
+
+def _read_as(text: str, kind: str) -> str:
+    if kind == "bool":
+        return str(yaml.SafeLoader.bool_values[text.lower()]).lower()
+    return {"int": "a number", "float": "a number", "null": "nothing", "timestamp": "a date"}.get(kind, kind)
+
+
+def read_utf8(path: Path, what: str) -> str:
+    """The text of a file; InputError that begins with `what` when it cannot be read or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = f"{error}. Save it as UTF-8."
+        raise InputError(f"{what} is not UTF-8.", where=str(path), hint=hint) from None
+    except OSError as error:
+        raise InputError(f"{what} cannot be read.", where=str(path), hint=str(error)) from None
 
 
 def read_study_file(path: Path) -> StudyFile:
@@ -60,16 +106,21 @@ def read_study_file(path: Path) -> StudyFile:
             where='config/config.yaml, key "study", or --config study=…',
             hint=f"Use one of: {', '.join(known)}{nearest_hint(path.stem, known, lead='; ')}",
         )
+    places = _Places(path)
     try:
-        loader = YamlLoader(path.read_text(encoding="utf-8"))
+        loader = YamlLoader(read_utf8(path, "This study file"))
         node = loader.get_single_node()
-        lines = _key_lines(node, path)
+        places.visit(node)
         values = loader.construct_document(node) if node else {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two of numbers and dates that are none
+        if isinstance(error, InputError):
+            raise
         raise InputError("The study file is not valid YAML.", where=str(path), hint=str(error)) from None
+    except RecursionError:
+        raise InputError("The study file is nested too deeply, or refers to itself.", where=str(path)) from None
     if not isinstance(values, dict):
         raise InputError("A study file holds a mapping of keys.", value=type(values).__name__, where=str(path))
-    return StudyFile(path, values, lines)
+    return StudyFile(path, values, places.lines, places.texts)
 
 
 def study_chain(name: str, folder: Path) -> list[StudyFile]:
@@ -130,6 +181,9 @@ def _schema_error(error, chain: list[StudyFile]) -> list[InputError]:
     hint = f"This key is: {description}" if description else None
     if isinstance(error.instance, str) and "number" in str(error.validator_value):
         hint = "YAML reads 2e-5 as text: write 2.0e-5. " + (hint or "")
+    text = next((file.texts[path] for file in reversed(chain) if path in file.texts), None)
+    if error.validator == "type" and error.validator_value == "string" and text is not None:
+        hint = f'YAML reads {text} as {json.dumps(error.instance, default=str)}: write "{text}".'
     return [InputError(error.message, where=locate(chain, path), hint=hint)]
 
 

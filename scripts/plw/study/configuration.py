@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from plw.errors import InputError, InputErrors, nearest_hint
-from plw.study.chain import YamlLoader, load_study
+from plw.study.chain import YamlLoader, load_study, read_utf8
 from plw.study.runs import list_runs, reference_run
 from plw.study.sources import resolve_source
 
@@ -25,8 +25,8 @@ CONFIG_KEYS = {
 def read_yaml(path: Path) -> dict:
     """A YAML mapping; InputError when the file is absent or broken."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=YamlLoader) or {}
-    except (OSError, yaml.YAMLError) as error:
+        return yaml.load(read_utf8(path, "A configuration file"), Loader=YamlLoader) or {}
+    except yaml.YAMLError as error:
         raise InputError("A configuration file cannot be read.", where=str(path), hint=str(error)) from None
 
 
