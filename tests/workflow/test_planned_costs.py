@@ -17,7 +17,7 @@ def test_tokens_judgements_and_jobs_of_the_finished_study_are_those_of_its_plan(
     printed = read_yaml(project / "config/paper_numbers.yaml")["table_1"]["rows"]
     plan = plan_study(study, list_runs(study), printed, project)
     records = [json.loads(path.read_text()) for path in (project / RESULTS / "runs").glob("*/run.json")]
-    assert plan["measured_lengths"]
+    assert plan["lengths"] == {"measured"}
     assert plan["tokens"] == pytest.approx(sum(record["tokens"] for record in records), rel=0.2)
     for name, planned in plan["judgements"].items():
         batches = [json.loads(path.read_text()) for path in (project / RESULTS / "judgements" / name).glob("*.json")]

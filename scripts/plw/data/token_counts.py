@@ -1,8 +1,8 @@
 """Token counts of single fields, as in Table 1: no template, no special tokens, none in an empty text.
 
-A tokenizer that comes with its SentencePiece model (LLaMA 1 and 2) counts with that model, as the paper did: by it Table 1
-comes out to the digit, while the fast tokenizer that transformers makes of it splits some texts otherwise (354 of 30,033
-fields of real rows, all of them with runs of spaces). Training uses the fast tokenizer, the only one that is left there.
+A tokenizer that comes with its SentencePiece model (LLaMA 1 and 2) counts with that model, as the paper did: by it
+Table 1 comes out to the digit, while the fast tokenizer that transformers makes of it splits some texts otherwise (354
+of 30,033 fields of real rows, all of them with runs of spaces). Training uses the fast tokenizer, the only one there.
 """
 
 import re
