@@ -19,8 +19,8 @@ from plw.study.runs import batch_of, list_runs
 PRINTED = read_yaml(ROOT / "config/paper_numbers.yaml")["table_1"]["rows"]
 NOWHERE = Path("/nowhere")
 
-# What finished studies took on the quiet machine of `plan.processor`: wall seconds of the jobs of each timed rule, and of
-# the whole call on its two cores. `test` ran twice there, for 56.4 and 54.2 seconds.
+# What finished studies took on the quiet machine of `plan.processor`: wall seconds of the jobs of each timed rule, and
+# of the whole call on its two cores. `test` ran twice there, for 56.4 and 54.2 seconds.
 QUIET = {
     "test": {
         "whole": 55.3,

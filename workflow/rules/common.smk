@@ -56,7 +56,10 @@ MECHANISM = [] if GIVEN_SCORES or "mechanism" not in STUDY else layout.results(S
 PAPER_NUMBERS = "config/paper_numbers.yaml"
 
 if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
-    CORES = int(workflow.cores or os.cpu_count() or 1)
+    # A dry run needs no --cores, and then stands for a call that takes all of them.
+    CORES = os.cpu_count() or 1
+    if any(re.match(r"-[cj]|--(cores|jobs)", word) for word in sys.argv):
+        CORES = int(workflow.cores or CORES)
     plan = plan_study(
         STUDY,
         list(RUNS.values()),
