@@ -1,7 +1,7 @@
 """The plan of the test study against what its jobs did: within a fifth, job counts exactly.
 
-Hours are compared with rates of the same run, because a machine that others use at the same time takes any time; a quiet
-run's hours are in tests/study/test_plan_processor.py.
+Hours are compared with rates of the same run, because a machine that others use at the same time takes any time; a
+quiet run's hours are in tests/study/test_plan_processor.py.
 """
 
 import json

@@ -81,7 +81,7 @@ def _world_models(study: dict, runs: Iterable[Run]) -> list[str]:
     """The world's pretrained models that the runs start from, and the judge."""
     places = [_place(study["ptlms"][name]["source"]) for name in dict.fromkeys(run.ptlm for run in runs)]
     names = [place.name for place in places if place.parts[-3:-1] == ("world", "ptlms")]
-    if names and _judged_by_the_world(study):
+    if "world" in study and _judged_by_the_world(study):
         names.append(_start_of_judge(study))
     return list(dict.fromkeys(names))
 
