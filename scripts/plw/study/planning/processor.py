@@ -78,7 +78,7 @@ def _place(source: dict) -> PurePath:
 
 
 def _world_models(study: dict, runs: Iterable[Run]) -> list[str]:
-    """The world's pretrained models that the runs start from, and the judge."""
+    """The world's pretrained models that the runs, and its judge, start from."""
     places = [_place(study["ptlms"][name]["source"]) for name in dict.fromkeys(run.ptlm for run in runs)]
     names = [place.name for place in places if place.parts[-3:-1] == ("world", "ptlms")]
     if "world" in study and _judged_by_the_world(study):
@@ -100,8 +100,7 @@ def _start_of_judge(study: dict) -> str:
 
 
 def _judged_by_the_world(study: dict) -> bool:
-    places = [_place(study["judges"][name]["source"]) for name in judged_benchmarks(study)]
-    return any(place.parts[-2:] == ("world", "judge_model") for place in places)
+    return any(_is_worlds_judge(study["judges"][name]["source"]) for name in judged_benchmarks(study))
 
 
 def weights_of(study: dict, name: str) -> float:
