@@ -158,6 +158,14 @@ def test_table_1_puts_the_printed_row_of_what_a_data_set_stands_for_below_ours()
     )
 
 
+def test_table_1_says_what_counted_the_tokens_where_the_statistics_know_it():
+    found = statistics("plain")
+    assert "Tokens are those" not in to_markdown(table_1(DATASETS[:1], {"plain": found}, PRINTED["table_1"]))
+    found["counted_with"] = "SentencePiece model"
+    text = to_markdown(table_1(DATASETS[:1], {"plain": found}, PRINTED["table_1"]))
+    assert "Tokens are those of the SentencePiece model, each field by itself" in text
+
+
 def test_table_1_shows_ratios_that_only_the_text_prints():
     entry = {"name": "tiny", "label": "Tiny", "stands_for": "AlpacaDataTiny"}
     rows = rows_of(to_csv(table_1([entry], {"tiny": statistics("tiny")}, PRINTED["table_1"])))

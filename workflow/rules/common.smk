@@ -8,6 +8,7 @@ PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, ARTIFACT
                   prints what the study would cost
 """
 
+import os
 import re
 import shlex
 import sys
@@ -24,7 +25,9 @@ from plw.study.configuration import load_configuration, read_yaml
 from plw.study.fetching import needs_of
 from plw.study.logs import failures, finished
 from plw.study.parameters import as_json
+from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
+from plw.study.planning.processor import is_planned_so
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -53,7 +56,17 @@ MECHANISM = [] if GIVEN_SCORES or "mechanism" not in STUDY else layout.results(S
 PAPER_NUMBERS = "config/paper_numbers.yaml"
 
 if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
-    plan = plan_study(STUDY, list(RUNS.values()), read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"])
+    # A dry run needs no --cores, and then stands for a call that takes all of them.
+    CORES = os.cpu_count() or 1
+    if any(re.match(r"-[cj]|--(cores|jobs)", word) for word in sys.argv):
+        CORES = int(workflow.cores or CORES)
+    plan = plan_study(
+        STUDY,
+        list(RUNS.values()),
+        read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"],
+        speed=measure_speed(min(CORES, os.cpu_count() or 1)) if is_planned_so(STUDY) else None,
+        cores=CORES,
+    )
     print(plan_text(plan, STUDY), file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without

@@ -26,7 +26,9 @@ if not GIVEN_SCORES:
                 *(
                     "plw/report/comparison.py",
                     "plw/study/planning/cost.py",
+                    "plw/study/planning/machine.py",
                     "plw/study/planning/plan.py",
+                    "plw/study/planning/processor.py",
                     "plw/study/planning/workload.py",
                 ),
             ),

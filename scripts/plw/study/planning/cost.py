@@ -2,12 +2,25 @@
 
 The study's `plan` section gives the card and each rate as [slow, fast] with its source; `plan.measured` names the
 rates.json of a pilot (scripts/report/compare_plan.py), whose numbers take their place where the file is there.
+Hours of a study that makes its own small models are a processor's (plw.study.planning.processor).
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from plw.study.planning.processor import (
+    Amounts,
+    evaluation_amounts,
+    is_planned_so,
+    judge_attempts,
+    judging_amounts,
+    mechanism_amounts,
+    remaining_amounts,
+    seconds_of,
+    training_amounts,
+    world_amounts,
+)
 from plw.study.planning.workload import (
     InferenceWork,
     Lengths,
@@ -59,17 +72,25 @@ class Cost:
     study    the study
     printed  `table_1.rows` of config/paper_numbers.yaml
     root     the project's folder, below which measured lengths and rates lie
+    factor   how many times as long as `plan.processor` says this machine takes (plw.study.planning.machine)
     """
 
-    def __init__(self, study: dict, printed: dict, root: Path = Path()):
+    def __init__(self, study: dict, printed: dict, root: Path = Path(), *, factor: float = 1.0):
         self.study, self.plan = study, study["plan"]
         names = dict.fromkeys(study["datasets"])
         self.lengths: dict[str, Lengths | None] = {name: dataset_lengths(study, name, printed, root) for name in names}
         self.measured = read_rates(root, self.plan.get("measured"))
+        self.on_processor = is_planned_so(study)
+        self._factor = factor
         self.work: dict[str, TrainingWork | None] = {
             name: training_work(lengths, study["training"]) if lengths else None
             for name, lengths in self.lengths.items()
         }
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether rates that were measured take the place of the plan's."""
+        return "processor" in self.measured if self.on_processor else bool(self.measured)
 
     def _parameters(self, run: Run) -> float | None:
         """Weights of the run's ptlm; None where it is not said."""
@@ -80,6 +101,8 @@ class Cost:
         work, parameters, training = self.work[run.dataset], self._parameters(run), self.study["training"]
         if work is None:
             return None
+        if self.on_processor:
+            return self._taken("train_model", training_amounts(self.study, run, work))
         if (rate := self._measured_rate("training", run.ptlm, parameters, "tokens_per_second")) is not None:
             start = self.measured["training_start_seconds"]
             return Span.of(work.tokens, rate) + Span(min(start), max(start))
@@ -108,6 +131,9 @@ class Cost:
 
     def evaluation_hours(self, run: Run) -> Span | None:
         """GPU hours of measuring one run on its benchmarks."""
+        if self.on_processor:
+            evaluated = evaluation_amounts(self.study, run)
+            return self._taken("evaluate_model", evaluated) * (1 / SECONDS_PER_HOUR) if evaluated else None
         parameters, names = self._parameters(run), benchmarks_of(run, self.study)
         total = Span()
         for name in names:
@@ -126,6 +152,9 @@ class Cost:
     def mechanism_hours(self, run: Run) -> Span | None:
         """GPU hours of a run's memorisation; none are held for a weight distance, which reads files."""
         parameters, lengths = self._parameters(run), self.lengths[run.dataset]
+        if self.on_processor:
+            amounts = mechanism_amounts(self.study, run, lengths) if "mechanism" in self.study else {}
+            return self._taken("measure_mechanism", amounts) * (1 / SECONDS_PER_HOUR)
         prompts = memorisation_prompts(self.study, run, lengths)
         if not prompts:
             return Span()
@@ -140,6 +169,9 @@ class Cost:
 
     def judging_hours(self, name: str, verdicts: int, batches: int) -> Span | None:
         """GPU hours of one judge: `verdicts` in all, in `batches` jobs that each load it."""
+        if self.on_processor:
+            amounts = judging_amounts(self.study, name, verdicts, batches)
+            return self._taken("judge_outputs", amounts) * (1 / SECONDS_PER_HOUR)
         judge, cost = self.study["judges"][name], self.study["benchmarks"][name].get("cost")
         gpus = max(judge.get("gpus", 0), 1)  # without one its hours are a processor's
         parameters = judge.get("parameters") if judge.get("gpus", 0) else None  # the rates are a GPU's
@@ -157,6 +189,35 @@ class Cost:
         seconds += self._inference(stored, InferenceWork(0, steps), context=read, rows=rows)
         loading = self._start(stored) * (batches * gpus)
         return (seconds + loading) * (1 / SECONDS_PER_HOUR)
+
+    def world_seconds(self, runs: list[Run]) -> dict[str, list[Span]]:
+        """Seconds of each job that makes the study's world, by rule; a judge may need several attempts, and what it
+        needed here was measured with it."""
+        attempts = 1 if self.has_measured else judge_attempts(self.study)
+        least, most = (world_amounts(self.study, runs, number) for number in (1, attempts))
+        return {
+            rule: [
+                Span(self._taken(rule, low).low, self._taken(rule, high).high)
+                for low, high in zip(least[rule], most[rule], strict=True)
+            ]
+            for rule in least
+        }
+
+    def remaining_seconds(self, runs: list[Run]) -> dict[str, list[Span]]:
+        """Seconds of each job on data, scores, statistics, figures, tables, claims and report, by rule."""
+        jobs = remaining_amounts(self.study, runs)
+        return {rule: [self._taken(rule, amounts) for amounts in found] for rule, found in jobs.items()}
+
+    def starting_seconds(self) -> Span:
+        """Seconds in which nothing else runs: Snakemake reads the study, and the libraries are loaded once."""
+        return self._taken("starting", {"starting": 1})
+
+    def _taken(self, rule: str, amounts: Amounts) -> Span:
+        """Seconds of a job on one core: as the study says, times what this machine takes, or took, for such jobs."""
+        taken = self.measured.get("processor", {})
+        factor = taken.get(rule, taken.get("all", self._factor))
+        seconds = seconds_of(amounts, self.plan["processor"]["seconds"]) * factor
+        return Span(seconds, seconds)
 
     def _inference(self, parameters: float, work: InferenceWork, *, context: float, rows: int | None = None) -> Span:
         """Seconds of one GPU: reading is bound by arithmetic, writing by moving weights and the rows' caches."""
