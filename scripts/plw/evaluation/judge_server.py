@@ -56,9 +56,10 @@ class ServedJudge:
     def find_model(self) -> None:
         """Look for the judge among the models that the server has; InputError if it is not there."""
         name, _ = pretrained_location(self.judge["source"])
+        names = {name, self.judge["source"].get("hub", name)}  # converted weights are a folder with a name of its own
         served = list(self._client.models.list())
         for model in served:  # `root` is vLLM's: what a name of one's own stands for
-            if name in (model.id, getattr(model, "root", None)):
+            if names & {model.id, getattr(model, "root", None)}:
                 self._model, self._context = model.id, getattr(model, "max_model_len", None)
                 return
         raise InputError(
