@@ -87,8 +87,8 @@ def _splits(entry: dict) -> tuple[str, ...]:
 def fetch_first(needs: Sequence[Need], study: str) -> str:
     """What a cluster's user is told whose study is not fetched; `study` as the call names it."""
     return (
-        f"This study needs {len(needs)} sources from the network, and they are not fetched. Fetch them first, where there"
-        f" is a network:\n  snakemake --cores 1 fetch --config study={study}"
+        f"This study needs {len(needs)} sources from the network, and they are not fetched. Fetch them first, where"
+        f" there is a network:\n  snakemake --cores 1 fetch --config study={study}"
     )
 
 
@@ -116,9 +116,9 @@ def fetch_sources(needs: Sequence[Need], *, say: Callable[[str], None] = print) 
 def unpinned(record: Sequence[dict]) -> list[str]:
     """A warning for each source of the record that follows a branch, with the line that pins what was fetched."""
     return [
-        f"Not pinned: {entry['hub']} (revision: {entry['revision']}) may be another one at the next fetch. This one stays"
-        f" with the line\n    revision: {entry['commit']}\n  in its entry of config/sources.yaml, or where the study sets"
-        f" {entry['for'][0]}."
+        f"Not pinned: {entry['hub']} (revision: {entry['revision']}) may be another one at the next fetch. This one"
+        f" stays with the line\n    revision: {entry['commit']}\n  in its entry of config/sources.yaml, or where the"
+        f" study sets {entry['for'][0]}."
         for entry in record
         if "hub" in entry and not COMMIT.fullmatch(entry["revision"])
     ]
