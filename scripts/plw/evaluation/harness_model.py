@@ -162,7 +162,6 @@ class HarnessModel(HFLM):
         )
         return torch.cat([context, generated], dim=1)
 
-
     def _generate_plain(self, context, max_length: int, stop: list[str], *, attention_mask, **generation):
         """lm-eval's own generation, in halves where the whole batch does not fit."""
         try:
