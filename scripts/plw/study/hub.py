@@ -297,8 +297,8 @@ def explain(
     if file and names & {"RemoteProtocolError", "ReadError", "ReadTimeout"}:  # it answered, and then no more
         return say(
             f"The download was cut ({type(error).__name__}).",
-            "Try again: what is whole is not fetched twice. If it stays so, something between here and the Hub ends long"
-            " connections.",
+            "Try again: what is whole is not fetched twice. If it stays so, something between here and the Hub ends"
+            " long connections.",
         )
     if names & {"TransportError", "ConnectionError", "TimeoutError"}:
         from huggingface_hub import constants
