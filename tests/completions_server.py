@@ -116,8 +116,6 @@ def main() -> None:
     print(json.dumps({"pid": os.getpid(), "module": known.module, "host": known.host, "others": others}), flush=True)
     if "--fail" in others:
         raise SystemExit("no room on the device")
-    if "--hang" in others:
-        time.sleep(60)
     key = os.environ.get("VLLM_API_KEY")
     make_server(known.model, port=known.port, key=key, revision=known.revision).serve_forever()
 

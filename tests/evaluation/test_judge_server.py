@@ -165,15 +165,19 @@ def test_a_server_that_ends_shows_the_end_of_its_log(model, tmp_path):
 
 
 def test_a_server_that_does_not_start_in_time_is_ended_with_its_log_shown(model, tmp_path):
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho $$\necho "loading $2"\nexec sleep 600\n')
+    program.chmod(0o755)
     settings = {"source": {"path": str(model)}, "backend": "vllm_local_completions", "max_new_tokens": 2}
-    settings |= {"python": stand_in(tmp_path), "model_kwargs": {"hang": True}, "wait_minutes": 0.2}
+    settings |= {"python": str(program), "wait_minutes": 0.1}
     with (
-        pytest.raises(InputError, match=r"did not answer within 0\.2 minutes \(judges\.NAME\.wait_minutes\)") as caught,
+        pytest.raises(InputError, match=r"did not answer within 0\.1 minutes") as caught,
         Judge(settings, tmp_path) as judge,
     ):
         judge.answers(["cat"], readable=bool)
-    assert "vllm.entrypoints" in str(caught.value)  # the log
-    assert not is_alive(server_notes(tmp_path)["pid"])
+    assert "| loading vllm.entrypoints.openai.api_server" in str(caught.value)
+    assert "judges.NAME.wait_minutes" in str(caught.value)
+    assert not is_alive(int((tmp_path / "vllm.log").read_text().splitlines()[0]))
 
 
 def test_a_server_that_is_too_slow_is_told_with_the_key_and_not_asked_again(model, tmp_path):
