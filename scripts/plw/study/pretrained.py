@@ -109,7 +109,8 @@ def pretrained_location(source: dict, *, where: str | None = None) -> tuple[str,
 def load_pretrained(loader, source: dict, kind: str, **options):
     """Call `from_pretrained` for a source; turn its many failures into one clear message."""
     if "path" in source:
-        name, place = _folder(source["path"], kind), {}
+        place: dict = {}
+        name = _folder(source["path"], kind)
     elif "hub" in source:
         name, place = pretrained_location(source)
         if name == source["hub"]:
