@@ -87,7 +87,7 @@ def switched_off() -> Iterator[None]:
 
 def not_fetched(what: str, where: str | None = None) -> InputError:
     """What a job says that may not use the network and lacks something."""
-    hint = f"Fetch it where there is a network: {FETCH}. Then run this again."
+    hint = f"Fetch it where there is a network, then run this again: `{FETCH}`"
     return InputError("The Hub is switched off and this is not fetched.", value=what, where=where, hint=hint)
 
 
