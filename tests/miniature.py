@@ -17,12 +17,9 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from checkout import ROOT
 from hub_models import NEVER, folder_files
 from hub_repositories import add_data, alpaca_rows, card, lines, parquet
 from hub_server import HubServer
-from plw.evaluation.alpaca_eval import read_prompt
-from plw.evaluation.pandalm import judge_prompt
 from tiny import WORDS, corpus, tiny_tokenizer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
@@ -67,7 +64,6 @@ training:       # two CPU ranks in place of four GPUs; ZeRO-3, bfloat16 and the 
   processes: 2
   threads: 1
   micro_batches_per_update: 4
-  learning_rate: 0.01  # twelve updates from random weights: with 2e-5 all runs would write the same texts
 evaluation: {{device: cpu, threads: 1}}
 judges:
   alpaca_eval: {{backend: openai_completions, python: null, server: "{judge}"}}  # vLLM's protocol; vLLM is not at hand
@@ -178,12 +174,7 @@ def mixtral_judge(folder: Path) -> dict[str, bytes]:
     config = MixtralConfig(vocab_size=len(tokenizer), num_hidden_layers=1, num_key_value_heads=2, num_local_experts=2,
                            bos_token_id=1, eos_token_id=2, **SIZES)  # fmt: skip
     model = seeded(MixtralForCausalLM, config, 5)
-    prompt = read_prompt("mixtral", ROOT / "config/judges")
-    prompts = [
-        prompt.replace("{instruction}", asked).replace("{output_1}", one).replace("{output_2}", two)
-        for asked, one, two in sample_words(24, 12)
-    ]
-    give_verdicts(model, tokenizer, prompts, ("Output (a)", "Output (b)"))
+    give_verdicts(model, tokenizer, after=" [/INST]", verdicts=("Output (a)", "Output (b)"))
     model.to(torch.bfloat16).save_pretrained(folder)
     return folder_files(folder)
 
@@ -193,7 +184,7 @@ def pandalm_judge(folder: Path) -> dict[str, bytes]:
     folder.mkdir(parents=True)
     tokenizer = sentencepiece_tokenizer(folder, whole=("1", "2"))
     model = seeded(LlamaForCausalLM, llama_config(tokenizer), 6)
-    give_verdicts(model, tokenizer, [judge_prompt(asked, "", *two) for asked, *two in sample_words(24, 12)], ("1", "2"))
+    give_verdicts(model, tokenizer, after="### Evaluation:\n", verdicts=("1", "2"))
     model.half().save_pretrained(folder)
     (folder / "model.safetensors").unlink()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -214,38 +205,22 @@ def seeded(architecture, config, seed: int):
         return architecture(config)
 
 
-def give_verdicts(model, tokenizer, prompts: list[str], verdicts: tuple[str, str]) -> None:
-    """Lay output weights so that greedy decoding says one of `verdicts`, each one token, behind a prompt, then ends.
-
-    prompts  as the judge will be asked, all with the same last token
+def give_verdicts(model, tokenizer, *, after: str, verdicts: tuple[str, str]) -> None:
+    """Lay output weights so that greedy decoding says one of `verdicts`, each one token, behind `after`, then ends.
 
     What stands in the residual stream is the last token's embedding and, much smaller, what attention and feed-forward
-    layers of random weights made of the whole text. The rows of both verdicts point along the former; along the
-    direction in which `prompts` differ most they point in opposite ways, so that each is said to half of the prompts.
-    The row of the end points along the embeddings of both verdicts.
+    layers of random weights made of the whole text. The row of each verdict points along the embedding of `after`'s
+    last token and a little along a random direction of its own; that of the end along both verdicts'.
     """
-    encoded = [tokenizer(prompt, return_tensors="pt")["input_ids"] for prompt in prompts]
+    last = tokenizer(after, add_special_tokens=False)["input_ids"][-1]
     first, second = (tokenizer.convert_tokens_to_ids(verdict) for verdict in verdicts)
     with torch.no_grad():
         embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-        axes = torch.linalg.qr(torch.randn(embedding.shape[1], 3, generator=torch.Generator().manual_seed(0)))[0].T
-        embedding[[int(encoded[0][0, -1]), first, second]] = axes * embedding.norm(dim=1).mean()
-        ends = torch.cat([model.model(ids).last_hidden_state[:, -1] for ids in encoded])
-        middle = ends.mean(dim=0)
-        differences = ends - middle
-        differences -= differences @ axes[1:].T @ axes[1:]  # nothing of it is left once a verdict is said
-        apart = torch.linalg.svd(differences, full_matrices=False)[2][0]
-        apart -= (middle @ apart) / (middle @ axes[0]) * axes[0]  # no verdict is nearer by itself
-        apart *= 0.2 * (middle @ axes[0]) / ((ends - middle) @ apart).std()
         head.zero_()
-        head[first], head[second] = axes[0] + apart, axes[0] - apart
-        head[tokenizer.eos_token_id] = axes[1] + axes[2]
-
-
-def sample_words(count: int, words: int) -> list[list[str]]:
-    """Texts of `words` words in threes: an instruction and two answers."""
-    draw = random.Random(7)
-    return [[" ".join(draw.choices(WORDS, k=words)) for _ in range(3)] for _ in range(count)]
+        own = torch.linalg.qr(torch.randn(embedding.shape[1], 5, generator=torch.Generator().manual_seed(0)))[0].T
+        embedding[[last, first, second]] = own[:3] * embedding.norm(dim=1).mean()
+        head[first], head[second] = own[0] + 0.5 * own[3], own[0] + 0.5 * own[4]
+        head[tokenizer.eos_token_id] = own[1] + own[2]
 
 
 def sentencepiece_tokenizer(folder: Path, *, whole: tuple[str, ...] = ()):
