@@ -10,7 +10,7 @@ from pathlib import Path
 from plw.errors import run_program
 from plw.files import write_json
 from plw.study.configuration import load_configuration
-from plw.study.fetching import fetch_sources, needs_of
+from plw.study.fetching import fetch_sources, needs_of, unpinned
 from plw.study.runs import list_runs
 
 
@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
 
     study = load_configuration(arguments.config, root=arguments.root)
     sources = fetch_sources(needs_of(study, list_runs(study)), say=lambda line: print(line, flush=True))
+    print(*unpinned(sources), sep="\n", flush=True)
     write_json(arguments.record, {"study": study["name"], "sources": sources})
 
 

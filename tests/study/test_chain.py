@@ -100,6 +100,25 @@ def test_a_name_that_refers_to_nothing_names_the_nearest(tmp_path, text, said):
     assert any(said in message and "mine.yaml, line 2" in message for message in found), found
 
 
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ("alpaca_eval: {python: null}", ("needs `python`", "judges.alpaca_eval.python", "openai_completions")),
+        ("alpaca_eval: {backend: openai_completions}", ("needs `server`", "http://node17:8000/v1")),
+        ("pandalm: {backend: openai_completions, server: http://n:1/v1}", ("greedily", "num_beams", "4")),
+    ],
+)
+def test_a_judge_that_could_not_be_started_is_refused_when_the_study_is_read(tmp_path, judge, said):
+    (message,) = messages(tmp_path, f"base: paper\njudges: {{{judge}}}\n")
+    for words in said:
+        assert words in message
+
+
+def test_a_judge_that_nobody_asks_may_lack_what_it_needs(tmp_path):
+    write_study(tmp_path, "base: paper\nevaluation: {benchmarks: [piqa]}\njudges: {alpaca_eval: {python: null}}\n")
+    assert "python" not in load(str(tmp_path / "mine.yaml"))["judges"]["alpaca_eval"]
+
+
 def test_a_source_that_is_no_known_name_names_the_nearest(tmp_path):
     found = messages(tmp_path, "base: demo\ndatasets: {plain: {source: alpaca_dtaa}}\n")
     assert "alpaca_data" in found[0]

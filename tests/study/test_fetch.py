@@ -297,3 +297,32 @@ def test_all_refusals_of_a_survey_are_told_at_once(hub):
             [data(hub, name="o/one", gated=True), replace(data(hub, name="o/two", gated=True), where="w")], say=quiet
         )
     assert len(caught.value.errors) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_every_loader_takes_the_converted_weights_of_a_model_that_was_published_pickled(hub, tmp_path, revision):
+    """Weights, tokens counted, the distance between two models, and the server that is started for a judge."""
+    from completions_server import stand_in
+    from plw.data.token_counts import token_counter
+    from plw.evaluation.judge import Judge
+    from plw.mechanism.weight_distance import weight_distance
+    from plw.models.loading import load_model
+    from read_sources import convert
+
+    need = model(hub, pickled(tmp_path / "made"), name="o/judge")
+    need = replace(need, source={"hub": "o/judge", "revision": revision})
+    fetch_sources([need], say=quiet)
+    convert(need)
+    hub.requests.clear()
+    with switched_off():
+        assert sum(p.numel() for p in load_model(need.source).parameters()) > 0
+        assert weight_distance(need.source, need.source).mean_over_tensors == 0
+        assert token_counter(need.source)(["the cat"]) > [0]
+        settings = {"source": need.source, "max_new_tokens": 2, "dtype": "float32"}
+        with Judge(settings, tmp_path / "here") as judge:
+            answers = judge.answers(["cat", "dog"], readable=lambda answer: True)
+        settings |= {"backend": "vllm_local_completions", "python": stand_in(tmp_path)}
+        with Judge(settings, tmp_path / "served") as judge:
+            assert judge.answers(["cat", "dog"], readable=lambda answer: True) == answers
+    assert hub.requests == []

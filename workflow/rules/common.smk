@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from plw.errors import InputError, InputErrors
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.fetching import needs_of
-from plw.study.logs import failures, finished
+from plw.study.fetching import fetch_first, needs_of
+from plw.study.logs import failures, fetched, finished
 from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
@@ -77,8 +77,8 @@ python = "python -m plw.preload" if STUDY.get("preload") else "python"
 path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
-fetched = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
-shell.prefix(f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {fetched}')
+hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
+shell.prefix(f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}')
 
 
 wildcard_constraints:
@@ -98,8 +98,9 @@ def what_failed():
 
 
 def what_was_made():
-    """Where the report is, and what it says, for the terminal."""
-    return finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
+    """What was fetched, where the report is and what it says, for the terminal."""
+    made = finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
+    return "\n".join(text for text in (fetched(Path(FETCHED), since=STARTED), made) if text)
 
 
 def check_fetched():
@@ -107,10 +108,7 @@ def check_fetched():
     if not REMOTE_SOURCES or Path(FETCHED).exists() or workflow.local_exec or not workflow.is_main_process:
         return
     if any(not job.is_local for job in workflow.dag.needrun_jobs()):
-        raise WorkflowError(
-            f"This study needs {len(REMOTE_SOURCES)} sources from the network, and they are not fetched. Fetch them first,"
-            f" where there is a network:\n  snakemake --cores 1 fetch --config study={config['study']}"
-        )
+        raise WorkflowError(fetch_first(REMOTE_SOURCES, config["study"]))
 
 
 def judged_runs(wildcards):

@@ -76,15 +76,15 @@ rule judge_outputs:
         "results/{study}/times/judge_outputs/{judged}/{batch}.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: STUDY["evaluation"].get("threads", 1)
+    threads: lambda wildcards: scheduling.judging_grant(STUDY, wildcards.judged, "threads", 1)
     resources:
         gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
         runtime=lambda wildcards, attempt: RUNTIMES.judging(wildcards.judged, judged_runs(wildcards), attempt),
-        mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
+        mem_mb=lambda wildcards: scheduling.judging_grant(STUDY, wildcards.judged, "mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts
         benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
-        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
+        judge=lambda wildcards: parameters.judge_settings(STUDY, wildcards.judged),
         outputs=lambda wildcards: " ".join(
             f"{run}={layout.generations(STUDY, run, wildcards.judged)}" for run in judged_runs(wildcards)
         ),

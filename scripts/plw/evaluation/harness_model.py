@@ -4,7 +4,7 @@
 computed once: a question's context for all its choices, and what stands before every question (a preamble,
 equal shots) for the whole benchmark. Each log-likelihood is the same sum of the same terms; only rounding
 differs (about 1e-6 in float32). Either way log-probabilities are taken in float32, as HFLM does on request
-(`softmax_dtype`); for a float32 model that changes nothing.
+(`softmax_dtype`); for a float32 model that changes nothing. A batch that the device's memory does not hold is halved.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from plw.models.decoding import (
     common_prefix_length,
     generate_from_tokens,
 )
-from plw.models.memory import BatchMemory
+from plw.models.memory import BatchMemory, is_out_of_memory
 
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
 SOFTMAX_DTYPE = torch.float32  # in bfloat16 a log-probability near -5 is a multiple of 1/32: choices tie
@@ -83,8 +83,22 @@ class HarnessModel(HFLM):
 
     def _loglikelihood_tokens(self, requests, disable_tqdm: bool = False, override_bs: int | None = None):
         self.truncated += sum(len(context) + len(rest) > self.max_length + 1 for _, context, rest in requests)
-        if not self.shared_contexts:
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        longest = max((len(context) + len(rest) for _, context, rest in requests), default=0)
+        while True:
+            try:
+                if self.shared_contexts:
+                    return self._score_shared(requests)
+                return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            # From the first again: lm-eval takes the longest requests first, so little was done. Out of the `except`,
+            # because the error holds the batch's tensors.
+            self._memory.halve(self.batch_size, tokens=min(longest, self.max_length))
+            self.batch_size_per_gpu = self.batch_size // 2
+
+    def _score_shared(self, requests) -> list[tuple[float, bool]]:
+        """Log-likelihood and greediness of every request, contexts shared."""
         prepared = [
             Request(index, (context + rest)[-(self.max_length + 1) :][:-1], rest)
             for index, (_, context, rest) in enumerate(requests)
@@ -132,7 +146,7 @@ class HarnessModel(HFLM):
 
     def _model_generate(self, context, max_length: int, stop: list[str], **generation):
         if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:
-            return super()._model_generate(context, max_length, stop, **generation)
+            return self._generate_plain(context, max_length, stop, **generation)
         generation.pop("temperature", None)
         mask = generation.pop("attention_mask").bool()
         prompts = [row[keep].tolist() for row, keep in zip(context, mask, strict=True)]
@@ -147,6 +161,23 @@ class HarnessModel(HFLM):
             **{"do_sample": False, **generation},
         )
         return torch.cat([context, generated], dim=1)
+
+    def _generate_plain(self, context, max_length: int, stop: list[str], *, attention_mask, **generation):
+        """lm-eval's own generation, in halves where the whole batch does not fit."""
+        try:
+            return super()._model_generate(context, max_length, stop, attention_mask=attention_mask, **generation)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        self._memory.halve(len(context), tokens=max_length, beams=generation.get("num_beams", 1))
+        half = len(context) // 2
+        parts = [
+            self._generate_plain(context[rows], max_length, stop, attention_mask=attention_mask[rows], **generation)
+            for rows in (slice(half), slice(half, None))
+        ]
+        longest, fill = max(part.shape[1] for part in parts), self.tokenizer.pad_token_id
+        padded = [torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=fill) for part in parts]
+        return torch.cat(padded)
 
 
 def shared_beginning(requests: Sequence[Request]) -> int:

@@ -217,6 +217,33 @@ def _check_judges(values: dict, chain: list[StudyFile]) -> list[InputError]:
             errors.append(
                 InputError("A judged benchmark has no judge.", value=name, where=locate(chain, ("judges",)), hint=hint)
             )
+    return errors + [error for name in values["judges"] for error in _check_backend(name, values, chain)]
+
+
+# What a judge's backend cannot do without, by the key that gives it, with an example.
+BACKEND_NEEDS = {
+    "vllm_local_completions": ("python", "the interpreter that has vLLM, as .venv-judges/bin/python"),
+    "openai_completions": ("server", "its address, as http://node17:8000/v1"),
+}
+
+
+def _check_backend(name: str, values: dict, chain: list[StudyFile]) -> list[InputError]:
+    """A judge that could not be started, told before the first training instead of after the last."""
+    judge = values["judges"][name]
+    backend = judge.get("backend")
+    if backend not in BACKEND_NEEDS or name not in values["evaluation"]["benchmarks"]:
+        return []
+    errors = []
+    key, example = BACKEND_NEEDS[backend]
+    if key not in judge:
+        others = "backend: huggingface_local_completions runs it in process, openai_completions asks a running server"
+        what = f"A judge's backend needs `{key}`."
+        hint = f"Give {example}; or another backend ({others})."
+        errors.append(InputError(what, value=backend, where=locate(chain, ("judges", name, key)), hint=hint))
+    if judge.get("num_beams", 1) > 1:
+        what, hint = "A served judge decodes greedily.", "Set num_beams: 1, or backend: huggingface_local_completions."
+        where = locate(chain, ("judges", name, "num_beams"))
+        errors.append(InputError(what, value=judge["num_beams"], where=where, hint=hint))
     return errors
 
 
