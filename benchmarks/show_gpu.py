@@ -1,6 +1,6 @@
 """Put the table of a gpu.json between its marks in docs/measurements.md; without a file, say that there is none.
 
-    python benchmarks/show_gpu.py results/gpu.json
+python benchmarks/show_gpu.py results/gpu.json
 """
 
 import argparse

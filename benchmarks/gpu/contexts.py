@@ -6,9 +6,10 @@ import tempfile
 import time
 
 import torch
+from tiny import tiny_tokenizer
+
 from gpu.part import Part
 from gpu.shapes import build, wait
-from tiny import tiny_tokenizer
 
 TOLERANCE = 1e-3  # of a log-likelihood in nats, float32
 
@@ -69,6 +70,6 @@ PART = Part(
           "choice": 6},
     tiny={"shape": "tiny", "batch": 4, "rounds": 1, "count": 4, "choices": 3, "preamble": 20, "question": 5,
           "choice": 2},
-    minutes=1.0,
+    minutes=0.8,
     needs=("lm_eval",),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs the parts within a budget of time, and writes gpu.json after each of them, so that a killed call loses nothing."""
+"""Runs the parts within a budget of time, and writes gpu.json after each: a killed call loses only the part at work."""
 
 import gc
 import signal
@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from plw.errors import InputError
+from plw.files import read_json, write_json
+
 from gpu.machine import describe_machine
 from gpu.part import LeftOut, Part
 from gpu.rates import plan_rates
-from plw.errors import InputError
-from plw.files import read_json, write_json
 
 IDENTITY = ("device", "versions", "commit", "sizes")  # what all parts of a file have in common
 

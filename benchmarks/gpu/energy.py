@@ -2,10 +2,11 @@
 
 import time
 
+from plw.training.record import EnergyMeter
+
 from gpu.part import LeftOut, Part
 from gpu.shapes import build, sequences, wait
 from gpu.trainings import train
-from plw.training.record import EnergyMeter
 
 
 def run(device: str, *, shape: str, batch: int, length: int, updates: int) -> dict:
@@ -27,7 +28,12 @@ def run(device: str, *, shape: str, batch: int, length: int, updates: int) -> di
     if joules is None or joules <= 0:
         raise LeftOut("the counter of energy did not move, or wrapped around")
     tokens = batch * length * updates
-    return {"joules": joules, "seconds": seconds, "watts": joules / seconds, "joules per 1000 tokens": 1000 * joules / tokens}
+    return {
+        "joules": joules,
+        "seconds": seconds,
+        "watts": joules / seconds,
+        "joules per 1000 tokens": 1000 * joules / tokens,
+    }
 
 
 PART = Part(

@@ -1,12 +1,13 @@
 """Reading prompts and writing texts: seconds per step by batch, and shares of the device's peaks."""
 
 import torch
+from plw.models.decoding import generate_from_tokens
+from plw.models.memory import BatchMemory, cache_bytes_per_token
+
 from gpu.machine import data_sheet
 from gpu.part import Part
 from gpu.shapes import build, parameters_of, seconds_of, sequences
 from gpu.speed import copy_rate, matrix_rate
-from plw.models.decoding import generate_from_tokens
-from plw.models.memory import BatchMemory, cache_bytes_per_token
 
 READING_FLOPS = 2  # per weight and token
 
@@ -38,7 +39,10 @@ def run(device: str, *, shapes: tuple[str, ...], batches: tuple[int, ...], promp
 
             first, all_of_them = (seconds_of(lambda n=n: write(n), device, rounds=rounds) for n in (1, new))
             steps = [(long - short) / (new - 1) for long, short in zip(all_of_them, first, strict=True)]
-            by_batch[str(batch)] = {"seconds_reading": [min(first), max(first)], "seconds_step": [min(steps), max(steps)]}
+            by_batch[str(batch)] = {
+                "seconds_reading": [min(first), max(first)],
+                "seconds_step": [min(steps), max(steps)],
+            }
             moved = 2 * weights + batch * (prompt + new / 2) * of_token
             reading += [READING_FLOPS * weights * batch * prompt / (one * flops) for one in first]
             writing += [moved / (one * bandwidth) for one in steps if one > 0]
@@ -59,8 +63,11 @@ PART = Part(
     run,
     full={
         "shapes": ("smollm2_135m", "llama_1.3b", "llama_7b"),
-        "batches": (8, 32, 64), "prompt": 256, "new": 33, "rounds": 2,
-    },  # fmt: skip
+        "batches": (8, 32, 64),
+        "prompt": 256,
+        "new": 33,
+        "rounds": 2,
+    },
     tiny={"shapes": ("tiny",), "batches": (1, 2), "prompt": 8, "new": 5, "rounds": 1},
-    minutes=1.5,
+    minutes=1.2,
 )

@@ -3,10 +3,11 @@
 import time
 
 import torch
-from gpu.part import Part
-from gpu.shapes import build, sequences, wait
 from plw.models.decoding import generate_from_tokens
 from plw.models.memory import BatchMemory
+
+from gpu.part import Part
+from gpu.shapes import build, sequences, wait
 
 
 def run(device: str, *, shape: str, wanted: int, prompt: int, new: int, beams: int) -> dict:
@@ -16,7 +17,9 @@ def run(device: str, *, shape: str, wanted: int, prompt: int, new: int, beams: i
     tokens = prompt + new
     rows = memory.rows(wanted, tokens=tokens, beams=beams)
     predicted = rows * tokens * beams * memory.row_token_bytes
-    prompts = [one.input_ids for one in sequences(rows, prompt=prompt, completion=0, vocabulary=model.config.vocab_size)]
+    prompts = [
+        one.input_ids for one in sequences(rows, prompt=prompt, completion=0, vocabulary=model.config.vocab_size)
+    ]
     before = None
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -50,5 +53,5 @@ PART = Part(
     run,
     full={"shape": "llama_7b", "wanted": 64, "prompt": 700, "new": 128, "beams": 4},
     tiny={"shape": "tiny", "wanted": 3, "prompt": 12, "new": 4, "beams": 2},
-    minutes=1.0,
+    minutes=0.8,
 )

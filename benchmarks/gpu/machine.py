@@ -6,19 +6,19 @@ from pathlib import Path
 import torch
 from plw.training.record import device_state, git_state, versions
 
-# Dense bfloat16 FLOP/s (half of what a sheet prints "with sparsity") and bytes/s of memory, by a part of the name that
-# PyTorch shows. NVIDIA's data sheets: H100 (SXM 1,979 TFLOPS with sparsity, 3.35 TB/s; PCIe 1,513, 2 TB/s), H200 (1,979,
-# 4.8 TB/s), A100 (312; 80 GB SXM 2,039 GB/s, 80 GB PCIe 1,935, 40 GB 1,555), L40S (733 with sparsity, 864 GB/s), L4 (242
-# with sparsity, 300 GB/s).
+# Dense bfloat16 FLOP/s (half of what a sheet prints "with sparsity") and bytes/s of memory, by the name that PyTorch
+# shows (in whole: a slice of a card, or its NVL form, has other rates). NVIDIA's data sheets, "S"
+# with sparsity: H100 (SXM 1,979 TFLOPS S, 3.35 TB/s; PCIe 1,513 S, 2 TB/s), H200 (1,979 S, 4.8 TB/s), A100 (312; 80 GB
+# SXM 2,039 GB/s, 80 GB PCIe 1,935, 40 GB 1,555), L40S (733 S, 864 GB/s), L4 (242 S, 300 GB/s).
 DATA_SHEETS = {
-    "H100 PCIe": (756.5e12, 2.0e12),
-    "H100 80GB HBM3": (989.5e12, 3.35e12),
-    "H200": (989.5e12, 4.8e12),
-    "A100-SXM4-80GB": (312e12, 2.039e12),
-    "A100 80GB PCIe": (312e12, 1.935e12),
-    "A100-SXM4-40GB": (312e12, 1.555e12),
-    "A100-PCIE-40GB": (312e12, 1.555e12),
-    "L40S": (366.5e12, 0.864e12),
+    "NVIDIA H100 PCIe": (756.5e12, 2.0e12),
+    "NVIDIA H100 80GB HBM3": (989.5e12, 3.35e12),
+    "NVIDIA H200": (989.5e12, 4.8e12),
+    "NVIDIA A100-SXM4-80GB": (312e12, 2.039e12),
+    "NVIDIA A100 80GB PCIe": (312e12, 1.935e12),
+    "NVIDIA A100-SXM4-40GB": (312e12, 1.555e12),
+    "NVIDIA A100-PCIE-40GB": (312e12, 1.555e12),
+    "NVIDIA L40S": (366.5e12, 0.864e12),
     "NVIDIA L4": (121e12, 0.3e12),
 }
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -26,8 +26,7 @@ DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 def data_sheet(name: str | None) -> tuple[float, float] | None:
     """(dense bfloat16 FLOP/s, bytes/s of memory) of NVIDIA's data sheet; None for a device that is not in the table."""
-    longest = max((part for part in DATA_SHEETS if part in (name or "")), key=len, default=None)
-    return DATA_SHEETS[longest] if longest else None
+    return DATA_SHEETS.get(name or "")
 
 
 def describe_machine(device: str) -> dict:

@@ -1,10 +1,11 @@
 """Memory that a layer takes at 7B width: the difference between two models that differ by a few layers."""
 
 import torch
+from transformers import TrainerCallback
+
 from gpu.part import Part
 from gpu.shapes import build, parameters_of, sequences
 from gpu.trainings import train
-from transformers import TrainerCallback
 
 STATE_BYTES = 16  # float32: weights, gradients and Adam's two moments
 
@@ -62,5 +63,5 @@ PART = Part(
     run,
     full={"shape": "llama_7b", "layers": (1, 3), "batch": 4, "length": 512},
     tiny={"shape": "tiny", "layers": (1, 3), "batch": 2, "length": 16},
-    minutes=0.7,
+    minutes=0.5,
 )

@@ -5,9 +5,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from training_runs import command, results, wait_for
+
 from gpu.part import Part
 from gpu.zero import call, make_world
-from training_runs import command, results, wait_for
 
 TOLERANCE = 1e-5  # relative; a CPU repeats itself to the last bit, a GPU may add up in another order
 TRY_AGAIN = 75  # scripts/training/train_model.py
@@ -41,5 +42,5 @@ PART = Part(
     run,
     full={"epochs": 60},
     tiny={"epochs": 8},
-    minutes=1.0,
+    minutes=0.8,
 )

@@ -1,4 +1,4 @@
-"""Models by their published sizes, with random weights made on the device: speed and memory depend on the sizes alone."""
+"""Models by their published sizes, with random weights: speed and memory depend on the sizes alone."""
 
 import random
 import time

@@ -3,6 +3,7 @@
 import statistics
 
 import torch
+
 from gpu.machine import data_sheet
 from gpu.part import Part
 from gpu.shapes import build, parameters_of, seconds_of, sequences
@@ -62,7 +63,7 @@ def run(device: str, *, matrix: int, copied: int, rounds: int, trained: dict[str
 
 PART = Part(
     "speed",
-    "bfloat16 training on full sequences, PLW 0.1; the share of the data sheet's peak counts 6 FLOPs a weight and token",
+    "bfloat16 training on full sequences, PLW 0.1; shares of the data sheet's peak at 6 FLOPs a weight and token",
     run,
     full={
         "matrix": 8192,
@@ -79,5 +80,5 @@ PART = Part(
         "rounds": 2,
         "trained": {"tiny": {"batch": 2, "length": 16, "micro_batches": 2, "updates": 3}},
     },
-    minutes=1.5,
+    minutes=1.2,
 )

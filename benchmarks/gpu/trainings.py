@@ -26,7 +26,9 @@ class Gradients(TrainerCallback):
         self.found.append(torch.cat(parts))
 
 
-def train(model, examples: Sequence[EncodedExample], *, plw: float, device: str, callbacks=(), **settings) -> list[dict]:
+def train(
+    model, examples: Sequence[EncodedExample], *, plw: float, device: str, callbacks=(), **settings
+) -> list[dict]:
     """Train one epoch with these settings; returns the rows of loss.csv."""
     checked = read_settings({"epochs": 1, "learning_rate": 1e-5} | settings)
     plan = make_plan(examples, checked, plw=plw, seed=0, pad_token_id=PAD)

@@ -5,9 +5,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from gpu.part import Part
 from tiny import tiny_instances, tiny_model
 from training_runs import ROWS, command, reference, results, starting_weights
+
+from gpu.part import Part
 
 TOLERANCE = 1e-4  # relative, of losses and gradient norms over three updates in float32
 
@@ -58,6 +59,6 @@ PART = Part(
     run,
     full={"stages": (2, 3)},
     tiny={"stages": (3,)},
-    minutes=1.5,
+    minutes=1.3,
     needs=("deepspeed",),
 )

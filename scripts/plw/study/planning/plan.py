@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plw.study.design import batches, judgement_files
 from plw.study.planning.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, Cost, Span
+from plw.study.planning.device import measured_on
 from plw.study.planning.workload import judgements
 from plw.study.runs import Run, datasets_of
 
@@ -34,7 +35,7 @@ def plan_study(study: dict, runs: list[Run], printed: dict, root: Path = Path())
     printed  `table_1.rows` of config/paper_numbers.yaml
     root     the project's folder, below which measured lengths and rates lie
     Returns {runs, experiments {name: runs}, jobs {rule: number}, tokens, computed_tokens, measured_lengths,
-    measured_rates, gpu_hours {stage: Span}, hours_by_experiment {experiment: {stage: Span}}, judgements,
+    measured_rates, measured_on, gpu_hours {stage: Span}, hours_by_experiment {experiment: {stage: Span}}, judgements,
     disk_bytes {kept, each_training}}; None in place of a number that rests on something unknown.
     A run that several experiments share is counted with the first of them.
     """
@@ -57,6 +58,7 @@ def plan_study(study: dict, runs: list[Run], printed: dict, root: Path = Path())
         "computed_tokens": _total(None if one is None else one.computed for one in work),
         "measured_lengths": all(one is not None and one.measured for one in map(cost.lengths.get, sets)),
         "measured_rates": study["plan"].get("measured") if cost.measured else None,
+        "measured_on": measured_on(cost.measured),
         "gpu_hours": {stage: _sum(hours[stage] for hours in by_experiment.values()) for stage in STAGES},
         "hours_by_experiment": by_experiment,
         "judgements": _verdicts(study, runs),
@@ -133,6 +135,8 @@ def plan_text(plan: dict, study: dict) -> str:
         rates = f"rates of {study['plan']['gpu']}, assumed"
         if plan["measured_rates"]:
             rates = f"measured rates of {plan['measured_rates']}"
+        if plan["measured_on"]:
+            rates = f"rates {plan['measured_on']}, others assumed: {plan['measured_rates']}"
         lines.append(f"{unit} ({rates}): {_range(total)}")
         rows = [("", *STAGES), *((name, *map(_range, of.values())) for name, of in plan["hours_by_experiment"].items())]
         rows.append(("all", *(_range(plan["gpu_hours"][stage]) for stage in STAGES)))
