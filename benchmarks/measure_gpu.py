@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     # For the programs that parts start.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]).strip(":")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # one is measured
 
     from plw.errors import run_program
 

@@ -41,6 +41,27 @@ def test_every_part_runs_on_the_cpu_with_tiny_sizes(name, monkeypatch):
     assert values and json.loads(json.dumps(values, allow_nan=False)) == json.loads(json.dumps(values))
 
 
+@pytest.mark.slow
+def test_energy_is_what_the_counter_went_forward_while_it_trained(tmp_path, monkeypatch):
+    counter = tmp_path / "intel-rapl:0/energy_uj"
+    counter.parent.mkdir()
+    counter.write_text("1000000")
+    monkeypatch.setattr("plw.training.record.RAPL", tmp_path)
+    energy = part("energy")
+    with pytest.raises(LeftOut, match="did not move"):
+        energy.run("cpu", **energy.tiny)
+    ended = importlib.import_module("gpu.energy").train
+
+    def train_and_use_two_joules(*arguments, **settings):
+        ended(*arguments, **settings)
+        counter.write_text("3000000")
+
+    monkeypatch.setattr("gpu.energy.train", train_and_use_two_joules)
+    values = energy.run("cpu", **energy.tiny)
+    assert values["joules"] == pytest.approx(2.0)
+    assert values["joules per 1000 tokens"] == pytest.approx(2.0 / (2 * 16 * 2) * 1000)
+
+
 def small(name: str, run=lambda device, **sizes: {"value": 1.0}, **fields) -> Part:
     return Part(name, f"about {name}", run, **({"full": {}, "tiny": {}, "minutes": 0.0} | fields))
 
@@ -149,6 +170,8 @@ def test_the_program_runs_without_a_test_runner_and_without_what_is_missing(tmp_
 
 def test_without_a_gpu_the_full_tier_is_refused_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("PYTHONPATH", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES"):  # which the program sets
+        monkeypatch.setenv(name, "")
     with pytest.raises(SystemExit) as end:
         measure_gpu.main(["--output", str(tmp_path / "gpu.json"), "--parts", "judging"])
     assert end.value.code == 1
