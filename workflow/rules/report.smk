@@ -26,6 +26,7 @@ if not GIVEN_SCORES:
                 *(
                     "plw/report/comparison.py",
                     "plw/study/planning/cost.py",
+                    "plw/study/planning/device.py",
                     "plw/study/planning/machine.py",
                     "plw/study/planning/plan.py",
                     "plw/study/planning/processor.py",

@@ -1,14 +1,16 @@
 """GPU hours of the jobs of a study, as a range: from published rates, or from those that a pilot measured.
 
 The study's `plan` section gives the card and each rate as [slow, fast] with its source; `plan.measured` names the
-rates.json of a pilot (scripts/report/compare_plan.py), whose numbers take their place where the file is there.
-Hours of a study that makes its own small models are a processor's (plw.study.planning.processor).
+rates.json of a pilot (scripts/report/compare_plan.py) or the gpu.json of `make test-gpu`, whose numbers take their
+place where the file is there. Hours of a study that makes its own small models are a processor's
+(plw.study.planning.processor).
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from plw.study.planning.device import measured_value
 from plw.study.planning.processor import (
     Amounts,
     evaluation_amounts,
@@ -110,10 +112,8 @@ class Cost:
             return None
         ranks = training["processes"]
         flops = RECOMPUTING_FLOPS if training.get("gradient_checkpointing") else TRAINING_FLOPS
-        peak = self.plan["gpu_flops"]
-        computing = Span.of(
-            flops * parameters * work.computed / ranks, [peak * u for u in self.plan["training_utilisation"]]
-        )
+        peak, shares = (self._assumed(key, parameters) for key in ("gpu_flops", "training_utilisation"))
+        computing = Span.of(flops * parameters * work.computed / ranks, [peak * share for share in shares])
         # ZeRO-3 gathers bfloat16 weights for forward and backward and scatters gradients, at each step.
         moved = (3 if training.get("zero_stage") == 3 else 2) * 2 * parameters * (ranks - 1) / ranks
         moving = Span.of(work.steps * moved, self.plan["gpu_link"])
@@ -222,11 +222,18 @@ class Cost:
     def _inference(self, parameters: float, work: InferenceWork, *, context: float, rows: int | None = None) -> Span:
         """Seconds of one GPU: reading is bound by arithmetic, writing by moving weights and the rows' caches."""
         rows = rows or self.study["evaluation"].get("batch_size", 1)
-        peak, bandwidth = self.plan["gpu_flops"], self.plan["gpu_bandwidth"]
-        reading = Span.of(READING_FLOPS * parameters * work.read, [peak * u for u in self.plan["reading_utilisation"]])
+        peak, bandwidth = (self._assumed(key, parameters) for key in ("gpu_flops", "gpu_bandwidth"))
+        shares = self._assumed("reading_utilisation", parameters)
+        reading = Span.of(READING_FLOPS * parameters * work.read, [peak * share for share in shares])
         moved = parameters * (BYTES_PER_WEIGHT["bfloat16"] + CACHE_BYTES_PER_WEIGHT * rows * context)
         steps = (work.steps[0] * moved, work.steps[1] * moved)
-        return reading + Span.of(steps, [bandwidth * u for u in self.plan["writing_utilisation"]])
+        shares = self._assumed("writing_utilisation", parameters)
+        return reading + Span.of(steps, [bandwidth * share for share in shares])
+
+    def _assumed(self, key: str, parameters: float):
+        """A value of the study's `plan` for a model of that size: what a card measured, or what the study assumes."""
+        measured = measured_value(self.measured, key, parameters)
+        return self.plan[key] if measured is None else measured
 
     def _start(self, parameters: float) -> Span:
         """Seconds until a job works: libraries, and the weights from disk."""
@@ -250,7 +257,7 @@ class Cost:
 
 
 def read_rates(root: Path, name: str | None) -> dict:
-    """A pilot's rates, or none where the file is not there."""
+    """The rates of a pilot or a card, or none where the file is not there."""
     try:
         return json.loads((root / name).read_text(encoding="utf-8")) if name else {}
     except (OSError, ValueError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plw.study.design import batches
 from plw.study.planning.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, SECONDS_PER_HOUR, Cost, Span
+from plw.study.planning.device import measured_on
 from plw.study.planning.machine import Speed
 from plw.study.planning.processor import count_all_jobs
 from plw.study.planning.workload import judgements
@@ -28,8 +29,8 @@ def plan_study(
     speed    of this machine, for a study whose hours are a processor's; None: taken as that of `plan.processor`
     cores    on which such a study would run
     Returns {runs, experiments {name: runs}, jobs {rule: number}, tokens, computed_tokens, lengths (set of their
-    origins), measured_rates, gpu_hours {stage: Span}, hours_by_experiment {experiment: {stage: Span}}, judgements,
-    disk_bytes {kept, each_training}, processor}; None in place of a number that rests on something unknown.
+    origins), measured_rates, measured_on, gpu_hours {stage: Span}, hours_by_experiment {experiment: {stage: Span}},
+    judgements, disk_bytes {kept, each_training}, processor}; None in place of a number that rests on something unknown.
     `processor` is None where hours are a GPU's, else {hours {world, rest: Span}, seconds (Span, on the clock, where
     nothing else runs), cores, factor, share}.
     A run that several experiments share is counted with the first of them.
@@ -58,6 +59,7 @@ def plan_study(
         "computed_tokens": _total(None if one is None else one.computed for one in work),
         "lengths": {one.origin if one else None for one in map(cost.lengths.get, sets)},
         "measured_rates": study["plan"].get("measured") if cost.has_measured else None,
+        "measured_on": measured_on(cost.measured),
         "gpu_hours": hours,
         "hours_by_experiment": by_experiment,
         "judgements": _verdicts(study, runs),
@@ -196,6 +198,8 @@ def _rates_text(plan: dict, study: dict, total: Span) -> str:
     rates = f"rates of {study['plan']['gpu']}, assumed"
     if plan["measured_rates"]:
         rates = f"measured rates of {plan['measured_rates']}"
+    if plan["measured_on"]:
+        rates = f"rates {plan['measured_on']}, others assumed: {plan['measured_rates']}"
     return f"{unit} ({rates}): {_range(total)}"
 
 
