@@ -62,15 +62,20 @@ class Clock:
 
     def __init__(self, seconds: float, took: list[dict]):
         self._end = time.monotonic() + seconds
+        self._begun = False
         self._longest = {stage: max((one[stage] for one in took), default=0.0) for stage in STAGES}
 
     def left(self) -> float:
         return self._end - time.monotonic()
 
     def begin(self, stage: str) -> float:
-        """Start of a stage; TimeOver if it may not end in time."""
-        if self.left() <= self._longest[stage]:
-            raise TimeOver(f"{stage} takes up to {self._longest[stage]:.0f} s, and {max(self.left(), 0):.0f} s are left")
+        """Start of a stage; TimeOver if it may not end in time. The first of a call always begins: else one that takes
+        longer than a call would never do, and a training goes on where its checkpoint stands."""
+        if self.left() <= 0:
+            raise TimeOver(f"the time was over before its {stage}")
+        if self._begun and self.left() <= self._longest[stage]:
+            raise TimeOver(f"{stage} takes up to {self._longest[stage]:.0f} s, and {self.left():.0f} s are left")
+        self._begun = True
         return time.monotonic()
 
     def end(self, stage: str, began: float) -> float:
