@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=json.loads, required=True, help="keys of config/config.yaml, as JSON")
     parser.add_argument("--only", nargs="*", default=[], help="names of runs; default: all")
-    parser.add_argument("--gguf", nargs="*", type=gguf_argument, default=[], help="MODEL_PATH=PACKAGE/FILE: a model "
-                        "folder that was expanded from an installed package's GGUF file travels as that file")  # fmt: skip
+    parser.add_argument("--gguf", nargs="*", type=gguf_argument, default=[], help="MODEL_PATH=PACKAGE/FILE: a folder "
+                        "that was expanded from an installed package's GGUF file travels as that file")  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, help="written: the folder")
     arguments = parser.parse_args(argv)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about options that are set on purpose

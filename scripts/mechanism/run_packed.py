@@ -1,6 +1,6 @@
 """Work through a packed study on a borrowed machine: train, measure, answer, run by run, until the time is over.
 
-    PYTHONPATH=scripts python3 scripts/mechanism/run_packed.py --inputs FOLDER --results FOLDER --work FOLDER --minutes 9.5
+    PYTHONPATH=scripts python3 scripts/mechanism/run_packed.py --inputs DIR --results DIR --work DIR --minutes 9.5
 
 The same call goes on where it stopped. Exit status 75 while runs are left.
 """

@@ -56,9 +56,7 @@ def test_scores_of_answers_from_elsewhere_are_the_harnesss_own_to_the_last_digit
 def test_answers_to_other_requests_are_refused(setting):
     entry, asked, answers = asked_and_answered("piqa", setting)
     with pytest.raises(InputError, match="no longer those"):
-        run_benchmark(
-            entry | {"limit": 5}, RecordedAnswers(asked, answers), folder=DEFINITIONS, evaluation=EVALUATION
-        )
+        run_benchmark(entry | {"limit": 5}, RecordedAnswers(asked, answers), folder=DEFINITIONS, evaluation=EVALUATION)
     with pytest.raises(InputError, match="Answers are missing"):
         run_benchmark(entry, RecordedAnswers(asked, answers[1:]), folder=DEFINITIONS, evaluation=EVALUATION)
 

@@ -1,8 +1,8 @@
 """Multiple choice that is answered on a machine without the LM Evaluation Harness.
 
 Here lm-eval makes a task's requests, which are written down as token ids (`recorded_requests`); there
-`shared_contexts.SharedContexts` finds their log-likelihoods; here lm-eval scores them (`RecordedAnswers`), as if the model
-had answered it. So prompts, shots and metrics are lm-eval's own, and the digits are those of `HarnessModel` with
+`shared_contexts.SharedContexts` finds their log-likelihoods; here lm-eval scores them (`RecordedAnswers`), as if the
+model had answered it. So prompts, shots and metrics are lm-eval's own, and the digits are those of `HarnessModel` with
 `shared_contexts` on.
 """
 

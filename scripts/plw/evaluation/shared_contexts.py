@@ -1,8 +1,8 @@
 """Log-likelihoods of continuations, with the tokens that requests have in common computed once.
 
 A question's context is read once for all its choices, and what stands before every question (a preamble, equal shots)
-once for all of them. Each log-likelihood is the same sum of the same terms as without; only rounding differs (about 1e-6
-in float32). Nothing here needs the LM Evaluation Harness: it makes the requests and scores the answers.
+once for all of them. Each log-likelihood is the same sum of the same terms as without; only rounding differs (about
+1e-6 in float32). Nothing here needs the LM Evaluation Harness: it makes the requests and scores the answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ class SharedContexts:
         shared = groups[0].requests[0].tokens[:prefix]
         cache = self._prefix_cache.repeated(shared, len(groups)) if prefix else DynamicCache(config=self.model.config)
         if any(beginnings):
-            ids = _pad_right(beginnings).to(self.model.device)  # causal: the padding behind a text changes nothing in it
+            ids = _pad_right(beginnings).to(self.model.device)  # causal: padding behind a text changes nothing in it
             self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cached = prefix + max(map(len, beginnings))
         ids = _pad_right([[token for branch in group.branches for token in branch] for group in groups])

@@ -1,8 +1,8 @@
 """A packed study (`plw.mechanism.packing`), run by run on a machine that is borrowed for minutes at a time.
 
 Each run is trained, its mechanism measured and its multiple choice answered by the functions that the workflow's own
-programs call, in the folder layout of the workflow. What is finished stands in a few small files, which are all that has
-to come back, and all that has to be there to go on elsewhere:
+programs call, in the folder layout of the workflow. What is finished stands in a few small files, which are all that
+has to come back, and all that has to be there to go on elsewhere:
 
 runs.jsonl        one line a finished run: record (run.json), mechanism (mechanism.json), model (fingerprint), seconds
 losses.csv        loss.csv of each, with the run's name in front
@@ -131,10 +131,11 @@ class Results:
         """One more finished run."""
         self._losses[run], self._answers[run] = losses, answers
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.folder / ANSWERS) as file, open(file, "wb") as raw:
-            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-                for name, found in self._answers.items():
-                    stream.write((json.dumps({"run": name, "answers": found}, separators=(",", ":")) + "\n").encode())
+        lines = [
+            json.dumps({"run": name, "answers": found}, separators=(",", ":")) for name, found in self._answers.items()
+        ]
+        with atomic_path(self.folder / ANSWERS) as file:
+            file.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
         write_text(self.folder / LOSSES, _join_losses(self._losses))
         self.runs[run] = line
         write_jsonl(self.folder / RUNS, self.runs.values())

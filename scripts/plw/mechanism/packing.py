@@ -1,7 +1,8 @@
 """All that the runs of a study need, in one folder for a machine that has a GPU, this project, and nothing else.
 
-The folder holds `study.json` (what is to be done, and the sha256 of every file), the instances, the ptlms (a GGUF file as
-it is: it is a fifth of the expanded weights), the benchmarks' requests as token ids, and the package that reads GGUF files.
+The folder holds `study.json` (what is to be done, and the sha256 of every file), the instances, the ptlms (a GGUF file
+as it is: it is a fifth of the expanded weights), the benchmarks' requests as token ids, and the package that reads GGUF
+files.
 `plw.mechanism.borrowed` works through it.
 """
 
@@ -122,8 +123,8 @@ def _pack_requests(
         asked = recorded_requests(entry, model, tokenizer, folder=harness_folder, evaluation=evaluation)
         place = out / "requests" / f"{entry['name']}.json.gz"
         place.parent.mkdir(parents=True, exist_ok=True)
-        with open(place, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-            stream.write(json.dumps([asked["tokens"], asked["continuations"]], separators=(",", ":")).encode())
+        content = json.dumps([asked["tokens"], asked["continuations"]], separators=(",", ":")).encode()
+        place.write_bytes(gzip.compress(content, mtime=0))
         found[entry["name"]] = {
             "file": str(place.relative_to(out)),
             "digest": asked["digest"],

@@ -1,7 +1,7 @@
-"""What a borrowed machine found (`plw.mechanism.borrowed`), as the files that the workflow's own jobs would have written.
+"""What a borrowed machine found (`plw.mechanism.borrowed`), as the files that the workflow's own jobs write.
 
-The answers to multiple choice become evaluation.json through lm-eval. The workflow takes the files as they are: it makes
-scores, figures, tables and claims of them, and trains nothing.
+The answers to multiple choice become evaluation.json through lm-eval. The workflow takes the files as they are: it
+makes scores, figures, tables and claims of them, and trains nothing.
 """
 
 import json
