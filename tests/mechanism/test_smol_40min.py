@@ -1,4 +1,4 @@
-"""The study smol_40min with its real model and rows: packed, run on this machine's CPU with a stop in between, taken."""
+"""The study smol_40min with its real model and rows: packed, run on a CPU with a stop in between, taken."""
 
 import importlib.util
 import json

@@ -74,7 +74,9 @@ if "mechanism" in STUDY:
 rule pack_runs:
     """All that the study's runs need on a machine with a GPU and no network, in one folder."""
     input:
-        instances=layout.of_datasets(STUDY, list(dict.fromkeys(run.dataset for run in RUNS.values())), "instances.jsonl"),
+        instances=layout.of_datasets(
+            STUDY, list(dict.fromkeys(run.dataset for run in RUNS.values())), "instances.jsonl"
+        ),
         ptlms=[file for name in MAIN["ptlms"] for file in inputs.model_files(STUDY["ptlms"][name]["source"])],
         benchmarks=list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
     output:

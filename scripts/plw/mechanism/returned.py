@@ -6,6 +6,7 @@ makes scores, figures, tables and claims of them, and trains nothing.
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from plw.errors import InputError
@@ -56,17 +57,13 @@ def take_results(
         write_text(folder / "loss.csv", losses[name])
         write_json(folder / "mechanism.json", line["mechanism"])
 
-        def measure(entry: dict, found: dict = answers[name]) -> dict:
-            model = RecordedAnswers(progress["benchmarks"][entry["name"]], found[entry["name"]])
-            return run_benchmark(entry, model, folder=harness_folder, evaluation=evaluation)
-
         measured = measure_missing(
             line["model"],
             measured_entries(study, benchmarks_of(run, study)),
             evaluation,
             run_dir=folder,
             harness_folder=harness_folder,
-            load=lambda found=measure: found,
+            load=partial(_scorer, answers[name], progress["benchmarks"], evaluation, harness_folder),
         )
         # What computed the log-likelihoods there; lm-eval and sacrebleu, which scored them, are this machine's.
         there = {key: progress["versions"][key] for key in ("transformers", "torch")}
@@ -81,6 +78,16 @@ def take_results(
         "failed": len(progress["failed"]),
         "left": len(planned) - len(lines) - len(progress["failed"]),
     }
+
+
+def _scorer(answers: dict, asked: dict, evaluation: dict, folder: Path) -> Callable[[dict], dict]:
+    """What measures a benchmark with a run's answers, both by the benchmark's name."""
+
+    def measure(entry: dict) -> dict:
+        model = RecordedAnswers(asked[entry["name"]], answers[entry["name"]])
+        return run_benchmark(entry, model, folder=folder, evaluation=evaluation)
+
+    return measure
 
 
 def _time_file(study: dict, rule: str, run: str) -> str:
