@@ -81,7 +81,8 @@ def test_all_that_the_paper_needs_is_fetched_and_nothing_else(real, monkeypatch)
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
     record = fetch_sources(study_needs(real, "paper"), say=quiet)
     fetched = {entry.get("hub") or entry["url"]: [file["name"] for file in entry.get("files", [])] for entry in record}
-    asked = {REGISTRY[name]["hub"] for name in REGISTRY if "hub" in REGISTRY[name]} - {REGISTRY["smollm2_135m"]["hub"]}
+    small = ("smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct")  # the study smol's
+    asked = {entry["hub"] for name, entry in REGISTRY.items() if "hub" in entry and name not in small}
     assert asked <= set(fetched)
     llama = fetched["meta-llama/Llama-2-7b-hf"]
     assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} <= set(llama)
@@ -105,6 +106,8 @@ def test_a_second_fetch_asks_for_no_file_again_and_works_without_the_hub(real, m
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
     needs = study_needs(real, "smol")
     first = fetch_sources(needs, say=quiet)
+    asked = {entry.get("hub") for entry in first}
+    assert {REGISTRY[name]["hub"] for name in ("smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct")} <= asked
     real.requests.clear()
     assert fetch_sources(needs, say=quiet) == first
     assert real.requests == []

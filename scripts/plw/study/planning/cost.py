@@ -46,6 +46,7 @@ CHECKPOINT_BYTES = 14  # float32 master weights, Adam's two moments, and the wei
 CACHE_BYTES_PER_WEIGHT = 2 * 2 * 32 * 4096 / 6.74e9
 DEFAULT_JUDGE_BATCH = 32  # plw.evaluation.judge's own
 SECONDS_PER_HOUR = 3600.0
+NO_SECONDS = 1e-12  # a step's floor where the plan gives none
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ class Cost:
         # ZeRO-3 gathers bfloat16 weights for forward and backward and scatters gradients, at each step.
         moved = (3 if training.get("zero_stage") == 3 else 2) * 2 * parameters * (ranks - 1) / ranks
         moving = Span.of(work.steps * moved, self.plan["gpu_link"])
+        # A backward pass launches about twice the kernels of a forward pass.
+        launching = Span.of(3 * work.steps, [1 / seconds for seconds in self._step_seconds()])
+        computing = Span(max(computing.low, launching.low), max(computing.high, launching.high))
         # At best it is hidden behind the arithmetic, at worst it comes on top.
         updating = Span(max(computing.low, moving.low), computing.high + moving.high)
         every = training.get("checkpoint_steps")
@@ -226,14 +230,20 @@ class Cost:
         shares = self._assumed("reading_utilisation", parameters)
         reading = Span.of(READING_FLOPS * parameters * work.read, [peak * share for share in shares])
         moved = parameters * (BYTES_PER_WEIGHT["bfloat16"] + CACHE_BYTES_PER_WEIGHT * rows * context)
-        steps = (work.steps[0] * moved, work.steps[1] * moved)
         shares = self._assumed("writing_utilisation", parameters)
-        return reading + Span.of(steps, [bandwidth * share for share in shares])
+        step = Span.of(moved, [bandwidth * share for share in shares])
+        floor = self._step_seconds()
+        step = Span(max(step.low, min(floor)), max(step.high, max(floor)))
+        return reading + Span(work.steps[0] * step.low, work.steps[1] * step.high)
 
     def _assumed(self, key: str, parameters: float):
         """A value of the study's `plan` for a model of that size: what a card measured, or what the study assumes."""
         measured = measured_value(self.measured, key, parameters)
         return self.plan[key] if measured is None else measured
+
+    def _step_seconds(self) -> list[float]:
+        """What a forward pass takes at least, however small the model: launching its kernels."""
+        return self.plan.get("step_seconds", [NO_SECONDS, NO_SECONDS])
 
     def _start(self, parameters: float) -> Span:
         """Seconds until a job works: libraries, and the weights from disk."""
