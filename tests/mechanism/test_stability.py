@@ -89,7 +89,9 @@ def test_the_completions_stability_reads_the_completions_column_and_a_constant_o
 
 
 def test_updates_without_a_completion_have_no_stability_of_it():
-    assert loss_stability([row | {"completion_loss": None} for row in rows([1.0] * 5)], column="completion_loss") is None
+    assert (
+        loss_stability([row | {"completion_loss": None} for row in rows([1.0] * 5)], column="completion_loss") is None
+    )
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=60), st.floats(0.1, 4))

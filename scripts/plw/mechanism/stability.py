@@ -7,7 +7,7 @@ The paper says neither whether its windows overlap nor which standard deviation 
 and the sample's (ddof 1); both are settings.
 
 Three measures are ours, because the loss's own scale changes with PLW and with what it is divided by (docs/loss.md):
-the same RSD of the completion's loss alone, the share of updates whose gradient was clipped, and the mean gradient norm.
+the same RSD of the completion's loss alone, the share of updates whose gradient was clipped, the mean gradient norm.
 """
 
 import math
