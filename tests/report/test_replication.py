@@ -10,7 +10,7 @@ import pytest
 from checkout import ROOT
 from plw.errors import InputError
 from plw.mechanism.stability import loss_stability
-from plw.report.replication import check_run_table, pack, shared_and_own, study_change
+from plw.report.replication import check_run_table, measure_table, pack, shared_and_own, study_change
 from plw.scores.items import read_items
 from plw.study.configuration import load_configuration
 from plw.study.runs import list_runs
@@ -115,6 +115,26 @@ def test_the_readme_says_what_was_run_where_and_which_seeds(packed):
     text = (packed / "README.md").read_text()
     for said in ("8 fine-tunings", "only 42", "abc123", "a CPU", "torch 2.13", f"results={packed}"):
         assert said in text
+
+
+def test_the_table_has_a_row_for_each_plw_and_denominator_with_means_and_ranges_over_seeds(results, packed):
+    one = measure_table(pd.read_csv(packed / "mechanism.csv"))
+    assert one in (packed / "README.md").read_text()
+    assert len(one.splitlines()) == 2 + 8 + 2
+    assert "[" not in one, "one seed has no range"
+    measures = pd.read_csv(results / "mechanism.csv")
+    lines = {tuple(line.split(" | ")[:2]): line.split(" | ") for line in measure_table(measures).splitlines()[2:-2]}
+    head = measure_table(measures).splitlines()[0].split(" | ")
+    cell = lines["| 0.1", "sum of weights"]
+    values = measures[
+        (measures["measure"] == "weight_distance") & (measures["plw"] == 0.1)
+        & (measures["normalization"] == "sum_of_weights")
+    ]["value"]  # fmt: skip
+    assert len(values) == 2
+    expected = f"{values.mean():.1f} [{values.min():.1f}, {values.max():.1f}]"
+    assert cell[head.index("weight distance")] == expected
+    assert cell[2] == "2"
+    assert ("| 0", "both the same") in lines
 
 
 def test_unfinished_runs_are_refused_and_the_finished_seeds_named(results, tmp_path):

@@ -20,11 +20,22 @@ from plw.study.runs import Run, runs_csv
 
 TABLES = ("scores.csv", "mechanism.csv", "rsd_windows.csv")  # with the column `run`; other runs' rows are left out
 ITEMS, CURVES, RECORDS = "items.parquet", "loss_curves.csv.gz", "records.json"
+# Measures in the README's table: title, form.
+SHOWN = {
+    "rsd": ("RSD of the loss", "{:.3f}"),
+    "rsd_completion": ("RSD of the completion's loss alone", "{:.3f}"),
+    "clipped_updates": ("share of clipped updates", "{:.2f}"),
+    "gradient_norm": ("gradient norm", "{:.2f}"),
+    "weight_distance": ("weight distance", "{:.1f}"),
+    "memorisation_bleu": ("BLEU on training prompts", "{:.1f}"),
+}
 README = """# Results of the study {study}
 
 {runs} fine-tunings{seeds}, made at commit {commits}
 on {devices}, finished {first} to {last}.
 Training took {minutes:.0f} minutes of wall time, summed over the runs ({tokens:,} tokens). {versions}.
+
+{table}
 
 Numbers alone: no row of a data set, no text of a benchmark or a model.
 
@@ -129,7 +140,8 @@ def pack(
     for dataset in datasets:
         (folder / "data" / dataset).mkdir(parents=True)
         shutil.copy(results / "data" / dataset / "statistics.json", folder / "data" / dataset)
-    write_text(folder / "README.md", _readme(study, records, folder, seeds))
+    table = measure_table(pd.read_csv(folder / "mechanism.csv")) if "mechanism.csv" in tables else ""
+    write_text(folder / "README.md", _readme(study, records, folder, seeds, table))
 
 
 def _rows_of(path: Path, runs: Sequence[str]) -> pd.DataFrame:
@@ -155,7 +167,41 @@ def _write_curves(path: Path, logs: dict[str, Path]) -> None:
         temporary.write_bytes(gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
-def _readme(study: str, records: dict[str, dict], folder: Path, seeds: Sequence[int] | None) -> str:
+def measure_table(measures: pd.DataFrame) -> str:
+    """The measures of unregularized runs by PLW and denominator, in Markdown: mean over seeds, and their range.
+
+    measures  rows of mechanism.csv; a block for each ptlm and data set where there are several
+    """
+    rows = measures[(measures["regularizer"] == "none") & measures["measure"].isin(SHOWN)]
+    blocks = []
+    several = len(rows[["ptlm", "dataset"]].drop_duplicates()) > 1
+    for (ptlm, dataset), part in rows.groupby(["ptlm", "dataset"], sort=False):
+        shown = [name for name in SHOWN if name in set(part["measure"])]
+        masked = part[(part["plw"] == 0) & (part["measure"] == "rsd")]["value"].mean()
+        lines = [["PLW", "divided by", "seeds", *(SHOWN[name][0] for name in shown)]]
+        for (plw, denominator), cell in part.groupby(["plw", "normalization"]):
+            words = "both the same" if plw in (0, 1) else denominator.replace("_", " ")
+            values = {name: cell[cell["measure"] == name]["value"] for name in shown}
+            line = [f"{plw:g}", words, str(cell["seed"].nunique())]
+            line += [_with_range(values[name], SHOWN[name][1]) for name in shown]
+            if "rsd" in shown:
+                line[3] += f" ({values['rsd'].mean() / masked:.2f} of PLW 0's)" if plw > 0 and masked > 0 else ""
+            lines.append(line)
+        head, *body = ["| " + " | ".join(line) + " |" for line in lines]
+        title = f"{ptlm}, {dataset}:\n\n" if several else ""
+        blocks.append(title + "\n".join([head, "|" + "---|" * len(lines[0]), *body]))
+    note = "Means over seeds; where there are several, the smallest and largest in brackets." if blocks else ""
+    return "\n\n".join([*blocks, note])
+
+
+def _with_range(values: pd.Series, form: str) -> str:
+    if values.empty:
+        return "–"
+    text = form.format(values.mean())
+    return text if len(values) == 1 else f"{text} [{form.format(values.min())}, {form.format(values.max())}]"
+
+
+def _readme(study: str, records: dict[str, dict], folder: Path, seeds: Sequence[int] | None, table: str) -> str:
     values = list(records.values())
     devices = {record["device"].get("model") or record["device"].get("cpu") or "?" for record in values}
     commits = {f"{record['git']['commit']}{' (changed)' if record['git']['dirty'] else ''}" for record in values}
@@ -176,6 +222,7 @@ def _readme(study: str, records: dict[str, dict], folder: Path, seeds: Sequence[
         tokens=sum(record["tokens"] for record in values),
         versions=shown,
         folder=folder,
+        table=table,
     )
 
 
