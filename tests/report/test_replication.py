@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 
 import pack_replication
 import pandas as pd
@@ -189,3 +190,27 @@ def test_the_program_packs_the_finished_seeds(results, tmp_path, capsys):
 def test_a_wrong_folder_of_results_gets_its_message(packed, given, said):
     with pytest.raises(InputError, match=said):
         load_configuration({"results": str(packed), **given}, root=ROOT)
+
+
+COMMITTED = sorted(path.parent for path in (ROOT / "docs/replications").glob("*/study.yaml"))
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=[folder.name for folder in COMMITTED])
+def test_a_committed_replication_is_whole_small_and_says_what_its_numbers_are(folder):
+    runs = list_runs(load_configuration({"results": str(folder)}, root=ROOT))
+    check_run_table(folder, runs)
+    measures = pd.read_csv(folder / "mechanism.csv")
+    assert measure_table(measures) in (folder / "README.md").read_text(encoding="utf-8")
+    stated = set(measures[measures["measure"] == "rsd"]["run"])
+    assert stated == {run.run for run in runs}
+    for run, rows in read_curves(folder / "loss_curves.csv.gz").items():
+        value = measures[(measures["run"] == run) & (measures["measure"] == "rsd")]["value"].item()
+        assert loss_stability(rows).mean == pytest.approx(value, rel=1e-12)
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 500_000
+
+
+def test_every_table_of_measures_in_the_document_is_a_committed_folders():
+    text = (ROOT / "docs/replication.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| PLW \|.*\n(?:\|.*\n)+", text, flags=re.MULTILINE)
+    known = [(folder / "README.md").read_text(encoding="utf-8") for folder in COMMITTED]
+    assert all(any(table.strip() in readme for readme in known) for table in tables)
