@@ -172,6 +172,16 @@ def test_a_panel_without_numbers_says_that_it_was_not_measured(numbers):
     ]
 
 
+@pytest.mark.slow
+def test_values_that_hardly_differ_lie_inside_their_panel(numbers):
+    runs, measures, windows = numbers
+    level = measures.assign(value=measures["value"].where(measures["measure"] != "weight_distance", 180.0))
+    axes = drawn(figure_data(level, windows, main=runs)).axes[1]
+    low, high = axes.get_ylim()
+    assert low == 0
+    assert high > 1.05 * 180
+
+
 def test_nothing_measured_and_nothing_planned_still_draw(numbers):
     runs, measures, windows = numbers
     for kept in (runs, runs.head(0)):

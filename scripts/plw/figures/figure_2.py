@@ -235,7 +235,8 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
             if panel == "a":
                 axes.set_xlim(-0.045, 1.045)  # room for the boxes beside 0 and 1
             if len(axes.lines):
-                axes.set_ylim(bottom=0)
+                highest = axes.dataLim.y1
+                axes.set_ylim(0, max(axes.get_ylim()[1], 1.06 * highest))  # values that hardly differ stay inside
             if panel == "f":
                 axes.set_ylim(-0.03, 1.03)  # a share
         legend_and_note(figure, _legend_handles(data, datasets, ptlms, marks, colours), note)
