@@ -86,7 +86,7 @@ def shared_and_own(records: dict[str, dict]) -> dict:
         for key in dict.fromkeys(key for part in parts for key in part):
             found = [part.get(key) for part in parts]
             if all(key in part for part in parts) and all(isinstance(value, dict) for value in found):
-                below, others = split(found)
+                below, others = split([part[key] for part in parts])
                 common |= {key: below} if below else {}
                 for own, other in zip(rest, others, strict=True):
                     own.update({key: other} if other else {})
