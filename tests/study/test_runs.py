@@ -105,3 +105,18 @@ def test_the_judges_reference_is_one_plain_run(paper):
     run = reference_run(paper, list_runs(paper), "pandalm")
     assert run.run == "llama_2_7b-alpaca_data-plw0-nonzero_count-none-s42"
     assert reference_run(paper, list_runs(paper), "alpaca_eval") is None
+
+
+def test_the_replication_on_a_cpu_has_eight_runs_a_seed_with_two_denominators_where_they_differ():
+    study = load_configuration({"study": "smol_cpu", "samples": "samples"}, root=ROOT)
+    runs = list_runs(study)
+    for seed in (42, 43, 44):
+        cells = {(run.plw, run.normalization) for run in runs if run.seed == seed}
+        counted = {(plw, "nonzero_count") for plw in (0.0, 0.0005, 0.01, 0.1, 0.5, 1.0)}
+        assert cells == counted | {(plw, "sum_of_weights") for plw in (0.0005, 0.1)}
+    assert len(runs) == 24
+    training = study["training"]
+    window = training["micro_batch"] * training["micro_batches_per_update"]
+    assert (training["last_window"], training["epochs"]) == ("drop", 2)
+    assert study["datasets"]["alpaca_data_cleaned"]["limit"] // window * training["epochs"] == 24
+    assert (training["zero_stage"], training["processes"], training["threads"]) == ("none", 1, 1)

@@ -39,7 +39,11 @@ STUDY_NAME = STUDY["name"]
 RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = design.batches(RUNS.values())
-GIVEN_SCORES = config.get("scores")  # an analyst's table: nothing is trained, what needs runs is left out
+# Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; packed
+# results (pack_replication.py) are read in the place of the study's own, by the same names.
+GIVEN_RESULTS = str(config.get("results") or "").rstrip("/")
+GIVEN_SCORES = f"{GIVEN_RESULTS}/scores.csv" if GIVEN_RESULTS else config.get("scores")
+SCORES_ALONE = bool(GIVEN_SCORES) and not GIVEN_RESULTS
 REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
 FETCHED = f"results/{STUDY_NAME}/fetched.json"
 FINISHED_ONLY = bool(config.get("finished_only", False))
@@ -51,8 +55,7 @@ MEASURED = {
 MAIN = STUDY["experiments"]["main"]
 REGRESSED = design.regressed_datasets(STUDY)
 SMOOTHED = design.smoothed_datasets(STUDY)
-ARTIFACTS = design.made_artifacts(STUDY, from_scores=bool(GIVEN_SCORES))
-MECHANISM = [] if GIVEN_SCORES or "mechanism" not in STUDY else layout.results(STUDY, "mechanism.csv")
+ARTIFACTS = design.made_artifacts(STUDY, from_scores=SCORES_ALONE)
 PAPER_NUMBERS = "config/paper_numbers.yaml"
 
 if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
@@ -89,6 +92,22 @@ wildcard_constraints:
     batch="|".join(map(re.escape, BATCHES)),
     judged="|".join(map(re.escape, design.judged_benchmarks(STUDY))) or "none",
     ptlm="[a-z0-9_]+",
+
+
+def measured(*names):
+    """Files of what was measured: given ones, or the study's own; none where there is a score table alone."""
+    if GIVEN_RESULTS:
+        return [f"{GIVEN_RESULTS}/{name}" for name in names if Path(GIVEN_RESULTS, name).exists()]
+    return [] if SCORES_ALONE else layout.results(STUDY, *names)
+
+
+def measured_statistics(datasets):
+    """The counts of each data set."""
+    return measured(*(f"data/{dataset}/statistics.json" for dataset in datasets))
+
+
+MECHANISM = measured("mechanism.csv") if "mechanism" in STUDY else []
+ITEMS = measured("items.parquet")
 
 
 def what_failed():

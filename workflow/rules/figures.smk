@@ -71,8 +71,8 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
 rule draw_figure_2:
     """What the fine-tunings did to the models (§5.3)."""
     input:
-        mechanism="results/{study}/mechanism.csv",
-        windows="results/{study}/rsd_windows.csv",
+        mechanism=MECHANISM,
+        windows=measured("rsd_windows.csv"),
         runs="results/{study}/runs.csv",
         code=layout.code("figures/draw_figure_2.py", "plw/figures/figure_2.py", *FIGURE_CODE),
     output:

@@ -3,6 +3,8 @@ Everything on one page.
 
 REQUIRED INPUTS:  all figures, tables, regressions and claims of the study, the records of its runs
 OUTPUTS:          results/STUDY/{report.html,planned_and_measured.md,rates.json}
+By hand, of a finished study or its finished seeds: pack_replication.py writes its small results into a folder to be
+committed; `--config results=FOLDER` then makes figures, tables, claims and the report from that folder.
 """
 
 SAMPLED = [] if GIVEN_SCORES else design.sampled_runs(STUDY, MEASURED)

@@ -7,6 +7,7 @@ samples.py     what the models write, side by side
 statistics.py  regressions, checks, GAMs, mechanism, pre-flight
 cost.py        time, tokens, energy
 comparison.py  what it took beside what was planned, and rates for later plans
+replication.py small results of a finished study, packed to be committed
 tables.py      tables as templates take them
 page.py        all of it into the page
 templates/     the page's Jinja templates, its style among them
