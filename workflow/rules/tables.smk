@@ -17,7 +17,10 @@ TABLES = {
         {"benchmarks": parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"])},
     ),
     "table_3": (
-        {"regressions": layout.regressions(STUDY, REGRESSED)},
+        {
+            "regressions": layout.regressions(STUDY, REGRESSED),
+            "checks": layout.regressions(STUDY, REGRESSED, checks=True),
+        },
         {"datasets": parameters.described(STUDY, "datasets", REGRESSED), "alpha": STUDY["statistics"]["alpha"]},
     ),
     "table_4": (
