@@ -10,14 +10,12 @@ from dataclasses import replace
 
 from plw.claims import rules_comparisons as comparisons
 from plw.claims import rules_datasets as datasets
-from plw.claims import rules_loss as loss
 from plw.claims import rules_mechanism as mechanism
 from plw.claims import rules_regression as regression
 from plw.claims import rules_regularizers as regularizers
 from plw.claims import rules_shapes as shapes
 from plw.claims.evidence import Evidence
 from plw.claims.findings import INCONCLUSIVE, Finding, Measured, Undecided, listed, plain
-from plw.claims.primary import with_familywise_control
 from plw.claims.simulation.studies import Studies, simulate
 from plw.claims.verdicts import (
     Sample,
@@ -26,6 +24,7 @@ from plw.claims.verdicts import (
     verdict_by_worlds,
     verdict_exact,
     verdict_uncalibrated,
+    with_familywise_control,
 )
 from plw.errors import InputError
 
@@ -69,7 +68,7 @@ RULES: dict[str, Rule] = {
     "C35": datasets.gam_optimum,
     "C36": comparisons.successors_win,
     "C37": datasets.generation_wants_more,
-    "C38": loss.masking,
+    "C38": datasets.masking,
     "C39": datasets.table_1,
 }
 SYNTHESES: dict[str, Callable[[Evidence, Mapping], Finding]] = {"C40": mechanism.mechanism}

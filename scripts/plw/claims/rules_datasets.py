@@ -1,4 +1,4 @@
-"""Claims about other data sets, the additive models over R_g, and Table 1 (§6.2, App. A and D)."""
+"""Claims about other data sets, the additive models over R_g, Table 1, and the loss (§6.2, App. A and D, §4.1)."""
 
 from collections.abc import Mapping
 
@@ -169,3 +169,10 @@ def table_1(evidence: Evidence, parameters: Mapping) -> Measured:
     words = f"Compared: {listed(judgeable)}." + (f" Totals of {listed(differ)} differ." if differ else "")
     notes = f"Not here: {listed(absent)}." if absent else ""
     return Measured(np.array([farthest]), region_of(parameters), None, numbers, words, notes)
+
+
+def masking(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C38: largest difference of loss and gradient from cross-entropy with prompt labels of -100 (PLW 0) and all (1)."""
+    if evidence.loss is None:
+        raise Undecided("The loss was not tried (no file of its differences).")
+    return Measured(np.array([max(evidence.loss.values())]), region_of(parameters), None, dict(evidence.loss))

@@ -109,8 +109,13 @@ def _printed(evidence: Evidence) -> dict[str, float]:
 
 
 def _signs_differ(evidence: Evidence, curve: MeanCurve) -> dict[str, str]:
-    """Doubts where glmmTMB's curvature has another sign than the two-stage form's."""
-    _, b2 = coefficients(evidence.regressions[SHORT]["fit"])
+    """Doubts where glmmTMB's curvature has no certain sign, or another one than the two-stage form's."""
+    fit = evidence.regressions[SHORT]["fit"]
+    _, b2 = coefficients(fit)
+    low, high = (fit["coefficients"]["w_p2"].get(f"ci_{side}") for side in ("low", "high"))
+    if low is not None and high is not None and low <= 0 <= high:
+        said = "the mixed model's interval of w_p² includes 0"
+        return {SUPPORTED: said, CONTRADICTED: said}
     if (b2 < 0) == (curve.b2[0] < 0):
         return {}
     said = "the mixed model and its two-stage form differ in the sign of w_p²"
