@@ -97,7 +97,11 @@ def main(argv: list[str] | None = None) -> None:
                     entry[f"false {wrong}, 95 %"] = interval(counted[wrong], place + 1)
                     entry[f"right {right}"] = counted[right] / (place + 1)
             write_json(given.out, result)
-            print(f"{place + 1} of {given.worlds} studies in each world, {result['seconds']} s", file=sys.stderr, flush=True)
+            print(
+                f"{place + 1} of {given.worlds} studies in each world, {result['seconds']} s",
+                file=sys.stderr,
+                flush=True,
+            )
     rows = [{"claim": name, **entry} for name, entry in sorted(json.loads(given.out.read_text())["claims"].items())]
     print(pd.DataFrame(rows).to_string(index=False))
 

@@ -269,4 +269,3 @@ def curve_over(values, *, base: float = 0.3):
     """A change of scores for `with_scores`: `base` + `values` at the ten PLWs, the second ptlm 0.002 better."""
     at = dict(zip(PLWS, values, strict=True))
     return lambda _, rows: base + rows["plw"].map(at) + 0.002 * (rows["ptlm"] == "second")
-

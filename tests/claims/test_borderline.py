@@ -76,7 +76,9 @@ def test_tests_that_disagree_make_the_effect_inconclusive_and_are_named(evidence
         finding = judge(CLAIM["C01"], replace(evidence, **changes), studies)
         assert finding.verdict == INCONCLUSIVE
         assert "tests disagree" in finding.reason and said in finding.reason
-    other = with_fit(evidence, "AlpacaDataShort", p=0.001, b1=5.59, b2=-4.284, reduced={"(1|ptlm:benchmark)": (0.147, True)})
+    other = with_fit(
+        evidence, "AlpacaDataShort", p=0.001, b1=5.59, b2=-4.284, reduced={"(1|ptlm:benchmark)": (0.147, True)}
+    )
     assert "ptlm:benchmark" in judge(CLAIM["C01"], other, studies).reason
 
 

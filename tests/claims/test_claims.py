@@ -76,7 +76,9 @@ def _table_1(evidence: Evidence) -> Evidence:
 # What breaks each claim, and as little else as may be.
 BROKEN = {
     "C01": lambda e: with_scores(e, _noisy, **SHORT, benchmark=EVERY),
-    "C02": lambda e: with_scores(e, curve_over(0.1 * (1 - W_P * (1.4 - W_P)) + 1e-3 * ZIGZAG), **SHORT, benchmark=EVERY),
+    "C02": lambda e: with_scores(
+        e, curve_over(0.1 * (1 - W_P * (1.4 - W_P)) + 1e-3 * ZIGZAG), **SHORT, benchmark=EVERY
+    ),
     "C03": lambda e: with_scores(e, curve_over(0.1 * W_P + 1e-3 * ZIGZAG), **SHORT, benchmark=EVERY),
     "C04": lambda e: with_scores(
         e, curve_over(0.1 * W_P * (1.4 - W_P) + 1e-3 * ZIGZAG), dataset="plain", benchmark=EVERY
@@ -296,7 +298,9 @@ def test_regions_and_thresholds_come_from_the_list_of_claims(evidence, name):
 
 def test_the_critical_plw_of_table_3_is_the_printed_one(evidence):
     found = measure(CLAIM["C03"], replace(evidence, regressions=printed_regressions()))
-    assert found.numbers["vertex w_p (glmmTMB)"] == pytest.approx(NUMBERS["table_3"]["critical"]["vertex_w_p"], abs=5e-4)
+    assert found.numbers["vertex w_p (glmmTMB)"] == pytest.approx(
+        NUMBERS["table_3"]["critical"]["vertex_w_p"], abs=5e-4
+    )
     assert found.numbers["critical PLW (glmmTMB)"] == pytest.approx(NUMBERS["table_3"]["critical"]["plw"], abs=5e-4)
 
 

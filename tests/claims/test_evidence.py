@@ -81,7 +81,9 @@ def test_changed_scores_are_read_anew(evidence):
 
 def test_simulated_values_replace_the_scores_row_by_row_in_each_world(evidence):
     rows = np.arange(len(evidence.scores), dtype=float)
-    part = score_array(replace(evidence, values=np.stack([rows, 2 * rows])), "AlpacaData", benchmarks_of(evidence, groups=["I"])[:1])
+    part = score_array(
+        replace(evidence, values=np.stack([rows, 2 * rows])), "AlpacaData", benchmarks_of(evidence, groups=["I"])[:1]
+    )
     row = evidence.scores.index[
         (evidence.scores["run"] == "first-plain-plw0.05-nonzero_count-none-s42")
         & (evidence.scores["benchmark"] == part.benchmarks[0])
@@ -118,4 +120,3 @@ def test_a_study_with_one_ptlm_is_judged_and_said_to_be_thin(evidence):
     claims = {claim["id"]: claim for claim in read_claims(CLAIMS)}
     found = measure(claims["C10"], replace(evidence, scores=one, runs=runs))
     assert found.holds and "1 ptlm where the paper has 2" in found.notes
-

@@ -55,7 +55,19 @@ def test_all_files_of_a_study_give_forty_verdicts(folder, tmp_path):
     )
     assert record["study"] == "sample"
     assert sum(record["summary"].values()) == 38 and record["summary"]["contradicted"] == 0
-    keys = {"id", "place", "kind", "text", "estimand", "family", "calibration", "verdict", "reason", "numbers", "partial"}
+    keys = {
+        "id",
+        "place",
+        "kind",
+        "text",
+        "estimand",
+        "family",
+        "calibration",
+        "verdict",
+        "reason",
+        "numbers",
+        "partial",
+    }
     keys |= {"estimate", "region", "interval", "rates", "standardised", "primary", "by_seed"}
     assert all(keys <= set(claim) for claim in record["claims"])
     by_id = {claim["id"]: claim for claim in record["claims"]}

@@ -400,7 +400,13 @@ def test_the_claims_at_a_glance_stand_in_the_summary_with_the_yardstick_and_not_
 def test_error_rates_stand_beside_the_verdict_and_what_is_not_calibrated_says_so():
     rates = {"false_supported": 0.03, "false_contradicted": 0.011}
     rows = claim_rows(
-        {"claims": [claim(rates=rates, calibration="worlds"), claim(calibration="none"), claim(calibration="diagnostic")]}
+        {
+            "claims": [
+                claim(rates=rates, calibration="worlds"),
+                claim(calibration="none"),
+                claim(calibration="diagnostic"),
+            ]
+        }
     )
     assert rows[0]["rates"] == "supports wrongly 3.0 %, contradicts wrongly 1.1 %"
     assert "not calibrated" in rows[1]["rates"]

@@ -98,7 +98,9 @@ def evidence_of_folder(folder: str | Path, config: str | Path) -> Evidence:
     def described(registry: str, names: Iterable[str]) -> list[dict]:
         known = study.get(registry, {})
         keys = ("label", "stands_for", "parameters")
-        return [{"name": name} | {key: known[name][key] for key in keys if key in known.get(name, {})} for name in names]
+        return [
+            {"name": name} | {key: known[name][key] for key in keys if key in known.get(name, {})} for name in names
+        ]
 
     def there(name: str) -> str | None:
         return str(folder / name) if (folder / name).is_file() else None

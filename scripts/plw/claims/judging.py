@@ -163,4 +163,6 @@ def judge_all(claims: Sequence[Mapping], evidence: Evidence, worlds: Mapping) ->
         if claim.get("primary") and all(c["id"] in findings for c in claims if c.get("primary")):
             primary = [c["id"] for c in claims if c.get("primary")]
             findings |= with_familywise_control({name: findings[name] for name in primary})
-    return {name: replace(found, numbers=plain(found.numbers), more=plain(found.more)) for name, found in findings.items()}
+    return {
+        name: replace(found, numbers=plain(found.numbers), more=plain(found.more)) for name, found in findings.items()
+    }

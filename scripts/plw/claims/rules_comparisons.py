@@ -92,9 +92,7 @@ def short_generation_gain(evidence: Evidence, parameters: Mapping) -> Measured:
         gain = 100 * (part.bar.max(axis=1) - part.bar[:, part.place(0.0)])
         numbers |= named(part, "points", gain)
         gains.append(gain)
-    return Measured(
-        np.concatenate(gains, axis=1).max(axis=1), region_of(parameters), None, numbers, "", thin(*parts)
-    )
+    return Measured(np.concatenate(gains, axis=1).max(axis=1), region_of(parameters), None, numbers, "", thin(*parts))
 
 
 def small_weight_helps(evidence: Evidence, parameters: Mapping) -> Measured:

@@ -104,7 +104,9 @@ def _printed(evidence: Evidence) -> dict[str, float]:
     for label, name in (("b1 (w_p)", "w_p"), ("b2 (w_p²)", "w_p2")):
         entry = evidence.regressions[SHORT]["fit"]["coefficients"][name]
         found[label] = entry["estimate"]
-        found |= {f"{label} {side}": entry[f"ci_{side}"] for side in ("low", "high") if entry.get(f"ci_{side}") is not None}
+        found |= {
+            f"{label} {side}": entry[f"ci_{side}"] for side in ("low", "high") if entry.get(f"ci_{side}") is not None
+        }
     return found
 
 

@@ -102,7 +102,9 @@ def better_unmasked(evidence: Evidence, parameters: Mapping) -> Measured:
         both = [(0.0, k) for n, k, plw in place if n == name and plw == 0 and (n, k, 1.0) in place]
         if not both:
             raise Undecided(f"Runs at both PLW 0 and 1 are missing for {name}.")
-        step[name] = np.mean([aggregate[:, place[name, k, 1.0]] - aggregate[:, place[name, k, 0.0]] for _, k in both], 0)
+        step[name] = np.mean(
+            [aggregate[:, place[name, k, 1.0]] - aggregate[:, place[name, k, 0.0]] for _, k in both], 0
+        )
     better = -np.sort([-step[name] for name in parameters["better"]], axis=0)
     needed = int(np.ceil(parameters["share"] * len(better) - 1e-9))
     worse = np.min([-step[name] for name in parameters["worse"]], axis=0)

@@ -57,9 +57,7 @@ def _rising(evidence: Evidence, parameters: Mapping, *, types: list[str]) -> Mea
     numbers = named(part, "Spearman", rank) | named(part, "best PLW", optimum(part.settings, part.bar, axis=1))
     slope = 100 * line_slope(part.settings, part.bar, axis=1)
     numbers |= named(part, "points from w_p 0 to 1", slope)
-    return Measured(
-        rank.min(axis=1), region_of(parameters), None, numbers, "", thin(part), strength=slope.min(axis=1)
-    )
+    return Measured(rank.min(axis=1), region_of(parameters), None, numbers, "", thin(part), strength=slope.min(axis=1))
 
 
 def long_generation_rises(evidence: Evidence, parameters: Mapping) -> Measured:

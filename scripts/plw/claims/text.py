@@ -28,10 +28,10 @@ def rates_text(row: Mapping) -> str:
     """Both error rates of a claim's verdict, or that they are not known."""
     rates = row.get("rates")
     if not rates:
-        return {"none": "not calibrated", "verdicts": "those of the claims that it rests on"}.get(row["calibration"], "–")
-    return (
-        f"false supported {percent(rates['false_supported'])}, false contradicted {percent(rates['false_contradicted'])}"
-    )
+        return {"none": "not calibrated", "verdicts": "those of the claims that it rests on"}.get(
+            row["calibration"], "–"
+        )
+    return f"false supported {percent(rates['false_supported'])}, false contradicted {percent(rates['false_contradicted'])}"
 
 
 def _cell(text: str) -> str:

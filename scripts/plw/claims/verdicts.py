@@ -98,7 +98,9 @@ def interval_of(estimate: float, sample: Sample) -> tuple[float, float] | None:
     if len(found) < 20:
         return None
     low, high = np.quantile(found, [(1 - WIDTH) / 2, (1 + WIDTH) / 2])
-    return (min(float(low), estimate), max(float(high), estimate)) if np.isfinite(estimate) else (float(low), float(high))
+    return (
+        (min(float(low), estimate), max(float(high), estimate)) if np.isfinite(estimate) else (float(low), float(high))
+    )
 
 
 def standardised(measured: Measured, sample: Sample) -> dict | None:
@@ -155,7 +157,9 @@ def said_of(measured: Measured, interval: tuple[float, float] | None) -> str:
     estimate = float(np.atleast_1d(np.asarray(measured.estimate, dtype=float))[0])
     within = f" (95 %: {_number(interval[0])} to {_number(interval[1])})" if interval else ""
     side = "holds" if measured.holds else "does not hold"
-    return f"Estimate {_number(estimate)}{within}; by the paper {_region(measured.region)}: at the point the claim {side}."
+    return (
+        f"Estimate {_number(estimate)}{within}; by the paper {_region(measured.region)}: at the point the claim {side}."
+    )
 
 
 def percent(rate: float) -> str:
@@ -203,7 +207,10 @@ def verdict_by_worlds(claim: Mapping, measured: Measured, sample: Sample) -> Fin
 
 def verdict_uncalibrated(claim: Mapping, measured: Measured) -> Finding:
     """The finding on a claim whose rule cannot be simulated: where the point lies, and no verdict either way."""
-    said = ["Not calibrated: this rule's error rates are not known, so that it decides nothing.", said_of(measured, None)]
+    said = [
+        "Not calibrated: this rule's error rates are not known, so that it decides nothing.",
+        said_of(measured, None),
+    ]
     said += filter(None, [measured.words, measured.notes])
     return Finding(INCONCLUSIVE, " ".join(said), first_world(measured.numbers), None, fields(claim, measured))
 
@@ -229,7 +236,9 @@ def verdict_exact(claim: Mapping, measured: Measured) -> Finding:
 
 def first_world(numbers: Mapping) -> dict:
     """Numbers of the study itself: the first of each array."""
-    return {name: value[0] if isinstance(value, np.ndarray) and value.ndim else value for name, value in numbers.items()}
+    return {
+        name: value[0] if isinstance(value, np.ndarray) and value.ndim else value for name, value in numbers.items()
+    }
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 COLUMNS = [
-    *("claim", "family", "calibration", "verdict", "estimate", "low", "high", "region_low", "region_high", "region_from", "place"),
+    *(
+        "claim",
+        "family",
+        "calibration",
+        "verdict",
+        "estimate",
+        "low",
+        "high",
+        "region_low",
+        "region_high",
+        "region_from",
+        "place",
+    ),
     *("own_low", "own_high", "without_low", "without_high", "paper_low", "paper_high", "p_without", "p_paper", "text"),
 ]
 MARKS = {"supported": ("✓", "#0a6b46"), "contradicted": ("✗", "#a02c1c"), "inconclusive": ("?", "#8a6d00")}
@@ -130,9 +142,20 @@ def _short(text: str, *, most: int = 56) -> str:
 def _draw_row(axes, row, y: float) -> None:
     mark, colour = MARKS[row.verdict]
     if not np.isnan(row.region_from):
-        axes.barh(y, REACH[1] - _inside(row.region_from), left=_inside(row.region_from), height=0.86, color="#d9e9f5", zorder=0)
-        axes.plot(_inside([row.without_low, row.without_high]), [y, y], color="#b0b0b0", linewidth=6, solid_capstyle="butt")
-        axes.plot(_inside([row.paper_low, row.paper_high]), [y + 0.3] * 2, color="#0072B2", linewidth=2, solid_capstyle="butt")
+        axes.barh(
+            y,
+            REACH[1] - _inside(row.region_from),
+            left=_inside(row.region_from),
+            height=0.86,
+            color="#d9e9f5",
+            zorder=0,
+        )
+        axes.plot(
+            _inside([row.without_low, row.without_high]), [y, y], color="#b0b0b0", linewidth=6, solid_capstyle="butt"
+        )
+        axes.plot(
+            _inside([row.paper_low, row.paper_high]), [y + 0.3] * 2, color="#0072B2", linewidth=2, solid_capstyle="butt"
+        )
         axes.plot(_inside([row.own_low, row.own_high]), [y, y], color="black", linewidth=1)
         place = REACH[0] if np.isnan(row.place) else float(_inside(row.place))
         beyond = "<" if place <= REACH[0] else ">" if place >= REACH[1] else "o"

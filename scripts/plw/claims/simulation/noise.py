@@ -15,7 +15,9 @@ import pandas as pd
 
 from plw.claims.measures import transformed
 
-RHO = 0.55  # between neighbours on the grid of PLWs; differences between three seeds of the demo study (docs/verdicts.md)
+RHO = (
+    0.55  # between neighbours on the grid of PLWs; differences between three seeds of the demo study (docs/verdicts.md)
+)
 PRIOR = 5.0  # degrees of freedom that the pooled variance counts for, beside a benchmark's own
 LOG_SD = 0.1  # of a mechanism measure where chains are too short to tell: a tenth of its value
 CELL = ["ptlm", "dataset", "normalization", "regularizer", "strength"]
@@ -215,7 +217,9 @@ def _variances(table: pd.DataFrame, found: Residuals | None, units: pd.Series) -
     weight = pd.Series(found.weight).groupby(found.dataset).sum()
     free = pd.Series(found.free).groupby(found.dataset).sum()
     own = squares.sum() / weight.sum()  # variance of each benchmark over all data sets
-    base = {key: float(value) if np.isfinite(value) and value > 0 else float(own[key[1]]) for key, value in known.items()}
+    base = {
+        key: float(value) if np.isfinite(value) and value > 0 else float(own[key[1]]) for key, value in known.items()
+    }
     ratios = {}
     for name in table.columns:
         parts = [(by.loc[d, name] / base[d, name], weight[d]) for d in by.index if base.get((d, name), 0) > 0]

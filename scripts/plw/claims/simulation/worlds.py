@@ -110,11 +110,17 @@ def score_effects(evidence: Evidence, worlds: Mapping, world: World) -> np.ndarr
             table = (effects.get("regularizers") or {}).get(which)
             if table:
                 at = scores.iloc[regularized]
-                shares = [table.get(r, table["other"])[0 if w < 0.5 else 1] for r, w in zip(at["regularizer"], at["plw"], strict=True)]
+                shares = [
+                    table.get(r, table["other"])[0 if w < 0.5 else 1]
+                    for r, w in zip(at["regularizer"], at["plw"], strict=True)
+                ]
                 added[regularized] = points * np.asarray(shares, dtype=float)
-    mean = pd.Series(added).where(pd.Series(plain)).groupby(
-        [scores[key].to_numpy() for key in ("ptlm", "dataset", "benchmark")]
-    ).transform("mean")
+    mean = (
+        pd.Series(added)
+        .where(pd.Series(plain))
+        .groupby([scores[key].to_numpy() for key in ("ptlm", "dataset", "benchmark")])
+        .transform("mean")
+    )
     if world.equal:
         offsets = effects.get("levels") or {}
         ptlms = {entry["name"]: entry.get("stands_for") for entry in evidence.ptlms}
