@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from plw.errors import InputError, run_program
@@ -67,7 +68,8 @@ def parse_and_run(argv: list[str] | None = None) -> None:
     )
     asked.add_argument("--root", default=".", help="the project's folder")
     arguments = vars(parser.parse_args(argv))
-    {"doctor": doctor, "power": power}[arguments.pop("command")](**arguments)
+    command: Callable[..., None] = {"doctor": doctor, "power": power}[arguments.pop("command")]  # type: ignore[assignment]
+    command(**arguments)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Simulated studies: the noise that was put in is found again, worlds hold what they promise, verdicts keep their rates."""
+"""Simulated studies: noise that was put in is found again, worlds hold what they promise, verdicts keep their rates."""
 
 from dataclasses import replace
 
@@ -224,8 +224,8 @@ def test_a_verdict_that_changes_between_seeds_is_said_to(evidence):
     assert "changes between seeds" in row["partial"]
 
 
-# A first replication on a real model (SmolLM2-135M, 24 updates, one seed): BLEU of completions of training prompts as it came
-# out, and PIQA on 60 items, where PLWs differ by one or two of them.
+# A first replication on a real model (SmolLM2-135M, 24 updates, one seed): BLEU of completions of training prompts as
+# it came out, and PIQA on 60 items, where PLWs differ by one or two of them.
 REPLICATION = {0.0: 27.2, 0.0005: 25.2, 0.01: 26.8, 0.1: 27.8, 0.5: 19.14, 1.0: 19.24}
 RIGHT_OF_60 = {0.0: 39, 0.0005: 40, 0.01: 40, 0.1: 41, 0.5: 40, 1.0: 39}
 

@@ -226,7 +226,8 @@ def score_array(
 def without_constant(cells: Sequence[Cells], parameters: Mapping) -> list[Cells]:
     """The arrays (of one list of benchmarks) without benchmarks on which all runs of all of them score the same.
 
-    What is constant is decided by the study's own scores, so that simulated studies have the same benchmarks. Raises Undecided if fewer than the share `least_judgeable` of the benchmarks remain.
+    What is constant is decided by the study's own scores, so that simulated studies have the same benchmarks.
+    Raises Undecided if fewer than the share `least_judgeable` of the benchmarks remain.
     """
     pooled = np.concatenate([part.observed.reshape(-1, len(part.benchmarks)) for part in cells])
     varies = np.ptp(pooled, axis=0) > 0

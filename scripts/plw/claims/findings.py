@@ -19,8 +19,8 @@ class Measured:
     region    where it lies if the paper is right: (low, high), either may be infinite
     margin    how well the claim holds, float [worlds]: ≥ 0 where it does, the larger the better; None: by how much the
               estimate lies inside the region
-    strength  what a world without the effect must reach for a claim that holds, float [worlds], the larger the better; None:
-              the margin. Where the estimate has few values (a rank, a share) it says how large the effect is
+    strength  what a world without the effect must reach where the claim holds, float [worlds], the larger the better;
+              None: the margin. Where the estimate has few values (a rank, a share) it says how large the effect is
     numbers   name -> number or text, or float [worlds], what the estimate rests on
     words     what came out, a sentence for the reader; notes: how thin the evidence is
     doubts    verdict -> why it is not given although this estimate would have it (another test disagrees, say)

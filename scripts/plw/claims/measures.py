@@ -53,7 +53,7 @@ def parabola(plws: Sequence[float], curves: np.ndarray, *, axis: int = -1) -> Pa
     free = len(w) - 3
     spread = np.sqrt(residual / free) if free > 0 else np.full(residual.shape, np.nan)
     r2 = np.divide(np.maximum(total - residual, 0), total, out=np.zeros_like(total), where=total > 1e-15)
-    return Parabola(*np.moveaxis(solved, -1, 0), r2, spread)
+    return Parabola(solved[..., 0], solved[..., 1], solved[..., 2], r2, spread)
 
 
 def line_slope(plws: Sequence[float], curves: np.ndarray, *, axis: int = -1) -> np.ndarray:
@@ -138,8 +138,8 @@ def mean_curve(plws: Sequence[float], values: np.ndarray) -> MeanCurve:
     """Two-stage form of `score ~ poly(w_p, 2) + (0 + poly(w_p, 2) | benchmark) + (1 | ptlm)`, fast enough to simulate.
 
     Scores [worlds, ptlms, plws, benchmarks] are min-max scaled, squeezed (Smithson and Verkuilen 2006) and taken to the
-    logit scale; each benchmark has its own parabola by least squares; the mean over benchmarks has the covariance of the
-    benchmarks' coefficients. docs/verdicts.md says how near to glmmTMB's that is: the Wald test alike, the coefficients
+    logit scale; each benchmark has its own parabola by least squares; their mean has the covariance of the benchmarks'
+    coefficients. docs/verdicts.md says how near to glmmTMB's that is: the Wald test alike, the coefficients
     about twice as large, because the ends of the scale weigh more.
     Raises Undecided with fewer than three PLWs or benchmarks.
     """

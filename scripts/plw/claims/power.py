@@ -44,7 +44,7 @@ def items_of(entry: Mapping) -> int:
     return min(items, int(entry["limit"])) if entry.get("limit") else items
 
 
-def planned_evidence(study: Mapping, runs: Sequence[Run], numbers: Mapping) -> tuple[Evidence, Noise]:
+def planned_evidence(study: dict, runs: Sequence[Run], numbers: Mapping) -> tuple[Evidence, Noise]:
     """A study as it would look in a world without effects, and the noise that is assumed of it.
 
     study   the resolved configuration; runs: its run table; numbers: config/paper_numbers.yaml
@@ -130,12 +130,14 @@ def power_text(name: str, found: Sequence[Power], noise: Noise, *, measured: boo
         noise.words()
         if measured
         else (
-            "noise assumed: each benchmark's items about one half, a tenth of each measure; a finished study's is measured"
+            "noise assumed: each benchmark's items about one half, a tenth of each measure; "
+            "a finished study's is measured"
         )
     )
     lines = [
         f"What study {name} could decide ({source}).",
-        "Supported: share of the paper's worlds; contradicted: of worlds in which the claim is false; then with two more seeds.",
+        "Supported: share of the paper's worlds; contradicted: of worlds in which the claim is false;",
+        "then the same with two more seeds.",
         "",
         f"{'claim':6}{'supported':>10}{'contradicted':>14}{'  with 2 more seeds':22}",
     ]
@@ -153,6 +155,7 @@ def power_text(name: str, found: Sequence[Power], noise: Noise, *, measured: boo
     now, later = (sum(pair[place] for pair in able) for place in (0, 1))
     lines += [
         "",
-        f"{now} of {len(able)} claims could be decided one way or the other in 80 % of studies; with two more seeds {later}.",
+        f"{now} of {len(able)} claims could be decided one way or the other in 80 % of studies; with two more seeds"
+        f" {later}.",
     ]
     return "\n".join(lines)

@@ -64,8 +64,8 @@ def yardstick(claims: Sequence[Mapping], findings: Mapping[str, Finding]) -> lis
         rates = found.more.get("rates") or {}
         if claim["calibration"] != "worlds" or "power" not in rates:
             continue
-        names = ("claims", "supported", "contradicted")
-        names += ("null_supported", "null_contradicted", "paper_supported", "paper_contradicted")
+        names = ["claims", "supported", "contradicted"]
+        names += ["null_supported", "null_contradicted", "paper_supported", "paper_contradicted"]
         row = rows.setdefault(claim["family"], {"family": claim["family"], **dict.fromkeys(names, 0)})
         row["claims"] += 1
         row["supported"] += found.verdict == SUPPORTED

@@ -1,5 +1,6 @@
 """Claims that compare scores: data sets, ptlms, PLW 0 against the rest, gains in points (§5.1, §5.3.1, App. B)."""
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -83,11 +84,10 @@ def short_generation_gain(evidence: Evidence, parameters: Mapping) -> Measured:
     parts = [cells(evidence, SHORT, parameters, groups=["I"])]
     entries = [entry for entry in benchmarks_of(evidence, groups=["II"]) if entry.get("type") == "MC"]
     if entries:
-        try:
+        with contextlib.suppress(Undecided):  # constant: says nothing either way
             parts += without_constant([score_array(evidence, SHORT, entries)], parameters)
-        except Undecided:  # constant: says nothing either way
-            pass
-    numbers, gains = {}, []
+    numbers: dict[str, np.ndarray] = {}
+    gains = []
     for part in parts:
         gain = 100 * (part.bar.max(axis=1) - part.bar[:, part.place(0.0)])
         numbers |= named(part, "points", gain)

@@ -145,7 +145,7 @@ def _is_paper_data(found: dict, role: str, parameters: Mapping) -> bool:
 
 
 def table_1(evidence: Evidence, parameters: Mapping) -> Measured:
-    """C39: largest difference of a mean number of tokens from Table 1's, over the inverted data sets; 0 where the totals
+    """C39: largest difference of a mean number of tokens from Table 1's, over the inverted data sets; 0 where totals
     are the printed ones. A count of given rows, so chance has no part in it."""
     printed = evidence.numbers["table_1"]["rows"]
     judgeable = [
@@ -172,7 +172,7 @@ def table_1(evidence: Evidence, parameters: Mapping) -> Measured:
 
 
 def masking(evidence: Evidence, parameters: Mapping) -> Measured:
-    """C38: largest difference of loss and gradient from cross-entropy with prompt labels of -100 (PLW 0) and all (1)."""
+    """C38: largest difference of loss and gradient from cross-entropy with prompt labels of -100 (PLW 0), all (1)."""
     if evidence.loss is None:
         raise Undecided("The loss was not tried (no file of its differences).")
     return Measured(np.array([max(evidence.loss.values())]), region_of(parameters), None, dict(evidence.loss))

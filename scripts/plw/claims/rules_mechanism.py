@@ -42,7 +42,8 @@ def _inside(ratio: np.ndarray, region: tuple[float, float]) -> np.ndarray:
 
 def rsd_jump(evidence: Evidence, parameters: Mapping) -> Measured:
     """C19: the loss RSD at the smallest PLW above 0 over that at 0, the smallest over data sets and ptlms."""
-    numbers, parts = {}, []
+    numbers: dict[str, np.ndarray] = {}
+    parts = []
     for role in MAIN:
         part = measured(evidence, role, RSD)
         parts.append(part)
@@ -102,14 +103,14 @@ def weights_kept(evidence: Evidence, parameters: Mapping) -> Measured:
     near = np.median(distance[:, :, small], axis=2)
     masked = distance[:, :, part.place(0.0)] / near
     heavy = np.median(distance[:, :, large], axis=2) / near
-    numbers = {}
+    numbers: dict[str, np.ndarray] = {}
     for ptlm, first, second in zip(part.ptlms, masked.T, heavy.T, strict=True):
         numbers |= {f"{ptlm}: PLW 0 over small": first, f"{ptlm}: large over small": second}
     return Measured(np.min(list(numbers.values()), axis=0), region_of(parameters), None, numbers, "", thin(part))
 
 
 def memorised(evidence: Evidence, parameters: Mapping) -> Measured:
-    """C26: mean BLEU up to PLW 0.1; at a smaller scale, where levels cannot be compared, its largest spread in a ptlm."""
+    """C26: mean BLEU up to PLW 0.1; at a smaller scale, where levels say nothing, its largest spread in a ptlm."""
     part = measured(evidence, SHORT, BLEU)
     small = [place for place, plw in enumerate(part.settings) if plw <= parameters["up_to"]]
     if len(small) < 2:
@@ -145,7 +146,7 @@ def memorised_less(evidence: Evidence, parameters: Mapping) -> Measured:
 
 
 def length_rises(evidence: Evidence, parameters: Mapping) -> Measured:
-    """C28: factor by which answers to AlpacaEval's prompts get longer from PLW 0 to 1, along the line of their logarithm."""
+    """C28: factor by which answers to AlpacaEval's prompts get longer from PLW 0 to 1, along a line of logarithms."""
     part = measured(evidence, SHORT, LENGTH)
     length = part.bar[..., 0]
     falls = length.shape[1] - 1 - increases(length)

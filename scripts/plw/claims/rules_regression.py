@@ -78,7 +78,7 @@ def _curve(evidence: Evidence, role: str, parameters: Mapping) -> tuple[MeanCurv
 
 
 def significant(evidence: Evidence, parameters: Mapping) -> Measured:
-    """C01: how much of the relative scale the mean curve spans; the claim holds by its Wald test, two degrees of freedom.
+    """C01: how much of the relative scale the mean curve spans; the claim holds by its Wald test.
 
     Not supported where a test of the same polynomial does not reject; not contradicted where one does.
     """
@@ -153,7 +153,7 @@ def critical(evidence: Evidence, parameters: Mapping) -> Measured:
     plw = np.clip(curve.vertex, 0, 1) ** (1 / np.log10(2))
     b1, b2 = coefficients(fit)
     vertex = -b1 / (2 * b2) if b2 else float("nan")
-    numbers = _printed(evidence) | {"vertex w_p (glmmTMB)": vertex}
+    numbers: dict = _printed(evidence) | {"vertex w_p (glmmTMB)": vertex}
     if b2 < 0 and 0 <= vertex <= 1:
         numbers["critical PLW (glmmTMB)"] = from_w_p(vertex)
     numbers["critical PLW (paper)"] = evidence.numbers["table_3"]["critical"]["plw"]
@@ -167,7 +167,8 @@ def not_rejected(evidence: Evidence, parameters: Mapping) -> Measured:
 
     Supported only where it is clearly under half of what Table 3 has for AlpacaDataShort and no test rejects.
     """
-    curves, numbers, notes, rejecting = [], {}, [], []
+    numbers: dict = {}
+    curves, notes, rejecting = [], [], []
     for role in LONG:
         regression_of(evidence, role)
         curve, said = _curve(evidence, role, parameters)

@@ -75,7 +75,9 @@ def plw_wins(evidence: Evidence, parameters: Mapping) -> Measured:
 
 def strongest_on_group_1(evidence: Evidence, parameters: Mapping) -> Measured:
     """C31: smallest lead on group I minus that on group II; the first must be positive and the second negative."""
-    smallest, numbers, notes = {}, {}, []
+    smallest: dict[str, np.ndarray] = {}
+    numbers: dict[str, np.ndarray] = {}
+    notes = []
     for group in ("I", "II"):
         part = comparison(evidence, parameters, groups=[group])
         lead = {name: values.mean(axis=1) for name, values in leads(best_scores(part)).items()}

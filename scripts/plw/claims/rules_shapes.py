@@ -21,7 +21,7 @@ SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
 
 
 def relative_aggregate(part: Cells) -> np.ndarray:
-    """Mean of the min-max scaled scores over ptlms and benchmarks, [worlds, settings]: a line of Figure 1 (b) to (d)."""
+    """Mean of the min-max scaled scores over ptlms and benchmarks, [worlds, settings]: a line of Figure 1 (b–d)."""
     return min_max(part.values).mean(axis=(1, 3))
 
 

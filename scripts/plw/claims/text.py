@@ -31,7 +31,8 @@ def rates_text(row: Mapping) -> str:
         return {"none": "not calibrated", "verdicts": "those of the claims that it rests on"}.get(
             row["calibration"], "–"
         )
-    return f"false supported {percent(rates['false_supported'])}, false contradicted {percent(rates['false_contradicted'])}"
+    false = [f"false {kind} {percent(rates[f'false_{kind}'])}" for kind in ("supported", "contradicted")]
+    return ", ".join(false)
 
 
 def _cell(text: str) -> str:
@@ -73,8 +74,9 @@ def to_markdown(record: Mapping) -> str:
     lines = [
         f"# The paper's claims on study {record['study']}",
         "",
-        f"**{sum(counts.values())} claims: {said}.** Supported: a world without the effect gives this in fewer than 5 % of"
-        " studies of this design and noise. Contradicted: the paper's world does. Inconclusive: neither, or not measured.",
+        f"**{sum(counts.values())} claims: {said}.** Supported: a world without the effect gives this in fewer than 5 %"
+        " of studies of this design and noise. Contradicted: the paper's world does. Inconclusive: neither, or not"
+        " measured.",
         "",
         *([f"Simulated with {record['noise']}.", ""] if record["noise"] else []),
         *yardstick_lines(record["yardstick"]),

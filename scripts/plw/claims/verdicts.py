@@ -170,9 +170,9 @@ def percent(rate: float) -> str:
 def _would_decide(rates: Rates) -> str:
     """What this design can decide and what two more seeds would change."""
     said = (
-        f"A study like this one would support the claim in {percent(rates.power)} of the paper's worlds and contradict it"
-        f" in {percent(rates.refutes)} of worlds without the effect; with two more seeds in {percent(rates.more_power)} and"
-        f" {percent(rates.more_refutes)}."
+        f"A study like this one would support the claim in {percent(rates.power)} of the paper's worlds and contradict"
+        f" it in {percent(rates.refutes)} of worlds without the effect; with two more seeds in"
+        f" {percent(rates.more_power)} and {percent(rates.more_refutes)}."
     )
     if max(rates.more_power, rates.more_refutes) < 0.5:
         said += " Seeds alone will not do: it needs more items, PLWs or ptlms, or a larger effect."

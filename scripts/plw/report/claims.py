@@ -10,7 +10,7 @@ VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
 def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
-    `estimand` says what is computed for a claim, `reason` what came out, `rates` how often the rule errs in such a study.
+    `estimand` says what is computed for a claim, `reason` what came out, `rates` how often the rule errs here.
 
     Raises InputError for a verdict that is none of VERDICTS.
     """
@@ -45,7 +45,7 @@ def claim_rows(result: dict | None) -> list[dict]:
 
 
 def rates_text(claim: dict) -> str:
-    """Both error rates of a claim's rule in studies of this design, in words; that they are not known where they are not."""
+    """Both error rates of a claim's rule in studies of this design, in words, or that they are not known."""
     rates = claim.get("rates")
     if not rates:
         known = {"none": "error rates: not known (not calibrated)", "verdicts": "rests on other verdicts"}
@@ -62,10 +62,16 @@ def yardstick_table(result: dict | None) -> dict | None:
     rows = (result or {}).get("yardstick") or []
     columns = ["family", "claims", "supported here", "without effects", "in the paper's world"]
     columns += ["contradicted here", "without effects", "in the paper's world"]
+    counts = ("claims", "supported"), ("null_supported", "paper_supported")
+    more = ("contradicted",), ("null_contradicted", "paper_contradicted")
     texts = [
-        [row["family"], str(row["claims"]), str(row["supported"])]
-        + [f"{row['null_supported']:.1f}", f"{row['paper_supported']:.1f}", str(row["contradicted"])]
-        + [f"{row['null_contradicted']:.1f}", f"{row['paper_contradicted']:.1f}"]
+        [
+            row["family"],
+            *(str(row[name]) for name in counts[0]),
+            *(f"{row[name]:.1f}" for name in counts[1]),
+            *(str(row[name]) for name in more[0]),
+            *(f"{row[name]:.1f}" for name in more[1]),
+        ]
         for row in rows
     ]
     return plain_table(columns, texts, right_from=1) if rows else None

@@ -50,7 +50,8 @@ class Noise:
         else:
             source = "noise from what is left of each sweep over PLW after a smooth curve (one seed)"
         said = "measured" if self.measured else "taken from the demo study's seeds"
-        return f"{source}, correlation {self.rho:.2f} between neighbouring PLWs ({said}), {self.shared:.2f} between benchmarks"
+        along = f"correlation {self.rho:.2f} between neighbouring PLWs ({said})"
+        return f"{source}, {along}, {self.shared:.2f} between benchmarks"
 
 
 def chain_correlation(length: int, rho: float) -> np.ndarray:
@@ -181,8 +182,10 @@ def _correlation_between(residual: np.ndarray) -> float:
 
 
 def estimate_noise(scores: pd.DataFrame, mechanism: pd.DataFrame | None) -> Noise:
-    """The noise of a study. scores: RUN_COLUMNS, benchmark, score and, where known, stderr and n; mechanism: RUN_COLUMNS,
-    measure, value."""
+    """The noise of a study.
+
+    scores     RUN_COLUMNS, benchmark, score and, where known, stderr and n;  mechanism: RUN_COLUMNS, measure, value
+    """
     runs = scores.drop_duplicates("run")
     table = table_of(scores, "benchmark", "score")
     found = residuals(runs, table)
@@ -226,7 +229,8 @@ def _variances(table: pd.DataFrame, found: Residuals | None, units: pd.Series) -
         if parts:
             ratios[name] = (sum(a for a, _ in parts), sum(b for _, b in parts))
     total = sum(b for _, b in ratios.values())
-    pooled = sum(a for a, _ in ratios.values()) / total if total > 0 else 1.0
+    # a few runs that happen to lie on a smooth curve are no proof of little noise: the items' own variance counts too
+    pooled = (PRIOR + sum(a for a, _ in ratios.values())) / (PRIOR + total)
     result = {}
     for (dataset, name), unit in base.items():
         a, b = ratios.get(name, (0.0, 0.0))

@@ -15,7 +15,6 @@ from plw.claims.evidence import Evidence
 from plw.claims.measures import transformed
 from plw.claims.simulation.noise import Noise, chain_correlation, chains, smooth_design
 
-
 MEASURES = ("rsd", "weight_distance", "memorisation_bleu", "generation_tokens")  # that claims ask for
 
 
@@ -138,7 +137,7 @@ def score_truth(evidence: Evidence, config: Mapping, world: World) -> np.ndarray
 
 
 def as_scores(values: np.ndarray, scores: pd.DataFrame, noise: Noise) -> np.ndarray:
-    """Values [studies, rows] as scores can be: in [0, 1], whole items where items are counted, constant where they are."""
+    """Values [studies, rows] as scores can be: in [0, 1], whole items where counted, constant where constant."""
     step = np.where(noise.step > 0, noise.step, 1)
     values = np.where(noise.step > 0, np.round(values / step) * step, values)
     return np.where(noise.sd > 0, np.clip(values, 0, 1), scores["score"].to_numpy(dtype=float))
