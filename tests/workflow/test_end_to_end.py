@@ -21,7 +21,12 @@ from checkout import planned_jobs, snakemake
 from finished_study import RESULTS, STUDY
 
 pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
-ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
+ARTIFACTS = [
+    *(f"figure_{n}" for n in range(1, 11)),
+    *(f"table_{n}" for n in range(1, 7)),
+    "table_losses",
+    "figure_claims",
+]
 RUNS = 15  # of five experiments
 
 

@@ -71,6 +71,7 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
+    print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always

@@ -11,8 +11,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from plw.report.artifacts import absent_artifacts, artifact_views
-from plw.report.claims import claim_rows, headline_rows, verdict_counts
+from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image
+from plw.report.claims import claim_rows, headline_rows, verdict_counts, yardstick_table
 from plw.report.cost import duration, time_table, total_energy, training_table
 from plw.report.samples import generations_view, memorisation_view
 from plw.report.statistics import fit_view, gam_table, mechanism_table, preflight_table
@@ -35,6 +35,7 @@ SECTIONS = {  # in the page's order
 }
 # Parts of a study whose settings are compared with the paper's; what is asked of a scheduler changes no result.
 COMPARED = ("seeds", "training", "evaluation", "judges", "statistics")
+AT_A_GLANCE = "figure_claims"  # stands first, with the verdicts, and not among the paper's figures
 GRANTED = ("runtime_min", "mem_mb", "threads", "gpus", "parameters")
 
 
@@ -198,6 +199,7 @@ def page_context(
         for part in ("datasets", "ptlms")
     )
     rows = claim_rows(claims)
+    shown = {name: content for name, content in artifacts.items() if name != AT_A_GLANCE}
     known_checks = {found["dataset"]: found for found in checks}
     summary = run_summary(list(run_records))
     context = {
@@ -214,8 +216,13 @@ def page_context(
         "missing_groups": missing_groups(missing),
         "claims": rows,
         "verdicts": verdict_counts(rows),
+        "judged": sum(not row["diagnostic"] for row in rows),
+        "yardstick": yardstick_table(claims),
+        "noise": (claims or {}).get("noise", ""),
+        "at_a_glance": embedded_image(artifacts[AT_A_GLANCE]) if AT_A_GLANCE in artifacts else None,
+        "glance": titles.get(AT_A_GLANCE) or {},
         "headlines": headline_rows(rows, sentences.get("headline", [])),
-        "artifacts": artifact_views(artifacts, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
+        "artifacts": artifact_views(shown, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
         "absent": absent_artifacts(artifacts, titles),
         "generations": generations_view(
             generations or {}, rows=score_rows, study=study, benchmark=_label(study, "alpaca_eval")

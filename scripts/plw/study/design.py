@@ -50,6 +50,7 @@ def made_artifacts(study: dict, *, from_scores: bool) -> list[str]:
         "figure_8": "regularizers" in experiments,
         "figure_9": "datasets" in experiments,
         "figure_10": bool(smoothed_datasets(study)),
+        "figure_claims": True,  # ours
         "table_1": not from_scores,
         "table_2": True,
         "table_3": bool(regressed_datasets(study)),
