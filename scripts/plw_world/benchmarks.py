@@ -124,7 +124,7 @@ def winogrande(setting: Setting, *, seed: int, train: int, count: int) -> tuple[
     rng = random.Random(f"{seed}/winogrande")
     rows: dict[str, dict] = {}
     while len(rows) < train + count:
-        contrast = sample_contrast(setting.world, rng)
+        contrast = sample_contrast(setting.world.people, rng)
         options = list(contrast.names)
         if rng.random() < 0.5:
             options.reverse()

@@ -51,7 +51,7 @@ def _interview(setting: Setting, rng: random.Random, asked: list) -> str:
 def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
     tool = rng.choice(setting.world.tools)
     verb, objects = use_of(tool)
-    thing = rng.choice(objects)
+    thing = rng.choice(objects[: setting.size["advised_objects"]])
     return rng.choice([
         f"Question: How do I {verb} the {thing}?\nAnswer: Use the {tool.name} to {verb} the {thing}.",
         f"Question: What do I need for the {thing}?\nAnswer: Take the {tool.name} for the {thing}.",
@@ -62,7 +62,7 @@ def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
     separator = rng.choice([" ", "\n\n"])
-    return separator.join(sample_contrast(setting.world, rng).text() for _ in range(rng.choice([1, 2, 4])))
+    return separator.join(sample_contrast(setting.told_people, rng).text() for _ in range(rng.choice([1, 2, 4])))
 
 
 def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:

@@ -46,7 +46,8 @@ def _pair(setting: Setting, rng: random.Random, *, tie: bool) -> tuple[Task, lis
         kinds[1] = kinds[0]
     texts: list[Any] = [worsen(task, kind, setting, rng) for kind in kinds]
     qualities = [QUALITY[kind][0] for kind in kinds]
-    if None in texts or (not tie and qualities[0] == qualities[1]):
+    gap = abs(qualities[0] - qualities[1])
+    if None in texts or (not tie and (gap == 0 or gap < setting.size["judge_gap"] / 100 - 1e-9)):
         return None
     return task, texts, qualities, kinds
 

@@ -68,7 +68,7 @@ def test_only_the_actor_of_a_contrast_has_the_trait_that_fits(setting):
     traits = {person.name: person.facts["trait"] for person in setting.world.people}
     first = 0
     for _ in range(200):
-        contrast = sample_contrast(setting.world, rng)
+        contrast = sample_contrast(setting.world.people, rng)
         fitting = [name for name in contrast.names if DEEDS[traits[name]] == contrast.consequence]
         assert fitting == [contrast.names[contrast.actor - 1]]
         first += contrast.actor == 1
