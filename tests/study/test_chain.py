@@ -71,6 +71,13 @@ def test_a_misspelt_key_names_file_line_and_nearest_key(tmp_path):
     assert 'did you mean "learning_rate"?' in message
 
 
+def test_seeds_by_data_set_name_data_sets_of_their_experiment(tmp_path):
+    (message,) = messages(tmp_path, "base: demo\nexperiments:\n  main:\n    seeds: {shrt: [1, 2]}\n")
+    assert "Unknown data set of this experiment" in message and "mine.yaml, line 4" in message
+    assert 'did you mean "short"?' in message
+    assert "is not valid" in messages(tmp_path, "base: demo\nexperiments: {main: {seeds: {short: [-1]}}}\n")[0]
+
+
 def test_all_errors_are_shown_at_once(tmp_path):
     text = "base: demo\nseed: 3\ntraining: {epochs: -1, device: tpu}\nexperiments: {main: {plw: [0.1, 1.5]}}\n"
     found = messages(tmp_path, text)

@@ -36,6 +36,18 @@ def test_a_run_that_two_experiments_need_exists_once(paper):
     assert len(runs) == 60 + 2 * 5 * 2
 
 
+def test_an_experiment_has_seeds_of_its_own_for_all_data_sets_or_by_data_set(paper):
+    paper["run_experiments"] = ["main"]
+    main = paper["experiments"]["main"]
+    main["seeds"] = [1, 2]
+    assert len(list_runs(paper)) == 2 * 60
+    main["seeds"] = {"alpaca_data_short": [42, 43, 44]}
+    runs = list_runs(paper)
+    assert len(runs) == 40 + 3 * 20
+    assert {run.seed for run in runs if run.dataset == "alpaca_data_short"} == {42, 43, 44}
+    assert {run.seed for run in runs if run.dataset != "alpaca_data_short"} == {42}
+
+
 def test_every_factor_is_in_the_runs_name(paper):
     paper["run_experiments"] = ["regularizers"]
     names = [run.run for run in list_runs(paper)]

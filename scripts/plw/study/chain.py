@@ -161,6 +161,12 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
                 if member not in registry:
                     place = locate(chain, ("experiments", name, key, index))
                     errors.append(_unknown(key[:-1], member, registry, place))
+        seeds = experiment.get("seeds", [])
+        for member in seeds if isinstance(seeds, dict) else []:
+            if member not in experiment["datasets"]:
+                place = locate(chain, ("experiments", name, "seeds", member))
+                known = dict.fromkeys(experiment["datasets"])
+                errors.append(_unknown("data set of this experiment", member, known, place))
         for index, member in enumerate(experiment.get("benchmarks", [])):
             if member not in values["benchmarks"]:
                 place = locate(chain, ("experiments", name, "benchmarks", index))

@@ -50,6 +50,12 @@ def _settings(experiment: dict) -> list[tuple[str, float]]:
     return [(name, float(strength)) for name, strengths in regularizers.items() for strength in strengths]
 
 
+def seeds_of(experiment: dict, dataset: str, study: dict) -> list[int]:
+    """The seeds of an experiment's runs on a data set: its `seeds`, for all or by data set, else the study's."""
+    seeds = experiment.get("seeds", study["seeds"])
+    return seeds.get(dataset, study["seeds"]) if isinstance(seeds, dict) else seeds
+
+
 def list_runs(study: dict) -> list[Run]:
     """All runs of the study's `run_experiments`, in order of first appearance; a shared run is listed once."""
     cells: dict[tuple[str, str, float, str, str, float, int], list[str]] = {}
@@ -61,13 +67,13 @@ def list_runs(study: dict) -> list[Run]:
             [float(plw) for plw in experiment["plw"]],
             experiment.get("normalizations", [study["training"]["normalization"]]),
             _settings(experiment),
-            experiment.get("seeds", study["seeds"]),
         )
-        for ptlm, dataset, plw, normalization, (regularizer, strength), seed in factors:
-            cell = (ptlm, dataset, plw, normalization, regularizer, strength, seed)
-            names = cells.setdefault(cell, [])
-            if name not in names:
-                names.append(name)
+        for ptlm, dataset, plw, normalization, (regularizer, strength) in factors:
+            for seed in seeds_of(experiment, dataset, study):
+                cell = (ptlm, dataset, plw, normalization, regularizer, strength, seed)
+                names = cells.setdefault(cell, [])
+                if name not in names:
+                    names.append(name)
     return [
         Run(
             run_id(
