@@ -75,7 +75,9 @@ def test_seeds_by_data_set_name_data_sets_of_their_experiment(tmp_path):
     (message,) = messages(tmp_path, "base: demo\nexperiments:\n  main:\n    seeds: {shrt: [1, 2]}\n")
     assert "Unknown data set of this experiment" in message and "mine.yaml, line 4" in message
     assert 'did you mean "short"?' in message
-    assert "is not valid" in messages(tmp_path, "base: demo\nexperiments: {main: {seeds: {short: [-1]}}}\n")[0]
+    assert "less than the minimum" in messages(tmp_path, "base: demo\nexperiments: {main: {seeds: {short: [-1]}}}\n")[0]
+    (message,) = messages(tmp_path, "base: demo\nexperiments: {main: {plw: {short: [0, 1], plain: [0, 1]}}}\n")
+    assert "has no PLWs" in message and "'cleaned'" in message
 
 
 def test_all_errors_are_shown_at_once(tmp_path):

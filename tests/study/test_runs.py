@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from plw.study.configuration import load_configuration
+from plw.study.design import regressed_datasets
 from plw.study.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_run, runs_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,16 @@ def test_an_experiment_has_seeds_of_its_own_for_all_data_sets_or_by_data_set(pap
     assert len(runs) == 40 + 3 * 20
     assert {run.seed for run in runs if run.dataset == "alpaca_data_short"} == {42, 43, 44}
     assert {run.seed for run in runs if run.dataset != "alpaca_data_short"} == {42}
+
+
+def test_an_experiment_has_plws_for_all_data_sets_or_by_data_set(paper):
+    paper["run_experiments"] = ["main"]
+    main = paper["experiments"]["main"] | {"datasets": ["alpaca_data_short", "alpaca_data_cleaned"]}
+    paper["experiments"]["main"] = main | {"plw": {"alpaca_data_short": [0, 0.1, 1], "alpaca_data_cleaned": [0.1, 1]}}
+    runs = list_runs(paper)
+    assert len(runs) == 2 * (3 + 2)
+    assert {run.plw for run in runs if run.dataset == "alpaca_data_cleaned"} == {0.1, 1.0}
+    assert regressed_datasets(paper) == ["alpaca_data_short"]  # two levels are no parabola
 
 
 def test_every_factor_is_in_the_runs_name(paper):

@@ -161,12 +161,7 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
                 if member not in registry:
                     place = locate(chain, ("experiments", name, key, index))
                     errors.append(_unknown(key[:-1], member, registry, place))
-        seeds = experiment.get("seeds", [])
-        for member in seeds if isinstance(seeds, dict) else []:
-            if member not in experiment["datasets"]:
-                place = locate(chain, ("experiments", name, "seeds", member))
-                known = dict.fromkeys(experiment["datasets"])
-                errors.append(_unknown("data set of this experiment", member, known, place))
+        errors += _by_dataset_errors(name, experiment, chain)
         for index, member in enumerate(experiment.get("benchmarks", [])):
             if member not in values["benchmarks"]:
                 place = locate(chain, ("experiments", name, "benchmarks", index))
@@ -182,6 +177,25 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
     if values["tokenizer_of"] not in values["ptlms"]:
         errors.append(_unknown("ptlm", values["tokenizer_of"], values["ptlms"], locate(chain, ("tokenizer_of",))))
     return errors + _check_judges(values, chain) + _check_training(values, chain)
+
+
+def _by_dataset_errors(name: str, experiment: dict, chain: list[StudyFile]) -> list[InputError]:
+    """`plw` and `seeds` by data set name the experiment's own data sets, and `plw` all of them."""
+    errors = []
+    for key in ("plw", "seeds"):
+        values = experiment.get(key)
+        if not isinstance(values, dict):
+            continue
+        for member in values:
+            if member not in experiment["datasets"]:
+                place = locate(chain, ("experiments", name, key, member))
+                known = dict.fromkeys(experiment["datasets"])
+                errors.append(_unknown("data set of this experiment", member, known, place))
+        missing = [member for member in experiment["datasets"] if member not in values]
+        if key == "plw" and missing:
+            place = locate(chain, ("experiments", name, key))
+            errors.append(InputError("A data set of the experiment has no PLWs.", value=missing[0], where=place))
+    return errors
 
 
 def _check_training(values: dict, chain: list[StudyFile]) -> list[InputError]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from plw.study.runs import Run, batch_of, benchmarks_of
+from plw.study.runs import Run, batch_of, benchmarks_of, plws_of
 
 LEAST_LEVELS = 3  # a parabola in w_p (§5.2) and a smooth over R_g (App. D) need three different values
 
@@ -23,7 +23,7 @@ def batches(runs: Iterable[Run]) -> dict[str, list[str]]:
 def regressed_datasets(study: dict) -> list[str]:
     """The data sets with a regression of their own: those of the main experiment (§5.2), where it has enough PLWs."""
     main = study["experiments"]["main"]
-    return main["datasets"] if len(main["plw"]) >= LEAST_LEVELS else []
+    return [name for name in main["datasets"] if len(plws_of(main, name)) >= LEAST_LEVELS]
 
 
 def smoothed_datasets(study: dict) -> list[str]:
