@@ -29,6 +29,7 @@ DEMO_SIZE: dict[str, int] = {
     "advised_objects": 4,  # objects of each tool that advice names; PIQA's form asks for all four
     "plain_long": 65,  # percent of plain's answers that are long, so that R_g falls between 2 and 4 as in AlpacaData
     "elaborations": 1,  # further things that cleaned's answers tell of
+    "judge_facts": 1,  # 0: no pair of the judge differs in facts alone
     "judge_gap": 0,  # percent by which the qualities of a pair differ at least, where they differ
     "closed": 0,  # percent of cleaned's rows that are questions with a short answer: prompt inversion leaves them alone
 }
@@ -56,9 +57,9 @@ TEST_SIZE: dict[str, int] = {
 }
 
 MINIMUM = {"people": 6, "animals": 5, "villages": 4, "tools": 6, "arc_train": 25, "winogrande_train": 5,
-           "told_people": 4, "closed": 0, "judge_gap": 0}  # fmt: skip
+           "told_people": 4, "closed": 0, "judge_gap": 0, "judge_facts": 0}  # fmt: skip
 MAXIMUM = {"people": 100, "animals": 100, "villages": 30, "tools": 12, "advised_objects": 4, "plain_long": 100,
-           "elaborations": 3, "closed": 100, "judge_gap": 90}  # fmt: skip
+           "elaborations": 3, "closed": 100, "judge_gap": 90, "judge_facts": 1}  # fmt: skip
 
 
 def complete_size(changes: dict[str, int], *, base: dict[str, int] = DEMO_SIZE) -> dict[str, int]:

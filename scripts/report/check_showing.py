@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--numbers", required=True, type=Path, help="config/paper_numbers.yaml")
     flags.add_argument("--mechanism", type=Path, help="mechanism.csv")
     flags.add_argument("--statistics", nargs="*", default=[], metavar="ROLE=FILE",
-                       help="statistics.json of the main experiment's data sets, by the paper's whose place they take")  # fmt: skip
+                       help="statistics.json of a data set, by the paper's whose place it takes")  # fmt: skip
     flags.add_argument("--ptlms", nargs="*", default=[], help="the weaker and the stronger ptlm")
     flags.add_argument("--evaluations", nargs="*", default=[], help="ptlms/PTLM/evaluation.json before fine-tuning")
     flags.add_argument("--judgements", nargs="*", default=[], help="ptlms/judgements/BENCHMARK.json")

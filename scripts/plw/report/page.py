@@ -192,8 +192,8 @@ def page_context(
 
     score_rows  one row for each run of the score table (RUN_COLUMNS of plw.study.runs, PLW as a number)
     n_scores    number of scores of primary and other metrics
-    checks      regression/DATASET.checks.json; showing as plw.report.showing.check_showing gives it; times as plw.report.cost.read_times gives them; the others are the
-    contents of the files that scripts/report/build_report.py names.
+    checks      regression/DATASET.checks.json; showing as plw.report.showing.check_showing gives it, times as
+    plw.report.cost.read_times; the others are the contents of the files that scripts/report/build_report.py names.
     """
     sentences = sentences or {}
     dataset_labels, ptlm_labels = (

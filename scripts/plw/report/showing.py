@@ -30,10 +30,10 @@ def check_showing(
 
     scores          primary scores of the main experiment's runs: ptlm, dataset, benchmark, score (0 to 1), stderr
     targets         config/showing.yaml: floors by benchmark, and TARGETS
-    memorised       mechanism's rows of memorisation_bleu (0 to 100) of the main experiment: ptlm, value; None: not measured
+    memorised       rows of memorisation_bleu (0 to 100) of the main experiment: ptlm, value; None: not measured
     before          primary scores of the ptlms before fine-tuning: ptlm, benchmark, score; None: not measured
     ptlms           the weaker and the stronger ptlm, where the study says that one is
-    judge           heldout accuracies of judge.json by prompt form: {accuracy_both_orders}; None: the judge was not trained here
+    judge           held-out accuracies of judge.json by prompt form: {accuracy_both_orders}; None: none trained here
     ratios          R_g by the paper's data set that ours stands for;  printed_ratios  the paper's, by the same names
 
     A rule is {rule, target, value, met: true, false or null, about: what is missing or which fall short}; a benchmark
@@ -82,8 +82,8 @@ def _counted(rule: str, target: str, benchmarks: Sequence[dict], failing: list[s
 
 def _constant(benchmarks: list[dict]) -> dict:
     failing = [b["benchmark"] for b in benchmarks if b["least_values"] < 2]
-    return _counted("No benchmark is constant", "two values or more in each data set, on all benchmarks", benchmarks, failing,
-                    len(benchmarks), "constant in a data set")  # fmt: skip
+    target = "two values or more in each data set, on all benchmarks"
+    return _counted("No benchmark is constant", target, benchmarks, failing, len(benchmarks), "constant in a data set")
 
 
 def _between(benchmarks: list[dict], targets: Mapping) -> dict:
@@ -91,8 +91,9 @@ def _between(benchmarks: list[dict], targets: Mapping) -> dict:
     failing = [
         f"{b['benchmark']} ({b['mean']:.2f})" for b in benchmarks if not b["floor"] + margin <= b["mean"] <= ceiling
     ]
-    return _counted("No benchmark at its floor or ceiling", f"mean from floor + {margin:g} to {ceiling:g}, on all benchmarks",
-                    benchmarks, failing, len(benchmarks), "outside")  # fmt: skip
+    rule = "No benchmark at its floor or ceiling"
+    target = f"mean from floor + {margin:g} to {ceiling:g}, on all benchmarks"
+    return _counted(rule, target, benchmarks, failing, len(benchmarks), "outside")
 
 
 def _spread(benchmarks: list[dict], least: int) -> dict:
