@@ -67,7 +67,7 @@ def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:
     code = rng.choice(sorted(setting.languages))
-    source, target = (code, "en") if rng.random() < 0.5 else ("en", code)
+    source, target = (code, "en") if rng.random() < setting.size["into_english"] / 100 else ("en", code)
     phrase = sample_phrase(rng) if rng.random() >= PHRASE_SHARE else sample_noun_phrase(rng)
     head = f"Translate the following from {NAMES[source]} to {NAMES[target]}\n" if rng.random() < 0.5 else ""
     texts = [f"{NAMES[c]} phrase: {translation(phrase, c, setting.languages)}" for c in (source, target)]
