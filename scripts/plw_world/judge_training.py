@@ -3,8 +3,7 @@
 The judge sees the same prompts as in the evaluation: AlpacaEval's from the prompt file of its judge
 configuration, PandaLM's published one. It is trained on the verdict's tokens and, after each of the two answers,
 on a digit for that answer's quality: where a generated text would go on it is never asked for, but it makes so small
-a model look at each answer by itself before it compares. For the first part of the training the digit is asked for at
-every token of an answer (`graded_share`): one label an answer is too little to learn from what makes an answer wrong.
+a model look at each answer by itself before it compares.
 """
 
 import random
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from plw.errors import InputError
 from plw.evaluation.pandalm import judge_prompt
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from plw_world.pretraining import train
 
@@ -34,8 +33,6 @@ class JudgeTraining:
     weight_decay: float = 0.01
     max_length: int = 512  # longer pairs are left out
     seed: int = 42
-    graded_share: float = 0.0  # of the tokens, at first, train on an answer's quality at each of its tokens
-    extra_layers: int = 0  # new layers on top of the model that it starts from: what it knows must be compared
     # So small a judge may learn to look at the position alone; which seed does differs from machine to machine.
     attempts: int = 3  # with seed, seed + 1, …
     least_both_orders: float = 0.3  # accuracy in both orders that is enough: guessing has 0.25, position alone 0
@@ -75,28 +72,24 @@ def render(pair: dict, alpaca_eval_template: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Example:
-    """A pair as tokens: prompt with BOS, verdict with EOS, and where the quality of each of the answers is asked for.
-
-    marks   (first position of the answer, position after it, digit's id)
-    """
+    """A pair as tokens: prompt with BOS, verdict with EOS, and (position, digit's id) after each of the answers."""
 
     prompt: list[int]
     verdict: list[int]
-    marks: tuple[tuple[int, int, int], ...] = ()
+    marks: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.verdict)
 
 
-def answer_spans(pair: dict, template: str, prompt: str) -> list[tuple[int, int]]:
-    """Index of the first character of each of the two answers in the rendered prompt, and of the one after it."""
-    spans = []
+def answer_ends(pair: dict, template: str, prompt: str) -> list[int]:
+    """Index of the character after each of the two answers in the rendered prompt."""
+    ends = []
     for key in ("output_1", "output_2"):
         marked, _ = render({**pair, key: "\x00"}, template)
-        # Up to the answer, and from its end on, both prompts are the same: the end is counted from the back.
-        start = marked.index("\x00")
-        spans.append((start, len(prompt) - (len(marked) - start - 1)))
-    return spans
+        # From the end of the answer on, both prompts are the same: count from the back.
+        ends.append(len(prompt) - (len(marked) - marked.index("\x00") - 1))
+    return ends
 
 
 def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
@@ -109,10 +102,9 @@ def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase)
     for i, pair in enumerate(pairs):
         offsets = prompts["offset_mapping"][i]
         marks = []
-        for (start, end), quality in zip(answer_spans(pair, template, rendered[i][0]), pair["qualities"], strict=True):
-            first = next(t for t, (_, stop) in enumerate(offsets) if stop > start)
-            after = next(t for t, (_, stop) in enumerate(offsets) if stop > end)
-            marks.append((first, after, digits[round(9 * quality)]))
+        for end, quality in zip(answer_ends(pair, template, rendered[i][0]), pair["qualities"], strict=True):
+            position = next(t for t, (_, stop) in enumerate(offsets) if stop > end)
+            marks.append((position, digits[round(9 * quality)]))
         verdict = [*verdicts[i], tokenizer.eos_token_id]
         examples.append(Example(prompts["input_ids"][i], verdict, tuple(marks)))
     return examples
@@ -120,8 +112,6 @@ def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase)
 
 def judge_batches(examples: list[Example], settings: JudgeTraining) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """(ids, labels) batches of similar lengths, in random order, until the budget of tokens is used.
-
-    Batches that begin within the first `graded_share` of the budget ask for an answer's quality at each of its tokens.
 
     Padding is on the right, where a causal model cannot see it, with id 2; its labels are -100.
     """
@@ -139,38 +129,23 @@ def judge_batches(examples: list[Example], settings: JudgeTraining) -> list[tupl
             start += rows
         rng.shuffle(epoch)
         for batch in epoch:
-            batches.append(_collate(batch, graded=tokens < settings.graded_share * settings.tokens))
+            batches.append(_collate(batch))
             tokens += batches[-1][0].numel()
             if tokens >= settings.tokens:
                 break
     return batches
 
 
-def _collate(rows: list[Example], *, graded: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def _collate(rows: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     length = max(len(row) for row in rows)
     ids = torch.full((len(rows), length), 2)
     labels = torch.full((len(rows), length), -100)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = torch.tensor(row.prompt + row.verdict)
         labels[i, len(row.prompt) : len(row)] = torch.tensor(row.verdict)
-        for first, after, digit in row.marks:
-            # Labels are shifted by one in the loss: each is read at the position before.
-            labels[i, (first if graded else after) + 1 : after + 2] = digit
+        for position, digit in row.marks:
+            labels[i, position + 1] = digit  # labels are shifted by one in the loss: read at `position`
     return ids, labels
-
-
-def deepened(model: LlamaForCausalLM, layers: int, *, seed: int) -> LlamaForCausalLM:
-    """The model with new layers on top, which at first pass on what they get: the same logits until it is trained."""
-    if not layers:
-        return model
-    torch.manual_seed(seed)
-    config = LlamaConfig(**{**model.config.to_dict(), "num_hidden_layers": model.config.num_hidden_layers + layers})
-    deeper = LlamaForCausalLM(config)
-    deeper.load_state_dict(model.state_dict(), strict=False)
-    for layer in deeper.model.layers[model.config.num_hidden_layers :]:
-        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
-        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
-    return deeper
 
 
 def train_judge(model: LlamaForCausalLM, examples: list[Example], settings: JudgeTraining) -> list[dict[str, float]]:
@@ -197,8 +172,7 @@ def train_comparing_judge(
     best: tuple[float, LlamaForCausalLM, list[dict[str, float]]] | None = None
     records: list[dict] = []
     for attempt in range(settings.attempts if heldout else 1):
-        seed = settings.seed + attempt
-        model = deepened(start(), settings.extra_layers, seed=seed)
+        model, seed = start(), settings.seed + attempt
         curve = train_judge(model, examples, replace(settings, seed=seed))
         accuracy = held_out_accuracy(model, tokenizer, heldout, template)
         lowest = min(form["accuracy_both_orders"] for form in accuracy.values())

@@ -139,7 +139,7 @@ def test_quality_is_read_right_after_an_answer(files, tokenizer):
     template = PROMPT_FILE.read_text(encoding="utf-8")
     for pair in files["judge/train.jsonl"][:30]:
         (example,) = judging.encode([pair], template, tokenizer)
-        for (_, position, _), key in zip(example.marks, ("output_1", "output_2"), strict=True):
+        for (position, _), key in zip(example.marks, ("output_1", "output_2"), strict=True):
             seen = tokenizer.decode(example.prompt[:position], skip_special_tokens=True)
             assert seen.rstrip("\n").endswith(pair[key].strip())
 
