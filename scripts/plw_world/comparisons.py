@@ -33,7 +33,7 @@ class Contrast:
 
 
 def sample_contrast(group: list[Entity], rng: random.Random) -> Contrast:
-    """Two people of the group, of different traits; what fits one of them is done, in half of the cases by the first."""
+    """Two people of the group, of different traits, one of whom does what fits; in half of the cases the first."""
     people = rng.sample(group, 2)
     while people[0].facts["trait"] == people[1].facts["trait"]:
         people = rng.sample(group, 2)

@@ -14,8 +14,8 @@ QUALITY: dict[str, tuple[float, float]] = {
     "wrong": (0.35, 0.15), "other_task": (0.1, 0.10), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
     "unhelpful": (0.05, 0.02), "empty": (0.0, 0.05),
 }  # fmt: skip
-# The same without faults of fact, which a model of some 10^5 weights did not learn to see (docs/demo.md): a fault is one of
-# form (cut, shuffled, repeated, evasive, empty), a question where an answer is asked for, or the answer to something else.
+# The same without faults of fact, which a model of some 10^5 weights did not learn to see (docs/demo.md): a fault is
+# one of form (cut, shuffled, repeated, evasive, empty), a question for an answer, or the answer to something else.
 FORM_QUALITY: dict[str, tuple[float, float]] = {
     "long": (1.0, 0.29), "short": (0.85, 0.23), "cut": (0.5, 0.14), "question": (0.1, 0.08), "repeated": (0.1, 0.07),
     "shuffled": (0.1, 0.07), "other_task": (0.1, 0.05), "unhelpful": (0.05, 0.03), "empty": (0.0, 0.04),

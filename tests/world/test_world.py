@@ -226,6 +226,14 @@ def test_closed_rows_are_left_alone_by_prompt_inversion_and_more_is_told_elsewhe
     assert sum(longer) / len(longer) > 1.1 * sum(len(row["output"]) for row in before) / len(before)
 
 
+def test_generated_answers_begin_after_the_mark_of_an_answer_where_the_world_says_so():
+    questions = [
+        [row["question"] for row in benchmarks.truthfulqa(harder(answer_mark=mark), seed=1, count=8)[1]]
+        for mark in (0, 1)
+    ]
+    assert questions[1] == [f"{question}\nA:" for question in questions[0]]
+
+
 def test_a_judge_of_form_gets_pairs_that_differ_in_form_and_clearly():
     rows = judging.judge_pairs(harder(judge_facts=0, judge_gap=25), seed=1, split="train", count=400)
     assert {kind for row in rows for kind in row["kinds"]} == set(judging.FORM_QUALITY)
