@@ -4,7 +4,7 @@ The judge sees the same prompts as in the evaluation: AlpacaEval's from the prom
 configuration, PandaLM's published one. It is trained on the verdict's tokens and, after each of the two answers,
 on a digit for that answer's quality: where a generated text would go on it is never asked for, but it makes so small
 a model look at each answer by itself before it compares. With `verdict_throughout` the verdict is also asked for at
-every token between the second answer and the place of the verdict: one token a pair teaches it to compare late or never.
+every token between the second answer and the place of the verdict: one token a pair teaches it late to compare.
 """
 
 import random

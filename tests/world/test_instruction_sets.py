@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Last loss of PROGRAM: a third of the pretraining of the `test` study's `strong` ptlm, on one thread.
 LAST_LOSS = {"default": 5.190923691, "avx2": 5.190923691, "avx512": 5.190923691}
 # The sums inside matrix products are the BLAS library's: it takes the processor's own instructions whatever PyTorch is
-# told. The whole pretraining, three times as long, ends at 3.41652966 with default and avx2 and at 3.41652989 with avx512.
+# told. The whole pretraining, three times as long, ends at 3.41652966 with default and avx2, at 3.41652989 with avx512.
 TOLERANCE = 1e-6
 PROGRAM = """
 import json, sys, torch
