@@ -14,11 +14,11 @@ QUALITY: dict[str, tuple[float, float]] = {
     "wrong": (0.35, 0.15), "other_task": (0.1, 0.10), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
     "unhelpful": (0.05, 0.02), "empty": (0.0, 0.05),
 }  # fmt: skip
-# The same without faults of fact, which a model of some 10^5 weights did not learn to see (docs/demo.md): a fault is
-# one of form (cut, shuffled, repeated, evasive, empty), a question for an answer, or the answer to something else.
+# The same without wrong facts and answers to something else, which a model of some 10^5 weights did not learn to see
+# (docs/demo.md): a fault is one of form (cut, shuffled, repeated, evasive, empty) or a question in an answer's place.
 FORM_QUALITY: dict[str, tuple[float, float]] = {
-    "long": (1.0, 0.29), "short": (0.85, 0.23), "cut": (0.5, 0.14), "question": (0.1, 0.08), "repeated": (0.1, 0.07),
-    "shuffled": (0.1, 0.07), "other_task": (0.1, 0.05), "unhelpful": (0.05, 0.03), "empty": (0.0, 0.04),
+    "long": (1.0, 0.30), "short": (0.85, 0.24), "cut": (0.5, 0.15), "question": (0.1, 0.09), "repeated": (0.1, 0.07),
+    "shuffled": (0.1, 0.07), "unhelpful": (0.05, 0.04), "empty": (0.0, 0.04),
 }  # fmt: skip
 TIE_SHARE = 0.1  # of PandaLM pairs are two answers of the same quality; AlpacaEval's judge must choose
 

@@ -49,7 +49,6 @@ if not GIVEN_SCORES:
             "$PLW_PYTHON scripts/report/compare_plan.py --config {params.config:q} --numbers {input.numbers:q}"
             " --table {output.table:q} --rates {output.rates:q} > {log:q} 2>&1"
 
-
     rule check_showing:
         """Whether the study's scores could move at all: what it can and cannot show (docs/demo.md)."""
         input:

@@ -3,16 +3,11 @@ The generated world of a study without downloads: corpus, instruction data, benc
 Nothing after this file knows that they are generated: studies name these files like any other local path.
 
 REQUIRED INPUTS:  none (a seed and sizes in the study's `world` section)
-OUTPUTS:          results/STUDY/ptlms/ (their scores before fine-tuning),
-                  results/STUDY/world/{corpus.jsonl,instruct/,benchmarks/,judge/,tokenizer/,ptlms/,…}
+OUTPUTS:          results/STUDY/world/{corpus.jsonl,instruct/,benchmarks/,judge/,tokenizer/,ptlms/,…}
 """
 
 WORLD = STUDY.get("world", {"seed": 0, "ptlms": {}, "judge": {}})
-# What the report says of the world's own models: their scores before fine-tuning, and the judge's accuracy.
-UNTUNED = layout.results(STUDY, *(f"ptlms/{ptlm}/evaluation.json" for ptlm in WORLD["ptlms"]))
-UNTUNED_JUDGEMENTS = layout.results(
-    STUDY, *(f"ptlms/judgements/{name}.json" for name in design.judged_benchmarks(STUDY) if WORLD["ptlms"])
-)
+# What the report says of the judge.
 JUDGE_RECORD = layout.results(STUDY, "world/judge_model/judge.json") if WORLD["judge"] else []
 
 
@@ -105,63 +100,6 @@ rule pretrain_model:
         "$PLW_PYTHON scripts/world/pretrain_model.py --corpus {input.corpus:q} --tokenizer {input.tokenizer:q}"
         " --pretraining {params.pretraining:q} --threads {threads}"
         " --out results/{wildcards.study}/world/ptlms/{wildcards.ptlm} > {log:q} 2>&1"
-
-
-rule evaluate_ptlm:
-    """What a ptlm can do before it is fine-tuned, on all benchmarks of the study."""
-    input:
-        lambda wildcards: inputs.benchmark_files(STUDY, next(iter(RUNS.values()))),
-        model="results/{study}/world/ptlms/{ptlm}/config.json",
-    output:
-        index="results/{study}/ptlms/{ptlm}/evaluation.json",
-    log:
-        "results/{study}/logs/evaluate_ptlm/{ptlm}.log",
-    benchmark:
-        "results/{study}/times/evaluate_ptlm/{ptlm}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    threads: STUDY["evaluation"].get("threads", 1)
-    params:
-        version=1,
-        benchmarks=as_json(parameters.measured_entries(STUDY, STUDY["evaluation"]["benchmarks"])),
-        evaluation=parameters.evaluation_settings(STUDY),
-        model=lambda wildcards, input: str(Path(input.model).parent),
-        folder=lambda wildcards, output: str(Path(output.index).parent),
-    shell:
-        "$PLW_PYTHON scripts/evaluation/evaluate_model.py --model {params.model:q} --benchmarks {params.benchmarks:q}"
-        " --evaluation {params.evaluation:q} --run-dir {params.folder:q} --index {output.index:q}"
-        " --threads {threads} > {log:q} 2>&1"
-
-
-rule judge_ptlms:
-    """The verdicts on what the ptlms write before they are fine-tuned."""
-    input:
-        evaluations=expand("results/{{study}}/ptlms/{ptlm}/evaluation.json", ptlm=WORLD["ptlms"]),
-        reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
-        judge=lambda wildcards: inputs.model_files(STUDY["judges"][wildcards.judged]["source"]),
-    output:
-        "results/{study}/ptlms/judgements/{judged}.json",
-    log:
-        "results/{study}/logs/judge_ptlms/{judged}.log",
-    benchmark:
-        "results/{study}/times/judge_ptlms/{judged}.tsv"
-    conda:
-        "../../envs/workflow.yaml"
-    threads: STUDY["evaluation"].get("threads", 1)
-    params:
-        version=1,
-        benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
-        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
-        outputs=lambda wildcards, input: " ".join(
-            f"{Path(file).parent.name}={Path(file).parent}/benchmarks/{wildcards.judged}.outputs.json"
-            for file in input.evaluations
-        ),
-        reference=lambda wildcards: inputs.judge_reference_outputs(STUDY, RUNS.values(), wildcards.judged),
-    shell:
-        "$PLW_PYTHON scripts/evaluation/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
-        " --reference {params.reference:q} --outputs {params.outputs}"
-        " --work results/{wildcards.study}/ptlms/judgements/cache/{wildcards.judged} --out {output:q}"
-        " --threads {threads} > {log:q} 2>&1"
 
 
 rule train_judge:
