@@ -75,7 +75,8 @@ def test_the_score_table_holds_each_run_and_benchmark_or_lists_it_as_missing(pro
 def test_the_report_says_what_the_study_can_and_cannot_show(project):
     found = json.loads((project / RESULTS / "showing.json").read_text())
     page = (project / RESULTS / "report.html").read_text()
-    assert len(found["rules"]) == 7 and len(found["benchmarks"]) == 13
+    scored = {row["benchmark"] for row in rows(project / RESULTS / "scores.csv")}  # its judge may answer nothing
+    assert len(found["rules"]) == 7 and {row["benchmark"] for row in found["benchmarks"]} == scored
     assert all(rule["rule"] in page for rule in found["rules"])
     assert all(rule["met"] is not None for rule in found["rules"]), "a world's study has the material for each rule"
 
