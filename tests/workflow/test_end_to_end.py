@@ -85,6 +85,15 @@ def test_the_score_table_holds_each_run_and_benchmark_or_lists_it_as_missing(pro
     assert all(0 <= float(row["score"]) <= 1 for row in table if row["metric"] != "ter")
 
 
+def test_the_report_says_what_the_study_can_and_cannot_show(project):
+    found = json.loads((project / RESULTS / "showing.json").read_text())
+    page = (project / RESULTS / "report.html").read_text()
+    scored = {row["benchmark"] for row in rows(project / RESULTS / "scores.csv")}  # its judge may answer nothing
+    assert len(found["rules"]) == 7 and {row["benchmark"] for row in found["benchmarks"]} == scored
+    assert all(rule["rule"] in page for rule in found["rules"])
+    assert all(rule["met"] is not None for rule in found["rules"]), "a world's study has the material for each rule"
+
+
 def test_every_artifact_is_there_and_none_is_empty(project):
     names = [f"figures/{name}.{kind}" for name in ARTIFACTS[:10] for kind in ("pdf", "png", "csv")]
     names += [f"tables/{name}.{kind}" for name in ARTIFACTS[10:] for kind in ("csv", "md", "tex")]

@@ -3,6 +3,7 @@
 inputs.py      the files of a study, read
 artifacts.py   figures and tables beside the paper's sentences
 claims.py      verdicts
+showing.py     what the study can and cannot show, by rules with a target each
 samples.py     what the models write, side by side
 statistics.py  regressions, checks, GAMs, mechanism, pre-flight
 cost.py        time, tokens, energy
