@@ -4,9 +4,9 @@
 
 Each simulated study is judged as a real one is: its noise is estimated from its own scores, and its verdicts come from
 simulations of its own. In worlds without effects no verdict may be "supported", in the paper's none "contradicted", but
-for 5 % each (for a claim of no effect the first world is the one at the edge of the claim). R is not called: instead of
-the mixed model stands its two-stage form, so that the claims of §5.2 are measured without the other tests' veto, which
-only makes fewer verdicts.
+for 5 % each (for a claim of no effect the first world is the one at the edge of the claim). R is not called: in place
+of the mixed model stands its two-stage form, so that the claims of §5.2 are measured without the other tests' veto,
+which only makes fewer verdicts.
 """
 
 import argparse

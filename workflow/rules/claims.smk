@@ -19,7 +19,7 @@ rule judge_claims:
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
-        statistics=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "statistics.json"),
+        statistics=measured_statistics(DATASETS),
         loss="results/{study}/loss_identities.json",
         code=layout.code("claims/judge_claims.py", "plw/scores/table.py") + room_files("claims"),
     output:
