@@ -3,10 +3,10 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= all
 
-.PHONY: help setup run test unit lint format rooms doctor plan lock smollm2 clean
+.PHONY: help setup run test test-gpu unit lint format rooms doctor plan lock smollm2 clean
 
 help:  ## list these commands
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup:  ## install the Python environment, and R by apt where allowed; does nothing the second time
 	@envs/install.sh
@@ -17,6 +17,9 @@ run: setup  ## set up, then make the whole study of config/config.yaml (default:
 test: setup  ## set up, then all tests that need no GPU: the library's on two cores, then a whole study through Slurm
 	python -m pytest -n 2 -m "not study"
 	python -m pytest -m study
+
+test-gpu:  ## ten minutes of one GPU, with the packages at hand: results/gpu.json (docs/gpu.md); call it again to go on
+	@"$$(command -v python || echo python3)" benchmarks/measure_gpu.py $(GPU_FLAGS)
 
 unit: setup  ## the quick tests of the library alone, in less than a minute
 	python -m pytest -q -n 2 -m "not workflow and not study and not slow and not r and not realdata"

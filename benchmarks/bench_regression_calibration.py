@@ -1,10 +1,13 @@
 """How well the paper's regression (§5.2) is calibrated: coverage of intervals, error rates of tests, error of λ.
 
-Three parts. `coverage`: data drawn from the mixed model itself, with the coefficients of Table 3's AlpacaDataShort row.
+The parts: `coverage`: data drawn from the mixed model itself, with the coefficients of Table 3's AlpacaDataShort row.
 `critical`: whole sweeps around that row's curve, min-max scaled and fitted as a study's scores are: how often the
 critical PLW λ comes out within 0.05 of the true one. `null`: sweeps without any effect of w_p, for four tests side by
-side. A hundred seeds of `critical` and `null` take about half an hour on one core:
+side. A hundred seeds of `critical` and `null` take about half an hour on one core. `luck`: sweeps without an effect
+whose luck is smooth along w_p, as that of runs with one seed is, for the tests that fit no mixed model (minutes).
+`items`: the item-level model on data whose mean curve is known (about a second for a fit).
 
+    python benchmarks/bench_regression_calibration.py --parts luck --seeds 1000
     python benchmarks/bench_regression_calibration.py --parts critical null --seeds 100 --out calibration.json
 """
 
@@ -22,12 +25,16 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
+from plw.claims.measures import parabola as claims_parabola  # noqa: E402
 from plw.files import write_json  # noqa: E402
 from plw.scores.transform import from_w_p  # noqa: E402
-from plw.statistics.checks import complete_runs, parabola, permutation_test, relative_aggregate  # noqa: E402
+from plw.statistics.checks import permutation_test  # noqa: E402
+from plw.statistics.item_model import fit_item_model  # noqa: E402
 from plw.statistics.r_calls import call_r  # noqa: E402
 from plw.statistics.regression import regression_rows  # noqa: E402
-from simulated_scores import TABLE_3_SHORT, beta_data, sweep_scores  # noqa: E402
+from plw.statistics.runs import complete_runs, parabola, relative_aggregate  # noqa: E402
+from plw.statistics.seeds import seed_test  # noqa: E402
+from simulated_scores import TABLE_3_SHORT, beta_data, item_scores, sweep_scores  # noqa: E402
 
 NO_EFFECT = {"intercept": -0.2, "w_p": 0.0, "w_p2": 0.0}
 VERTEX = -TABLE_3_SHORT["w_p"] / (2 * TABLE_3_SHORT["w_p2"])
@@ -69,6 +76,25 @@ NULLS = {
     "no benchmark depends on w_p": (sweep_without_effect(0.0), "smithson_verkuilen"),
     "the same, a third of a run's luck shared by its benchmarks": (sweep_without_effect(1 / 3), "smithson_verkuilen"),
     "benchmarks bend, on average not (the model's own random slopes)": (model_without_effect, "none"),
+}
+
+# Correlation of neighbouring PLWs' luck. The demo's seeds differ from each other like 0.55 (lag-1 of what is left of a
+# curve of ten runs: +0.24 to +0.28).
+LUCK = {
+    f"AR(1) along w_p, ρ = {smooth:g}{words}": {"smooth": smooth, "shared": shared}
+    for shared, words in ((0.0, ""), (1 / 3, ", a third shared by the benchmarks of a run"))
+    for smooth in (0.0, 0.3, 0.55)
+}
+
+# Truths of the item-level model: 13 benchmarks of 24 to 64 items, 2 ptlms, 10 PLWs, luck of SD 0.3 logits, ρ = 0.55.
+PEAK = 0.652  # Table 3's vertex in w_p
+ITEM_SWEEPS: dict[str, dict] = {
+    "flat, one seed": {"peak": None},
+    "flat, one seed, luck independent along w_p": {"peak": None, "smooth": 0.0},
+    "flat, one seed, a third of the luck shared by a run's benchmarks": {"peak": None, "shared": 1 / 3},
+    "flat, three seeds, a third shared": {"peak": None, "shared": 1 / 3, "seeds": 3},
+    "peak of 0.64 logits, one seed": {"peak": PEAK},
+    "peak of 0.64 logits, three seeds, a third shared": {"peak": PEAK, "shared": 1 / 3, "seeds": 3},
 }
 
 
@@ -151,10 +177,57 @@ def measure_null(simulate: Callable, squeeze: str, seeds: int) -> dict:
     return {name: share(hits) for name, hits in rejected.items()} | {"converged": share(converged)}
 
 
+def measure_luck(luck: dict, seeds: int) -> dict:
+    """Rejections at 5 % of sweeps without an effect: by permutation, by the parabola's F, and over seeds."""
+    rejected: dict[str, list[bool]] = {}
+    for seed in range(seeds):
+        frames = {
+            count: sweep_scores(seed=200_000 + seed, coefficients=None, seeds=count, **luck) for count in (1, 2, 3)
+        }
+        runs = {count: complete_runs(frame) for count, frame in frames.items()}
+        one = runs[1].table.assign(value=relative_aggregate(runs[1].scores)).groupby("plw")["value"].mean()
+        values = {
+            "permutation, one seed": permutation_test(runs[1], permutations=199, seed=seed)["p"],
+            "F test of the parabola, one seed": claims_parabola(one.index.tolist(), one.to_numpy()).p,
+        }
+        for count in (2, 3):
+            found = seed_test(runs[count])
+            values[f"PLW against PLW × seed, {count} seeds"] = found["p"]
+            if found["p_hotelling"] is not None:
+                values[f"the same by Hotelling's T², {count} seeds"] = found["p_hotelling"]
+        for name, p in values.items():
+            rejected.setdefault(name, []).append(p <= 0.05)
+    return {name: share(hits) for name, hits in rejected.items()}
+
+
+def measure_items(sweep: dict, seeds: int) -> dict:
+    """Rejections of a flat mean curve at 5 %; how often the set of places not refuted holds the maximum."""
+    found: dict[str, list[bool]] = {"rejected": [], "converged": []}
+    inside, width = [], []
+    for seed in range(seeds):
+        fit = fit_item_model(item_scores(seed=300_000 + seed, **sweep))
+        found["converged"].append(fit["converged"])
+        if not fit.get("test"):
+            continue
+        spans = fit["optimum"]["set"]
+        found["rejected"].append(fit["test"]["p"] < 0.05)
+        if sweep["peak"] is not None:
+            hit = any(span["low"] - 0.005 <= sweep["peak"] <= span["high"] + 0.005 for span in spans)
+            found.setdefault("set holds the maximum", []).append(hit)
+        inside.append(fit["optimum"]["inside"])
+        width.append(sum(span["high"] - span["low"] for span in spans))
+    means = {"mean probability of a maximum inside": inside, "mean width of the set in w_p": width}
+    return {name: share(hits) for name, hits in found.items()} | {
+        name: round(float(pd.Series(values).mean()), 3) for name, values in means.items()
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     """Print the rates of each design and write them as JSON."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--parts", nargs="+", choices=("coverage", "critical", "null"), default=["critical", "null"])
+    flags.add_argument(
+        "--parts", nargs="+", choices=("coverage", "critical", "null", "luck", "items"), default=["critical", "null"]
+    )
     flags.add_argument("--seeds", type=int, default=100, help="data sets per design")
     flags.add_argument("--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS), help="designs of `coverage`")
     flags.add_argument("--parabola-only", action="store_true", help="`critical` without the mixed model: seconds")
@@ -173,6 +246,14 @@ def main(argv: list[str] | None = None) -> None:
         for name, (simulate, squeeze) in NULLS.items():
             started = time.perf_counter()
             note("null", name, measure_null(simulate, squeeze, arguments.seeds), started)
+    if "luck" in arguments.parts:
+        for name, luck in LUCK.items():
+            started = time.perf_counter()
+            note("luck", name, measure_luck(luck, arguments.seeds), started)
+    if "items" in arguments.parts:
+        for name, sweep in ITEM_SWEEPS.items():
+            started = time.perf_counter()
+            note("items", name, measure_items(sweep, arguments.seeds), started)
     if "critical" in arguments.parts:
         for name, sweep in SWEEPS.items():
             started = time.perf_counter()

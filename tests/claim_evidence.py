@@ -17,6 +17,7 @@ from plw.scores.transform import to_w_p
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = yaml.safe_load((ROOT / "config" / "paper_numbers.yaml").read_text(encoding="utf-8"))
 CLAIMS = ROOT / "config" / "claims.yaml"
+WORLDS = yaml.safe_load((ROOT / "config" / "paper_worlds.yaml").read_text(encoding="utf-8"))
 PLWS = tuple(NUMBERS["plw"]["grid"])
 W_P = np.array([to_w_p(plw) for plw in PLWS])
 
@@ -203,7 +204,7 @@ def with_fit(evidence: Evidence, role: str, **arguments) -> Evidence:
 
 def printed_statistics() -> dict[str, dict]:
     """Table 1 as statistics of data sets, counted with LLaMA 1's tokenizer."""
-    rows = {"AlpacaDataShort": 51760, "UltraFeedbackShort": 60713, "DatabricksDollyShort": 15011}
+    rows = {"AlpacaDataShort": 51760, "UltraFeedbackShort": 46021, "DatabricksDollyShort": 15011}
     return {
         role: {
             "tokenizer": {"hub": "huggyllama/llama-7b"},
@@ -268,17 +269,3 @@ def curve_over(values, *, base: float = 0.3):
     """A change of scores for `with_scores`: `base` + `values` at the ten PLWs, the second ptlm 0.002 better."""
     at = dict(zip(PLWS, values, strict=True))
     return lambda _, rows: base + rows["plw"].map(at) + 0.002 * (rows["ptlm"] == "second")
-
-
-def item_scores(evidence: Evidence, *, items: int, benchmarks, seed: int = 7, noise: float = 0.4) -> pd.DataFrame:
-    """Item scores in 0..1 whose means are near the scores; the larger `noise`, the less the runs' items agree."""
-    rng = np.random.default_rng(seed)
-    frames = []
-    for benchmark in benchmarks:
-        rows = evidence.scores[evidence.scores["benchmark"] == benchmark]
-        shared = rng.uniform(-0.2, 0.2, size=items)
-        own = rng.uniform(-noise, noise, size=(len(rows), items))
-        values = rows["score"].to_numpy()[:, None] + shared - shared.mean() + own - own.mean(axis=1, keepdims=True)
-        frame = pd.DataFrame({"run": np.repeat(rows["run"].to_numpy(), items), "score": values.ravel()})
-        frames.append(frame.assign(benchmark=benchmark, item=np.tile(np.arange(items), len(rows))))
-    return pd.concat(frames, ignore_index=True)

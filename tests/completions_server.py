@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(request)
+        if self.server.refusals:
+            self.server.refusals -= 1
+            return self.reply({"error": "busy"}, status=503)
+        time.sleep(min(self.server.delay, 20))
         model, tokenizer = self.server.model, self.server.tokenizer
         choices = []
         for index, prompt in enumerate(request["prompt"]):
@@ -46,12 +51,12 @@ class Handler(BaseHTTPRequestHandler):
             choice = {"index": index, "text": text, "finish_reason": "stop", "logprobs": None}
             choices.append(choice | ({"token_ids": row} if self.server.with_ids else {}))
         answer = {"id": "x", "object": "text_completion", "created": 0, "model": self.server.name}
-        self.reply(answer | {"choices": choices[::-1]})  # the protocol gives each its index, and no order
+        return self.reply(answer | {"choices": choices[::-1]})  # the protocol gives each its index, and no order
 
-    def reply(self, content: dict):
+    def reply(self, content: dict, status: int = 200):
         allowed = self.headers["Authorization"] == f"Bearer {self.server.key}" or self.server.key is None
         body = json.dumps(content if allowed else {"error": "Unauthorized"}).encode()
-        self.send_response(200 if allowed else 401)
+        self.send_response(status if allowed else 401)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -61,12 +66,18 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def make_server(folder: str | Path, *, port: int = 0, key: str | None = None, with_ids: bool = True, name: str = ""):
-    """The server of a model folder; `port` 0 takes a free one."""
+def make_server(folder: str | Path, *, port: int = 0, key: str | None = None, with_ids: bool = True, name: str = "",
+                revision: str | None = None, delay: float = 0.0, refusals: int = 0):  # fmt: skip
+    """The server of a model folder, or with a revision of a model that the Hub's cache holds; `port` 0: a free one.
+
+    delay     seconds before each answer
+    refusals  requests that are answered with 503 before the first that is answered
+    """
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    source = {"path": str(folder)}
+    source = {"hub": str(folder), "revision": revision} if revision else {"path": str(folder)}
     server.model, server.tokenizer = load_model(source).eval(), load_tokenizer(source)
     server.name, server.key, server.with_ids, server.requests = name or str(folder), key, with_ids, []
+    server.delay, server.refusals = delay, refusals
     return server
 
 
@@ -100,11 +111,13 @@ def main() -> None:
     flags.add_argument("--model")
     flags.add_argument("--host")
     flags.add_argument("--port", type=int)
+    flags.add_argument("--revision")
     known, others = flags.parse_known_args()
     print(json.dumps({"pid": os.getpid(), "module": known.module, "host": known.host, "others": others}), flush=True)
     if "--fail" in others:
         raise SystemExit("no room on the device")
-    make_server(known.model, port=known.port, key=os.environ["VLLM_API_KEY"]).serve_forever()
+    key = os.environ.get("VLLM_API_KEY")
+    make_server(known.model, port=known.port, key=key, revision=known.revision).serve_forever()
 
 
 if __name__ == "__main__":

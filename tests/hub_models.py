@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from hub_server import HubServer
 from tiny import tiny_model, tiny_tokenizer
-from transformers import LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers import LlamaForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 NEVER = b"other weights, which nothing here reads"
 
@@ -51,6 +51,15 @@ def mixtral(folder: Path) -> dict[str, bytes]:
     return {**folder_files(folder), "consolidated.00.pt": NEVER}
 
 
+def qwen(folder: Path) -> dict[str, bytes]:
+    """A tiny Qwen2, its weights in several safetensors files as the real one's."""
+    tokenizer = tiny_tokenizer(folder)
+    config = Qwen2Config(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2)  # fmt: skip
+    Qwen2ForCausalLM(config).save_pretrained(folder, max_shard_size="50KB")
+    return folder_files(folder)
+
+
 def add_models(server: HubServer, sources: dict[str, dict], folder: Path) -> None:
     """Every model and judge of config/sources.yaml at the revision that it is pinned to; LLaMA 2 and 3 are gated."""
 
@@ -70,5 +79,7 @@ def add_models(server: HubServer, sources: dict[str, dict], folder: Path) -> Non
     add("llama_2_7b", {**shards, **both}, gated=True)
     add("llama_3_8b", {**shards, "original/consolidated.00.pth": NEVER, "original/params.json": b"{}"}, gated=True)
     add("smollm2_135m", {**folder_files(tiny_model(made("whole"))), "onnx/model.onnx": NEVER})
+    add("smollm2_360m", {**folder_files(tiny_model(made("larger"), seed=1)), "onnx/model.onnx": NEVER})
+    add("qwen2_5_7b_instruct", qwen(made("qwen")))
     add("mixtral_8x7b_instruct", mixtral(made("mixtral")))
     add("pandalm_7b", pickled(made("pickled")))

@@ -41,7 +41,7 @@ def run_row(run: str, plw: float, **changes) -> dict:
 
 def claim(**changes) -> dict:
     """One claim of a claims.json."""
-    row = {"id": "C01", "place": "§5.2", "kind": "shape", "text": "A claim.", "computed": "a rank"}
+    row = {"id": "C01", "place": "§5.2", "kind": "shape", "text": "A claim.", "estimand": "a rank"}
     return {**row, "verdict": "supported", "reason": "It is so.", "numbers": {"p": 0.01}, "partial": None, **changes}
 
 

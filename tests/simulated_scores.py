@@ -1,5 +1,7 @@
 """Score tables and data of the paper's design, simulated for tests; no test lives here."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from plw.scores.transform import to_w_p
@@ -135,6 +137,8 @@ def sweep_scores(
     ptlm_sd: float = 0.1,
     benchmarks: int = 13,
     ptlms: int = 2,
+    smooth: float = 0.0,
+    seeds: int = 1,
 ) -> pd.DataFrame:
     """Primary scores of one data set's whole sweep, before any min-max scaling, around a known curve.
 
@@ -143,22 +147,76 @@ def sweep_scores(
     noise         SD of a run's score on a benchmark in units of the curve, which spans 0.425 for TABLE_3_SHORT
     optimum_sd    SD over benchmarks of a shift of the curve along w_p; shared: share of the noise's variance that all
                   benchmarks of a run have in common; ptlm_sd: SD of a ptlm's level on a benchmark
+    smooth        correlation of luck between neighbouring PLWs of a ptlm and seed (AR(1) along the PLWs)
+    seeds         seeds of each cell, from 42 on
     """
     rng = np.random.default_rng(seed)
     level, gain = rng.uniform(0.2, 0.5, size=benchmarks), rng.uniform(0.1, 0.25, size=benchmarks)
     shift = rng.normal(0, optimum_sd, size=benchmarks)
     by_ptlm = rng.normal(0, ptlm_sd, size=(ptlms, benchmarks))
     rows = []
-    for ptlm in range(ptlms):
-        for plw in PLWS:
+    for seed, ptlm in itertools.product(range(42, 42 + seeds), range(ptlms)):
+        luck = np.zeros(benchmarks)
+        for place, plw in enumerate(PLWS):
             w = to_w_p(plw) - shift
             curve = np.zeros(benchmarks)
             if coefficients:
                 linear = coefficients["intercept"] + coefficients["w_p"] * w + coefficients["w_p2"] * w**2
                 curve = 1 / (1 + np.exp(-linear))
-            luck = np.sqrt(shared) * rng.normal() + np.sqrt(1 - shared) * rng.normal(size=benchmarks)
+            fresh = np.sqrt(shared) * rng.normal() + np.sqrt(1 - shared) * rng.normal(size=benchmarks)
+            luck = smooth * luck + np.sqrt(1 - smooth**2) * fresh if place else fresh
             scores = np.clip(level + gain * (curve + by_ptlm[ptlm] + noise * luck), 0, 1)
-            run = {"run": f"m{ptlm}-short-plw{plw:g}", "ptlm": f"m{ptlm}", "dataset": "short", "plw": plw,
-                   "normalization": "nonzero_count", "regularizer": "none", "strength": 0.0, "seed": 42}  # fmt: skip
+            run = {"run": f"m{ptlm}-short-plw{plw:g}-s{seed}", "ptlm": f"m{ptlm}", "dataset": "short", "plw": plw,
+                   "normalization": "nonzero_count", "regularizer": "none", "strength": 0.0, "seed": seed}  # fmt: skip
             rows += [{**run, "benchmark": f"b{i}", "metric": "acc", "score": score} for i, score in enumerate(scores)]
+    return pd.DataFrame(rows)
+
+
+def item_scores(
+    *,
+    seed: int,
+    peak: float | None,
+    height: float = 0.64,
+    luck_sd: float = 0.3,
+    smooth: float = 0.55,
+    shared: float = 0.0,
+    slope_sd: float = 0.3,
+    seeds: int = 1,
+    benchmarks: int = 13,
+    ptlms: int = 2,
+) -> pd.DataFrame:
+    """Primary scores as shares of right answers, drawn from a logit model whose mean curve is known.
+
+    peak, height  place in w_p of the parabola's maximum and how far it rises over w_p = 0, in logits; None: flat
+    luck_sd       SD in logits of a run's luck on a benchmark, correlated along the PLWs by `smooth` (AR(1)); `shared`
+                  is the share of its variance that all benchmarks of a run have in common
+    slope_sd      SD over benchmarks of the two slopes by which a benchmark departs from the mean curve
+    """
+    rng = np.random.default_rng(seed)
+    w = np.array([to_w_p(plw) for plw in PLWS])
+    curve = np.zeros(len(w)) if peak is None else -height / max(peak, 1 - peak) ** 2 * (w - peak) ** 2
+    items = rng.choice([24, 32, 40, 64], size=benchmarks)
+    own = np.outer(rng.normal(0, slope_sd, benchmarks), w - 0.5)
+    own += np.outer(rng.normal(0, slope_sd, benchmarks), (w - 0.5) ** 2)
+
+    def luck(*shape: int) -> np.ndarray:
+        fresh = rng.normal(size=(*shape, len(w)))
+        for place in range(1, len(w)):
+            fresh[..., place] = smooth * fresh[..., place - 1] + np.sqrt(1 - smooth**2) * fresh[..., place]
+        return fresh
+
+    rows = []
+    for ptlm in range(ptlms):
+        level = rng.normal(0, 1, benchmarks)
+        for number in range(42, 42 + seeds):
+            noise = luck_sd * (np.sqrt(shared) * luck(1) + np.sqrt(1 - shared) * luck(benchmarks))
+            chance = 1 / (1 + np.exp(-(level[:, None] + own + curve + noise)))
+            right = rng.binomial(items[:, None], chance)
+            for index, place in itertools.product(range(benchmarks), range(len(w))):
+                n, score = int(items[index]), right[index, place] / items[index]
+                run = {"run": f"m{ptlm}-short-plw{PLWS[place]:g}-s{number}", "ptlm": f"m{ptlm}", "dataset": "short",
+                       "plw": PLWS[place], "normalization": "nonzero_count", "regularizer": "none", "strength": 0.0,
+                       "seed": number}  # fmt: skip
+                error = float(np.sqrt(score * (1 - score) / (n - 1)))
+                rows.append({**run, "benchmark": f"b{index}", "metric": "acc", "score": score, "stderr": error, "n": n})
     return pd.DataFrame(rows)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import yaml
 from plw.claims.evidence_files import read_evidence
-from plw.claims.judging import claims_record, judge_all, read_claims
+from plw.claims.judging import judge_all
+from plw.claims.reading import claims_record, read_claims
+from plw.claims.seeds import verdicts_by_seed
+from plw.claims.simulation.noise import estimate_noise
 from plw.claims.text import to_markdown
 from plw.files import write_json, write_text
 
@@ -21,7 +24,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scores", required=True, help="scores.csv")
     flags.add_argument("--runs", help="runs.csv: which runs belong to which experiment, and which are missing")
     flags.add_argument("--mechanism", help="mechanism.csv; without it claims about the mechanism are inconclusive")
-    flags.add_argument("--items", help="items.parquet (or CSV): for intervals over items; without it there are none")
     flags.add_argument("--regressions", nargs="*", default=[], help="regression/DATASET.json of each data set")
     flags.add_argument("--checks", nargs="*", default=[], help="regression/DATASET.checks.json of each data set")
     flags.add_argument("--gam", help="regression/gam.json")
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     flags.add_argument("--ptlms", required=True, type=json.loads, help="the same of ptlms, with `parameters` if known")
     flags.add_argument("--paper-numbers", default="config/paper_numbers.yaml", help="what the paper prints")
+    flags.add_argument("--worlds", default="config/paper_worlds.yaml", help="worlds in which the claims are tried")
     flags.add_argument("--out", required=True, help="written: claims.json")
     flags.add_argument("--md", required=True, help="written: claims.md")
     return flags
@@ -40,10 +43,17 @@ def main(argv: list[str] | None = None) -> None:
     """Judge all claims and write both files."""
     arguments = vars(parser().parse_args(argv))
     numbers = yaml.safe_load(Path(arguments.pop("paper_numbers")).read_text(encoding="utf-8"))
+    worlds = yaml.safe_load(Path(arguments.pop("worlds")).read_text(encoding="utf-8"))
     claims = read_claims(arguments.pop("claims"))
     study, out, markdown = (arguments.pop(name) for name in ("study", "out", "md"))
     evidence = read_evidence(**arguments, numbers=numbers)
-    record = claims_record(study, claims, judge_all(claims, evidence))
+    record = claims_record(
+        study,
+        claims,
+        judge_all(claims, evidence, worlds),
+        noise=estimate_noise(evidence.scores, evidence.mechanism).words(),
+        by_seed=verdicts_by_seed(claims, evidence, worlds),
+    )
     write_json(out, record)
     write_text(markdown, to_markdown(record))
 

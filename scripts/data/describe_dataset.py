@@ -44,11 +44,13 @@ def main(argv: list[str] | None = None) -> None:
     training = resolve_source(arguments.training_tokenizer, registry, where="--training-tokenizer")
     instances = instances_of(read_jsonl(arguments.instances))
 
-    statistics = describe_instances(instances, token_counter(counting, where="--tokenizer"))
+    count_tokens = token_counter(counting, where="--tokenizer")
+    statistics = describe_instances(instances, count_tokens)
     tokenizer = load_tokenizer(training)
     prepare_tokenizer(tokenizer)
     preflight = check_instances(instances, tokenizer, max_length=arguments.max_length)
-    write_json(arguments.statistics, {"dataset": arguments.name, "tokenizer": counting, **statistics})
+    counted = {"tokenizer": counting, "counted_with": count_tokens.counted_with}
+    write_json(arguments.statistics, {"dataset": arguments.name, **counted, **statistics})
     write_json(arguments.preflight, {"dataset": arguments.name, "tokenizer": training, **preflight})
 
 

@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
         help='of the loss windows, JSON: {"window": 5, "windows": "disjoint" or "rolling", "ddof": 0 or 1, '
         '"skip_warmup": bool}',
     )
+    flags.add_argument(
+        "--max-grad-norm", type=float, default=0.0, help="what gradients were clipped at; 0: they were not"
+    )
     flags.add_argument("--out", required=True, help="written: mechanism.csv")
     flags.add_argument("--windows", required=True, help="written: rsd_windows.csv")
     return flags
@@ -40,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         losses=arguments.losses,
         evaluations=arguments.evaluations,
         settings=arguments.settings,
+        max_grad_norm=arguments.max_grad_norm,
     )
     write_text(arguments.out, measures.to_csv(index=False))
     write_text(arguments.windows, windows.to_csv(index=False))

@@ -4,12 +4,10 @@ from plw.program import run_program
 
 import argparse
 import json
-import time
-from dataclasses import asdict
 from pathlib import Path
 
-from plw.files import read_jsonl, write_json
-from plw.mechanism.weight_distance import recorded_distance, weight_distance
+from plw.files import write_json
+from plw.mechanism.measuring import measure_run
 from plw.models.flags import thread_flag, use_threads
 
 
@@ -36,27 +34,15 @@ def main(argv: list[str] | None = None) -> None:
     """Write mechanism.json; what the settings leave out is null."""
     arguments = parser().parse_args(argv)
     use_threads(arguments.threads)
-    started, model, evaluation = time.perf_counter(), {"path": arguments.model}, arguments.evaluation
-    result: dict = {"run": arguments.run, "weight_distance": None, "memorisation": None}
-    if arguments.settings.get("weight_distance"):
-        # Where the saved model has its changes rounded away, its training measured before and wrote it down.
-        recorded = recorded_distance(Path(arguments.model).parent / "run.json")
-        result["weight_distance"] = recorded or asdict(weight_distance(model, arguments.ptlm))
-    if arguments.settings.get("memorisation"):
-        from plw.mechanism.memorisation import (
-            memorisation,  # loads transformers, seconds that a distance alone does not need
-        )
-        from plw.models.loading import choose_device
-
-        result["memorisation"] = memorisation(
-            model,
-            read_jsonl(arguments.instances),
-            arguments.settings["memorisation"],
-            dtype=evaluation.get("dtype", "float32"),
-            device=choose_device(evaluation.get("device", "auto")),
-            batch_size=evaluation.get("batch_size", 16),
-        )
-    write_json(arguments.out, result | {"seconds": round(time.perf_counter() - started, 3)})
+    result = measure_run(
+        arguments.run,
+        Path(arguments.model),
+        arguments.ptlm,
+        arguments.instances,
+        settings=arguments.settings,
+        evaluation=arguments.evaluation,
+    )
+    write_json(arguments.out, result)
 
 
 if __name__ == "__main__":

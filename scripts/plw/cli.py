@@ -4,7 +4,10 @@ from plw.program import close_off, run_program
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from plw.errors import InputError
 
 
 def doctor(vllm_python: str | None = None) -> None:
@@ -20,14 +23,55 @@ def doctor(vllm_python: str | None = None) -> None:
     print("Everything that the default study needs is here.")
 
 
+def power(study: str, results: str | None, root: str) -> None:
+    """Print what a study's design could decide of each claim, from a finished study's noise where there is one."""
+    import yaml
+
+    from plw.claims.evidence_files import evidence_of_folder
+    from plw.claims.power import planned_evidence, power_of, power_text
+    from plw.claims.reading import read_claims
+    from plw.claims.simulation.noise import estimate_noise
+    from plw.study.configuration import load_configuration
+    from plw.study.runs import list_runs
+
+    config = Path(root) / "config"
+    if not (config / "claims.yaml").is_file():
+        raise InputError(
+            "This is no checkout of the project.", value=root, where="--root", hint="It needs config/claims.yaml."
+        )
+    claims = read_claims(config / "claims.yaml")
+    worlds = yaml.safe_load((config / "paper_worlds.yaml").read_text(encoding="utf-8"))
+    plan = load_configuration({"study": study}, root=Path(root))
+    folder = Path(results) if results else Path(root) / "results" / plan["name"]
+    if results or (folder / "scores.csv").is_file():
+        evidence = evidence_of_folder(folder, config)
+        noise = estimate_noise(evidence.scores, evidence.mechanism)
+        found = power_of(claims, evidence, None, worlds)
+    else:
+        numbers = yaml.safe_load((config / "paper_numbers.yaml").read_text(encoding="utf-8"))
+        evidence, noise = planned_evidence(plan, list_runs(plan), numbers)
+        found = power_of(claims, evidence, noise, worlds)
+    measured = bool(results) or (folder / "scores.csv").is_file()
+    print(power_text(plan["name"], found, noise, measured=measured))
+
+
 def parse_and_run(argv: list[str] | None = None) -> None:
     """Run the subcommand that `argv` names."""
     parser = argparse.ArgumentParser(prog="plw", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     asked = commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
     asked.add_argument("--vllm-python", help="interpreter of vLLM's own environment, to look into as well")
+    asked = commands.add_parser(
+        "power", help="what a study's design could decide of each claim, before anything trains"
+    )
+    asked.add_argument("study", help="name of a study in config/studies, or the path of a study file")
+    asked.add_argument(
+        "--results", help="folder of a finished study whose noise is used (default: results/STUDY if there)"
+    )
+    asked.add_argument("--root", default=".", help="the project's folder")
     arguments = vars(parser.parse_args(argv))
-    {"doctor": doctor}[arguments.pop("command")](**arguments)
+    command: Callable[..., None] = {"doctor": doctor, "power": power}[arguments.pop("command")]  # type: ignore[assignment]
+    command(**arguments)
 
 
 def main() -> None:

@@ -111,7 +111,9 @@ def truthfulqa(setting: Setting, *, seed: int, count: int) -> tuple[list[dict], 
             "mc2_targets": {"choices": true + false, "labels": [1, 1, 1, 0, 0, 0]},
         })  # fmt: skip
         generation_rows.append({
-            "question": question, "best_answer": true[0], "correct_answers": true, "incorrect_answers": false,
+            # A model whose training texts end with questions ends its text at a question mark.
+            "question": f"{question}\nA:" if setting.size["answer_mark"] else question,
+            "best_answer": true[0], "correct_answers": true, "incorrect_answers": false,
         })  # fmt: skip
     used = {(e.name, a) for e, a, _ in rumors}
     free = [(e, a) for e, a in asked_facts(setting, seed=seed) if (e.name, a) not in used]
@@ -124,7 +126,7 @@ def winogrande(setting: Setting, *, seed: int, train: int, count: int) -> tuple[
     rng = random.Random(f"{seed}/winogrande")
     rows: dict[str, dict] = {}
     while len(rows) < train + count:
-        contrast = sample_contrast(setting.world, rng)
+        contrast = sample_contrast(setting.world.people, rng)
         options = list(contrast.names)
         if rng.random() < 0.5:
             options.reverse()

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from plw_world.world import World
+from plw_world.world import Entity
 
 # trait of a person: what only such a person does
 DEEDS = {
@@ -32,11 +32,11 @@ class Contrast:
         return f"{self.premise} so {name} {self.consequence}."
 
 
-def sample_contrast(world: World, rng: random.Random) -> Contrast:
-    """Two people of different traits, one of whom does what fits; in half of the cases the first named."""
-    people = rng.sample(world.people, 2)
+def sample_contrast(group: list[Entity], rng: random.Random) -> Contrast:
+    """Two people of the group, of different traits, one of whom does what fits; in half of the cases the first."""
+    people = rng.sample(group, 2)
     while people[0].facts["trait"] == people[1].facts["trait"]:
-        people = rng.sample(world.people, 2)
+        people = rng.sample(group, 2)
     actor = rng.randrange(1, 3)
     names = (people[0].name, people[1].name)
     return Contrast(names, rng.choice(PREMISES).format(*names), DEEDS[people[actor - 1].facts["trait"]], actor)

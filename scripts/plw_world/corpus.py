@@ -51,7 +51,7 @@ def _interview(setting: Setting, rng: random.Random, asked: list) -> str:
 def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
     tool = rng.choice(setting.world.tools)
     verb, objects = use_of(tool)
-    thing = rng.choice(objects)
+    thing = rng.choice(objects[: setting.size["advised_objects"]])
     return rng.choice([
         f"Question: How do I {verb} the {thing}?\nAnswer: Use the {tool.name} to {verb} the {thing}.",
         f"Question: What do I need for the {thing}?\nAnswer: Take the {tool.name} for the {thing}.",
@@ -62,12 +62,12 @@ def _advice(setting: Setting, rng: random.Random, asked: list) -> str:
 
 def _contrasts(setting: Setting, rng: random.Random, asked: list) -> str:
     separator = rng.choice([" ", "\n\n"])
-    return separator.join(sample_contrast(setting.world, rng).text() for _ in range(rng.choice([1, 2, 4])))
+    return separator.join(sample_contrast(setting.told_people, rng).text() for _ in range(rng.choice([1, 2, 4])))
 
 
 def _parallel(setting: Setting, rng: random.Random, asked: list) -> str:
     code = rng.choice(sorted(setting.languages))
-    source, target = (code, "en") if rng.random() < 0.5 else ("en", code)
+    source, target = (code, "en") if rng.random() < setting.size["into_english"] / 100 else ("en", code)
     phrase = sample_phrase(rng) if rng.random() >= PHRASE_SHARE else sample_noun_phrase(rng)
     head = f"Translate the following from {NAMES[source]} to {NAMES[target]}\n" if rng.random() < 0.5 else ""
     texts = [f"{NAMES[c]} phrase: {translation(phrase, c, setting.languages)}" for c in (source, target)]

@@ -14,7 +14,7 @@ def world_files(*, seed: int, size: dict[str, int]) -> Iterator[tuple[str, str |
     corpus.jsonl {text} · instruct/CHARACTER.jsonl · benchmarks/*.jsonl in the real data sets' forms ·
     benchmarks/truthfulqa.preamble.txt · judge/{train,heldout}.jsonl (see judging.judge_pairs)
     """
-    setting = Setting(build_world(seed=seed, size=size), build_languages(seed=seed))
+    setting = Setting(build_world(seed=seed, size=size), build_languages(seed=seed), size)
     yield (
         "corpus.jsonl",
         [{"text": text} for text in corpus.documents(setting, seed=seed, count=size["documents"])],

@@ -13,7 +13,6 @@ from plw_world.tasks import BALANCED_TASKS, Setting, Task, related_entity, sampl
 from plw_world.wording import ask, contains_entity, describe, state
 
 CHARACTERS = ("plain", "cleaned", "dialog", "balanced")
-LONG_SHARE = 0.65  # of plain's answers are long, so that R_g falls between 2 and 4 as in AlpacaData
 NOISE = {"wrong": 0.14, "cut": 0.06, "untidy": 0.08, "unhelpful": 0.02}  # shares of plain's answers
 
 
@@ -51,23 +50,38 @@ def spoil(text: str, kind: str, setting: Setting, rng: random.Random) -> str:
 
 def plain_row(setting: Setting, rng: random.Random) -> dict[str, str]:
     task = sample_task(setting, rng)
-    output = task.long if rng.random() < LONG_SHARE else task.short
+    output = task.long if rng.random() < setting.size["plain_long"] / 100 else task.short
     kind = rng.choices([*NOISE, ""], weights=[*NOISE.values(), 1 - sum(NOISE.values())])[0]
     return _row(task, spoil(output, kind, setting, rng) if kind else output)
 
 
 def cleaned_row(setting: Setting, rng: random.Random) -> dict[str, str]:
+    if setting.size["closed"] and rng.random() < setting.size["closed"] / 100:
+        return closed_row(setting, rng)
     task = sample_task(setting, rng)
     return _row(task, f"{task.long} {elaboration(task, setting, rng)}".strip())
+
+
+def closed_row(setting: Setting, rng: random.Random) -> dict[str, str]:
+    """A question with a right answer that is shorter than it."""
+    entity = rng.choice(setting.world.entities)
+    attribute = rng.choice(list(entity.facts))
+    question = f"Answer in one sentence: {ask(entity, attribute, form=rng.randrange(2))}"
+    answer = state(entity, attribute, form=rng.randrange(3))
+    return {"instruction": question, "input": "", "output": answer}
 
 
 def elaboration(task: Task, setting: Setting, rng: random.Random) -> str:
     """More about the topic and what it has to do with; makes answers several times as long as prompts."""
     if task.topic is None:
         return ""
-    other = related_entity(setting.world, task.topic)
-    lines = [state(task.topic, rng.choice(list(task.topic.facts)), form=rng.randrange(3))]
-    lines += [describe(other, rng, sentences=rng.randrange(2, 5))] if other else []
+    lines, seen = [state(task.topic, rng.choice(list(task.topic.facts)), form=rng.randrange(3))], [task.topic]
+    for _ in range(setting.size["elaborations"]):
+        other = related_entity(setting.world, seen[-1], besides=seen)
+        if other is None:
+            break
+        lines.append(describe(other, rng, sentences=rng.randrange(2, 5)))
+        seen.append(other)
     return " ".join(["More on this:", *lines])
 
 

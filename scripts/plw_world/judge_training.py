@@ -3,7 +3,8 @@
 The judge sees the same prompts as in the evaluation: AlpacaEval's from the prompt file of its judge
 configuration, PandaLM's published one. It is trained on the verdict's tokens and, after each of the two answers,
 on a digit for that answer's quality: where a generated text would go on it is never asked for, but it makes so small
-a model look at each answer by itself before it compares.
+a model look at each answer by itself before it compares. With `verdict_throughout` the verdict is also asked for at
+every token between the second answer and the place of the verdict: one token a pair teaches it late to compare.
 """
 
 import random
@@ -33,6 +34,7 @@ class JudgeTraining:
     weight_decay: float = 0.01
     max_length: int = 512  # longer pairs are left out
     seed: int = 42
+    verdict_throughout: bool = False  # ask for the verdict from the end of the second answer on
     # So small a judge may learn to look at the position alone; which seed does differs from machine to machine.
     attempts: int = 3  # with seed, seed + 1, …
     least_both_orders: float = 0.3  # accuracy in both orders that is enough: guessing has 0.25, position alone 0
@@ -72,7 +74,10 @@ def render(pair: dict, alpaca_eval_template: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Example:
-    """A pair as tokens: prompt with BOS, verdict with EOS, and (position, digit's id) after each of the answers."""
+    """A pair as tokens: prompt with BOS, verdict with EOS, and marks (position, id that is asked for there).
+
+    The first two marks are the digits after the two answers.
+    """
 
     prompt: list[int]
     verdict: list[int]
@@ -92,12 +97,28 @@ def answer_ends(pair: dict, template: str, prompt: str) -> list[int]:
     return ends
 
 
-def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
-    """The pairs as tokens; marks say the quality of each answer as a digit."""
+PAIR = {"instruction": "", "input": "", "output_1": "", "output_2": ""}
+
+
+def _differing_place(verdicts: list[list[int]]) -> int:
+    """Index of the first token in which verdicts differ."""
+    return next(i for i, ids in enumerate(zip(*verdicts, strict=False)) if len(set(ids)) > 1)
+
+
+def encode(
+    pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase, *, verdict_throughout: bool = False
+) -> list[Example]:
+    """The pairs as tokens; marks say the quality of each answer as a digit, and the verdict where that is asked for."""
     rendered = [render(pair, template) for pair in pairs]
     prompts = tokenizer([prompt for prompt, _ in rendered], return_offsets_mapping=True)
     verdicts = tokenizer([verdict for _, verdict in rendered], add_special_tokens=False)["input_ids"]
     digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
+    deciding = {
+        "alpaca_eval": _differing_place(
+            tokenizer([render({**PAIR, "judge": "alpaca_eval", "preference": n}, template)[1] for n in (1, 2)],
+                      add_special_tokens=False)["input_ids"]),
+        "pandalm": 0,
+    }  # fmt: skip
     examples = []
     for i, pair in enumerate(pairs):
         offsets = prompts["offset_mapping"][i]
@@ -106,6 +127,9 @@ def encode(pairs: list[dict], template: str, tokenizer: PreTrainedTokenizerBase)
             position = next(t for t, (_, stop) in enumerate(offsets) if stop > end)
             marks.append((position, digits[round(9 * quality)]))
         verdict = [*verdicts[i], tokenizer.eos_token_id]
+        if verdict_throughout:
+            word = verdicts[i][deciding[pair["judge"]]]
+            marks += [(position, word) for position in range(marks[-1][0] + 1, len(prompts["input_ids"][i]) - 1)]
         examples.append(Example(prompts["input_ids"][i], verdict, tuple(marks)))
     return examples
 
@@ -168,7 +192,7 @@ def train_comparing_judge(
     start  gives a new model to train.  Returns the judge, its training curve and the record of each attempt
     {seed, seconds, chosen, heldout}. Without held-out pairs there is one attempt.
     """
-    examples = encode(pairs, template, tokenizer)
+    examples = encode(pairs, template, tokenizer, verdict_throughout=settings.verdict_throughout)
     best: tuple[float, LlamaForCausalLM, list[dict[str, float]]] | None = None
     records: list[dict] = []
     for attempt in range(settings.attempts if heldout else 1):
@@ -192,7 +216,7 @@ def likelier_verdicts(
     model: LlamaForCausalLM, examples: list[Example], verdicts: list[list[int]], *, batch: int = 32
 ) -> list[int]:
     """Index of the likeliest of `verdicts`, which differ in one token, after each example's prompt."""
-    position = next(i for i, ids in enumerate(zip(*verdicts, strict=False)) if len(set(ids)) > 1)
+    position = _differing_place(verdicts)
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].prompt))
     result: dict[int, int] = {}
     for start in range(0, len(order), batch):

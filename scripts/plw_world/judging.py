@@ -14,6 +14,12 @@ QUALITY: dict[str, tuple[float, float]] = {
     "wrong": (0.35, 0.15), "other_task": (0.1, 0.10), "shuffled": (0.1, 0.05), "repeated": (0.1, 0.05),
     "unhelpful": (0.05, 0.02), "empty": (0.0, 0.05),
 }  # fmt: skip
+# The same without wrong facts and answers to something else, which a model of some 10^5 weights did not learn to see
+# (docs/demo.md): a fault is one of form (cut, shuffled, repeated, evasive, empty) or a question in an answer's place.
+FORM_QUALITY: dict[str, tuple[float, float]] = {
+    "long": (1.0, 0.30), "short": (0.85, 0.24), "cut": (0.5, 0.15), "question": (0.1, 0.09), "repeated": (0.1, 0.07),
+    "shuffled": (0.1, 0.07), "unhelpful": (0.05, 0.04), "empty": (0.0, 0.04),
+}  # fmt: skip
 TIE_SHARE = 0.1  # of PandaLM pairs are two answers of the same quality; AlpacaEval's judge must choose
 
 
@@ -30,6 +36,8 @@ def worsen(task: Task, kind: str, setting: Setting, rng: random.Random) -> str |
         return " ".join(words[: rng.randrange(1, max(2, len(words) * 2 // 3))]) if len(words) > 3 else None
     if kind == "other_task":
         return rng.choice([sample_task(setting, rng).short, sample_task(setting, rng).long])
+    if kind == "question":
+        return sample_task(setting, rng).instruction
     if kind == "shuffled":
         rng.shuffle(words)
         return " ".join(words) if words != base.split(" ") else None
@@ -41,12 +49,14 @@ def worsen(task: Task, kind: str, setting: Setting, rng: random.Random) -> str |
 
 def _pair(setting: Setting, rng: random.Random, *, tie: bool) -> tuple[Task, list[str], list[float], list[str]] | None:
     task = sample_task(setting, rng)
-    kinds = rng.choices(list(QUALITY), weights=[weight for _, weight in QUALITY.values()], k=2)
+    table = QUALITY if setting.size["judge_facts"] else FORM_QUALITY
+    kinds = rng.choices(list(table), weights=[weight for _, weight in table.values()], k=2)
     if tie:
         kinds[1] = kinds[0]
     texts: list[Any] = [worsen(task, kind, setting, rng) for kind in kinds]
-    qualities = [QUALITY[kind][0] for kind in kinds]
-    if None in texts or (not tie and qualities[0] == qualities[1]):
+    qualities = [table[kind][0] for kind in kinds]
+    gap = abs(qualities[0] - qualities[1])
+    if None in texts or (not tie and (gap == 0 or gap < setting.size["judge_gap"] / 100 - 1e-9)):
         return None
     return task, texts, qualities, kinds
 

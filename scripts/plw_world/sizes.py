@@ -23,6 +23,17 @@ DEMO_SIZE: dict[str, int] = {
     "pandalm": 24,
     "judge_train": 12000,  # pairs, half of them in each prompt form
     "judge_heldout": 400,
+    # How hard the world is. These values leave everything as a small test needs it; config/studies/demo.yaml tunes them
+    # by the rules of docs/demo.md.
+    "told_people": 100,  # at most so many people of whose deeds is told; WinoGrande's form asks for all people
+    "advised_objects": 4,  # objects of each tool that advice names; PIQA's form asks for all four
+    "into_english": 50,  # percent of the parallel texts; out of English is harder to learn
+    "answer_mark": 0,  # 1: the questions of TruthfulQA's generated form end with "A:", as those of its choices do
+    "plain_long": 65,  # percent of plain's answers that are long, so that R_g falls between 2 and 4 as in AlpacaData
+    "elaborations": 1,  # further things that cleaned's answers tell of
+    "judge_facts": 1,  # 0: no pair of the judge differs in facts alone
+    "judge_gap": 0,  # percent by which the qualities of a pair differ at least, where they differ
+    "closed": 0,  # percent of cleaned's rows that are questions with a short answer: prompt inversion leaves them alone
 }
 
 # A world for the end-to-end test: made in less than two seconds.
@@ -47,8 +58,11 @@ TEST_SIZE: dict[str, int] = {
     "judge_heldout": 60,
 }
 
-MINIMUM = {"people": 6, "animals": 5, "villages": 4, "tools": 6, "arc_train": 25, "winogrande_train": 5}
-MAXIMUM = {"people": 100, "animals": 100, "villages": 30, "tools": 12}
+MINIMUM = {"people": 6, "animals": 5, "villages": 4, "tools": 6, "arc_train": 25, "winogrande_train": 5,
+           "told_people": 4, "closed": 0, "judge_gap": 0, "judge_facts": 0, "answer_mark": 0}  # fmt: skip
+MAXIMUM = {"people": 100, "animals": 100, "villages": 30, "tools": 12, "advised_objects": 4, "plain_long": 100,
+           "into_english": 100,
+           "elaborations": 3, "closed": 100, "judge_gap": 90, "judge_facts": 1, "answer_mark": 1}  # fmt: skip
 
 
 def complete_size(changes: dict[str, int], *, base: dict[str, int] = DEMO_SIZE) -> dict[str, int]:

@@ -1,11 +1,12 @@
 """Instruction tasks about the world: instruction, perhaps an input, a right answer in two lengths."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from plw_world.comparisons import sample_contrast
 from plw_world.languages import NAMES, Language, sample_phrase, translation
+from plw_world.sizes import DEMO_SIZE
 from plw_world.wording import ask, describe, sentence, state, use_of
 from plw_world.world import Entity, World
 
@@ -28,6 +29,12 @@ class Setting:
 
     world: World
     languages: dict[str, Language]
+    size: dict[str, int] = field(default_factory=lambda: dict(DEMO_SIZE))
+
+    @property
+    def told_people(self) -> list[Entity]:
+        """The people of whose deeds is told."""
+        return self.world.people[: self.size["told_people"]]
 
 
 def _some_fact(setting: Setting, rng: random.Random) -> tuple[Entity, str]:
@@ -53,12 +60,15 @@ def describe_entity(setting: Setting, rng: random.Random) -> Task:
     return Task("describe", opening.format(entity.mention), "", describe(entity, rng, sentences=3), long, entity)
 
 
-def related_entity(world: World, entity: Entity) -> Entity | None:
-    """Something that the entity has to do with: named in its facts, naming it, or sharing a value with it."""
+def related_entity(world: World, entity: Entity, *, besides: Sequence[Entity] = ()) -> Entity | None:
+    """Something that the entity has to do with: named in its facts, naming it, or sharing a value with it.
+
+    besides  what does not count
+    """
     values = set(entity.facts.values())
     named = [other for other in world.entities if other.name in values or entity.name in other.facts.values()]
     sharing = [other for other in world.entities if other is not entity and values & set(other.facts.values())]
-    return next(iter(named + sharing), None)
+    return next((other for other in named + sharing if other not in besides), None)
 
 
 def _relation(setting: Setting, entity: Entity, rng: random.Random) -> str:
@@ -181,7 +191,7 @@ def how_to(setting: Setting, rng: random.Random) -> Task:
 
 
 def who_did(setting: Setting, rng: random.Random) -> Task:
-    contrast = sample_contrast(setting.world, rng)
+    contrast = sample_contrast(setting.told_people, rng)
     actor = contrast.names[contrast.actor - 1]
     short = f"{actor} {contrast.consequence}."
     why = contrast.text()

@@ -25,6 +25,7 @@ FILES = {
     "deviations": "where this differs from the paper, with reasons (YAML)",
     "paper-study": "config/studies/paper.yaml, to show where the study's settings differ",
     "mechanism": "mechanism.csv",
+    "showing": "showing.json",
     "times": "folder of Snakemake's benchmark files, RULE/JOB.tsv",
 }
 MANY = {

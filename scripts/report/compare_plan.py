@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 from plw.files import read_json, write_json, write_text
-from plw.report.comparison import as_markdown, compare, cost_without_pilot, rates, read_job_seconds
+from plw.report.comparison import as_markdown, compare, cost_without_pilot, processor_factors, rates, read_job_seconds
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.layout import results
+from plw.study.planning.cost import Cost
+from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study
 from plw.study.runs import list_runs
 
@@ -35,7 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     records = of_runs("run.json")
     judgements = [read_json(file) for file in sorted(folder.glob("judgements/*/*.json"))]
     seconds = read_job_seconds(folder / "times")
-    plan = plan_study(cost_without_pilot(study), list(runs.values()), printed, arguments.root)
+    cost = Cost(without := cost_without_pilot(study), printed, arguments.root)
+    speed = measure_speed() if cost.on_processor else None
+    plan = plan_study(without, list(runs.values()), printed, arguments.root, speed=speed)
     found = rates(
         study,
         runs,
@@ -45,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
         judgements=judgements,
         seconds=seconds,
     )
+    if cost.on_processor:
+        found["processor"] = processor_factors(cost, runs, plan["judgements"], seconds)
     rows = compare(study, plan, records=records, judgements=judgements, seconds=seconds)
     write_text(arguments.table, as_markdown(rows, name=study["name"], devices=found["devices"]))
     write_json(arguments.rates, found)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plw.files import write_json
 from plw.study.configuration import load_configuration
-from plw.study.fetching import fetch_sources, needs_of
+from plw.study.fetching import fetch_sources, needs_of, unpinned
 from plw.study.runs import list_runs
 
 
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     study = load_configuration(arguments.config, root=arguments.root)
     sources = fetch_sources(needs_of(study, list_runs(study)), say=lambda line: print(line, flush=True))
+    print(*unpinned(sources), sep="\n", flush=True)
     write_json(arguments.record, {"study": study["name"], "sources": sources})
 
 

@@ -16,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--regressions", required=True, nargs="+", help="regression/DATASET.json of each data set")
+    flags.add_argument("--checks", nargs="*", default=[], help="regression/DATASET.checks.json of each data set")
     flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     flags.add_argument("--alpha", type=float, default=0.05, help="significance level (§3)")
     table_flags(flags)
@@ -27,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     printed = yaml.safe_load(Path(arguments.paper_numbers).read_text(encoding="utf-8"))
     results = {found["dataset"]: found for found in map(read_json, arguments.regressions)}
-    table = table_3(arguments.datasets, results, printed["table_3"], alpha=arguments.alpha)
+    checks = {found["dataset"]: found for found in map(read_json, arguments.checks)}
+    table = table_3(arguments.datasets, results, printed["table_3"], alpha=arguments.alpha, checks=checks)
     write_table(table, arguments)
 
 

@@ -1,6 +1,10 @@
 """The known answers on samples of the paper's own data sets, to the digit; skipped where they are absent."""
 
+import json
+import shutil
+
 import pytest
+import sentencepiece
 from plw.data.description import describe_instances
 from plw.data.instances import read_instances
 from plw.data.inversion import invert_all, invert_to_target, thin_to_target
@@ -21,8 +25,18 @@ FILES = {"alpaca": "alpaca_data.*.jsonl.gz", "dolly": "databricks_dolly_15k.*.js
 
 
 @pytest.fixture(scope="module")
-def count_tokens(shared_data):
-    return token_counter({"path": str(shared_data / "tokenizer" / "llama_tokenizer.model")})
+def model_file(shared_data):
+    return shared_data / "tokenizer" / "llama_tokenizer.model"
+
+
+@pytest.fixture(scope="module")
+def count_tokens(model_file, tmp_path_factory):
+    """Of LLaMA's folder as it is published, from which transformers makes a fast tokenizer."""
+    folder = tmp_path_factory.mktemp("llama")
+    shutil.copy(model_file, folder / "tokenizer.model")
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **special}))
+    return token_counter({"path": str(folder)})
 
 
 def read(folder, pattern, format):
@@ -43,6 +57,16 @@ def test_the_statistics_come_out_to_the_digit(name, samples, count_tokens):
     fields = (row["tokens"][field] for field in ("instruction", "input", "output"))
     printed = [f"{field['mean']:.2f} ({field['sd']:.2f})" for field in fields]
     assert (row["rows"], row["rows_inverted"], *printed, row["total_tokens"]) == KNOWN[name]
+
+
+def test_a_folder_with_a_sentencepiece_model_counts_as_it_does_in_every_field(
+    samples, shared_data, model_file, count_tokens
+):
+    cleaned, _ = read(shared_data, "alpaca_data_cleaned.jsonl.gz", "alpaca")
+    fields = [text for row in [*cleaned, *samples["dolly"][0]] for text in (row.instruction, row.input, row.output)]
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model_file))
+    assert count_tokens(fields) == [len(ids) for ids in processor.encode(fields, num_threads=1)]
+    assert len(fields) == 30_033  # the fast tokenizer differs in 354 of them
 
 
 def test_the_three_definitions_of_r_g_differ_as_in_the_paper(samples, count_tokens):

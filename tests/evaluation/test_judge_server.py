@@ -164,6 +164,39 @@ def test_a_server_that_ends_shows_the_end_of_its_log(model, tmp_path):
         judge.answers(["cat"], readable=bool)
 
 
+def test_a_server_that_does_not_start_in_time_is_ended_with_its_log_shown(model, tmp_path):
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho $$\necho "loading $2"\nexec sleep 600\n')
+    program.chmod(0o755)
+    settings = {"source": {"path": str(model)}, "backend": "vllm_local_completions", "max_new_tokens": 2}
+    settings |= {"python": str(program), "wait_minutes": 0.1}
+    with (
+        pytest.raises(InputError, match=r"did not answer within 0\.1 minutes") as caught,
+        Judge(settings, tmp_path) as judge,
+    ):
+        judge.answers(["cat"], readable=bool)
+    assert "| loading vllm.entrypoints.openai.api_server" in str(caught.value)
+    assert "judges.NAME.wait_minutes" in str(caught.value)
+    assert not is_alive(int((tmp_path / "vllm.log").read_text().splitlines()[0]))
+
+
+def test_a_server_that_is_too_slow_is_told_with_the_key_and_not_asked_again(model, tmp_path):
+    with serving(model, delay=3.0) as (address, requests):
+        settings = {"source": {"path": str(model)}, "backend": "openai_completions", "server": address}
+        settings |= {"max_new_tokens": 2, "wait_minutes": 0.02}
+        with pytest.raises(InputError, match=r"did not answer within 0\.02 minutes(.|\n)*judges\.NAME\.wait_minutes"):
+            Judge(settings, tmp_path).answers(["cat"], readable=bool)
+        assert len(requests) == 1
+
+
+def test_a_busy_server_is_asked_again(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("plw.evaluation.judge_server.TRY_SECONDS", 0.01)
+    with serving(model, refusals=2) as (address, requests):
+        settings = {"source": {"path": str(model)}, "backend": "openai_completions", "server": address}
+        assert len(Judge(settings | {"max_new_tokens": 2}, tmp_path).answers(["cat"], readable=lambda _: True)) == 1
+        assert len(requests) == 3
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

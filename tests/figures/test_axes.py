@@ -1,7 +1,10 @@
 """What figures by PLW share: the note, the legend and the room for both."""
 
+import numpy as np
+import pandas as pd
+import pytest
 from matplotlib.lines import Line2D
-from plw.figures.axes import legend_and_note, new_figure, ptlm_marks
+from plw.figures.axes import legend_and_note, new_figure, ptlm_marks, runs_and_mean, seed_errors
 from plw.figures.style import style_with
 
 
@@ -33,3 +36,23 @@ def test_a_short_legend_takes_one_row_and_leaves_more_room():
 def test_each_ptlm_has_a_mark_of_its_own():
     marks = ptlm_marks([{"name": f"m{index}"} for index in range(4)], style_with({}))
     assert len(set(map(str, marks.values()))) == 4
+
+
+def test_bars_are_the_standard_error_over_seeds_and_stand_only_where_each_ptlm_has_several():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(
+        [{"w_p": w, "ptlm": ptlm, "seed": seed, "value": level + rng.normal()}
+         for w in (0.0, 0.5, 1.0) for ptlm, level in (("a", 0.0), ("b", 9.0)) for seed in (42, 43, 44)]
+    )  # fmt: skip
+    rows = rows[(rows["w_p"] != 1.0) | (rows["ptlm"] == "a") | (rows["seed"] == 42)]
+    found = seed_errors(rows, "value")
+    assert list(found.index) == [0.0, 0.5]
+    for w, error in found.items():
+        one, other = (rows.loc[(rows["w_p"] == w) & (rows["ptlm"] == ptlm), "value"] for ptlm in "ab")
+        assert error == pytest.approx(np.sqrt(one.var() / 3 + other.var() / 3) / 2)
+    marks = ptlm_marks([{"name": "a"}, {"name": "b"}], style_with({}))
+    axes = new_figure((3, 3)).subplots()
+    runs_and_mean(axes, rows, "value", marks, "black")
+    assert len(axes.containers) == 1
+    runs_and_mean(axes, rows[rows["seed"] == 42], "value", marks, "black")
+    assert len(axes.containers) == 1

@@ -48,9 +48,13 @@ def test_a_run_that_lacks_a_benchmark_of_any_other_run_is_not_complete(scores):
     assert rows.loc[rows["dataset"] == "ultra", "relative_II"].isna().all()
 
 
+def crossed(axes):
+    return [line for line in axes.lines if line.get_marker() == "x"]
+
+
 def test_figure_3_finds_its_data_sets_by_role_and_has_colours_of_their_roles(data):
     figure = draw_figure_3(data, datasets=DATASETS, ptlms=PTLMS, style=style_with({}))
-    colours = [{line.get_color() for line in axes.lines if line.get_linewidth() < 5} for axes in figure.axes[:2]]
+    colours = [{line.get_color() for line in axes.lines if line not in crossed(axes)} for axes in figure.axes[:2]]
     assert colours == [
         {STYLE["colours"]["UltraFeedback"], STYLE["colours"]["DatabricksDolly"]},
         {STYLE["colours"]["DatabricksDollyShort"]},
@@ -58,12 +62,14 @@ def test_figure_3_finds_its_data_sets_by_role_and_has_colours_of_their_roles(dat
     assert without_panel(DATASETS) == ["Mine"]
 
 
-def test_the_pale_band_is_the_mean_of_both_data_sets_of_a_panel(data):
+def test_the_line_with_crosses_is_the_mean_of_both_data_sets_of_a_panel_and_no_band(data):
     figure = draw_figure_3(data, datasets=DATASETS, ptlms=PTLMS, style=style_with({}))
-    wide = [[line for line in axes.lines if line.get_linewidth() > 5] for axes in figure.axes[:2]]
-    assert [len(lines) for lines in wide] == [1, 0]
+    both = [crossed(axes) for axes in figure.axes[:2]]
+    assert [len(lines) for lines in both] == [1, 0]
     expected = data[data["dataset"].isin(["dolly", "ultra"])].groupby("w_p")["relative"].mean()
-    assert list(wide[0][0].get_ydata()) == pytest.approx(list(expected))
+    assert list(both[0][0].get_ydata()) == pytest.approx(list(expected))
+    lines = [line for axes in figure.axes[:2] for line in axes.lines]
+    assert max(line.get_linewidth() for line in lines) < 2, "a wide line would pass for an interval"
 
 
 @pytest.mark.slow

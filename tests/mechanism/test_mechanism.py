@@ -40,7 +40,7 @@ def study(tmp_path, runs):
         },
     )
     for run, updates in zip(RUNS, (12, 3), strict=True):
-        lines = [f"{i},{1 + i % 4 / 4},{min(i / 3, 1)},1.0,10,0.1,10,," for i in range(1, updates + 1)]
+        lines = [f"{i},{1 + i % 4 / 4},{min(i / 3, 1)},{i / 4},10,0.1,10,,{2 + i % 3}" for i in range(1, updates + 1)]
         (tmp_path / run).mkdir(exist_ok=True)
         (tmp_path / run / "loss.csv").write_text("\n".join([",".join(LOSS_COLUMNS), *lines]) + "\n")
         summary = {"n": 24, "mean_tokens": 30.5, "mean_characters": 120.0}
@@ -56,7 +56,7 @@ def gathered(study, runs, *, of=RUNS, **settings):
         "losses": [study / run / "loss.csv" for run in of],
         "evaluations": [study / run / "evaluation.json" for run in of],
     }
-    return collect(runs, **files, settings=settings)
+    return collect(runs, **files, settings=settings, max_grad_norm=1.0)
 
 
 def test_every_measure_of_a_measured_run_is_a_row_with_its_number_of_things(study, runs):
@@ -68,18 +68,26 @@ def test_every_measure_of_a_measured_run_is_a_row_with_its_number_of_things(stud
     assert rows.loc["memorisation_bleu", ["value", "n"]].tolist() == [81.0, 96]
     assert rows.loc["generation_tokens", ["value", "n"]].tolist() == [30.5, 24]
     assert rows.loc["generation_characters", ["value", "n"]].tolist() == [120.0, 24]
-    assert rows.loc[["rsd", "rsd_rolling", "rsd_without_warmup"], "n"].tolist() == [2, 8, 2]
+    assert rows.loc[["rsd", "rsd_rolling", "rsd_without_warmup", "rsd_completion"], "n"].tolist() == [2, 8, 2, 2]
+    assert rows.loc["clipped_updates", ["value", "n"]].tolist() == [8 / 12, 12]  # norms of 1/4, 2/4, … 12/4
+    assert rows.loc["gradient_norm", ["value", "n"]].tolist() == [pytest.approx(6.5 / 4), 12]
     assert list(measures.columns) == COLUMNS
 
 
 def test_what_was_not_measured_has_no_row(study, runs):
     measures, windows = gathered(study, runs)
-    assert RUNS[1] not in set(measures["run"])
+    assert set(measures.loc[measures["run"] == RUNS[1], "measure"]) == {"clipped_updates", "gradient_norm"}
     assert RUNS[1] not in set(windows["run"])
     nothing, no_windows = gathered(study, runs, of=())
     assert nothing.empty
     assert no_windows.empty
     assert list(no_windows.columns) == WINDOW_COLUMNS
+
+
+def test_gradients_that_are_not_clipped_have_no_share_of_clipped_updates(study, runs):
+    measures, _ = collect(runs, losses=[study / RUNS[0] / "loss.csv"])
+    assert "clipped_updates" not in set(measures["measure"])
+    assert "gradient_norm" in set(measures["measure"])
 
 
 def test_the_mean_of_a_runs_windows_is_its_rsd(study, runs):
@@ -118,7 +126,7 @@ def test_the_collecting_program_writes_what_the_library_returns(study, runs, cap
         ["--runs", str(study / "runs.csv"), "--mechanisms", str(study / RUNS[0] / "mechanism.json"),
          "--losses", *(str(study / run / "loss.csv") for run in RUNS),
          "--evaluations", *(str(study / run / "evaluation.json") for run in RUNS),
-         "--settings", '{"window": 4}',
+         "--settings", '{"window": 4}', "--max-grad-norm", "1.0",
          "--out", str(study / "mechanism.csv"), "--windows", str(study / "rsd_windows.csv")]
     )  # fmt: skip
     measures, windows = gathered(study, runs, window=4)

@@ -1,5 +1,6 @@
 """Relative standard deviation of the loss over windows of updates."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plw.errors import InputError
-from plw.mechanism.stability import Window, loss_stability, warmup_updates
+from plw.mechanism.stability import Window, clipped_share, gradient_norms, loss_stability, warmup_updates
+from tiny import tiny_instances, tiny_model
 
 LOSSES = st.lists(st.floats(0.1, 10), min_size=5, max_size=40)
 
@@ -76,3 +78,45 @@ def test_losses_of_zero_have_no_relative_deviation():
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError):
         loss_stability(rows([1.0] * 10), settings=settings)
+
+
+def test_the_completions_stability_reads_the_completions_column_and_a_constant_one_has_none():
+    logged = [row | {"completion_loss": 2.0} for row in rows([1.0, 2.0, 3.0, 4.0, 5.0])]
+    assert loss_stability(logged, column="completion_loss").mean == 0.0
+    assert loss_stability(logged).mean > 0
+    varying = [row | {"completion_loss": 7 * row["loss"]} for row in logged]
+    assert loss_stability(varying, column="completion_loss").mean == pytest.approx(loss_stability(varying).mean)
+
+
+def test_updates_without_a_completion_have_no_stability_of_it():
+    assert (
+        loss_stability([row | {"completion_loss": None} for row in rows([1.0] * 5)], column="completion_loss") is None
+    )
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=60), st.floats(0.1, 4))
+def test_the_clipped_share_is_the_number_of_norms_above_the_limit(norms, limit):
+    counted = len([norm for norm in norms if norm > limit])
+    assert clipped_share(norms, limit=limit) * len(norms) == pytest.approx(counted)
+
+
+def test_norms_that_are_not_there_or_not_finite_do_not_count():
+    assert gradient_norms([{"grad_norm": 0.5}, {"grad_norm": None}, {"grad_norm": math.inf}, {}]) == [0.5]
+
+
+@pytest.mark.slow  # trains a tiny model
+def test_at_plw_0_the_loss_is_the_completions_where_an_update_is_divided_by_its_sum_of_weights(tmp_path):
+    from training_runs import run  # loads torch and transformers
+
+    tiny_model(tmp_path / "model")
+    text = "".join(json.dumps(row) + "\n" for row in tiny_instances(44, seed=5))
+    (tmp_path / "instances.jsonl").write_text(text)
+    row = {"normalization": "sum_of_weights"}
+    logged, _, record = run(tmp_path, tmp_path / "out", plw=0.0, row=row, normalization_unit="update")
+    total = loss_stability(logged)
+    assert total.mean > 0
+    assert loss_stability(logged, column="completion_loss").mean == pytest.approx(total.mean, rel=1e-5)
+    assert len(gradient_norms(logged)) == len(logged) == 6
+    limit = record["training"]["max_grad_norm"]
+    expected = np.mean([step["grad_norm"] > limit for step in logged])
+    assert clipped_share(gradient_norms(logged), limit=limit) == expected

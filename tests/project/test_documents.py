@@ -41,8 +41,8 @@ def test_every_file_of_the_project_that_a_document_names_exists(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_make_target_that_a_document_names_exists(name):
-    targets = set(re.findall(r"^([a-z0-9]+):", MAKEFILE, flags=re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z0-9]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert named <= targets
 
 
@@ -58,7 +58,7 @@ def test_targets_stand_before_the_configuration_in_documented_commands(name):
 def test_make_without_a_target_lists_every_target_with_what_it_does():
     done = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines()}
-    targets = set(re.findall(r"^([a-z0-9]+):", MAKEFILE, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, flags=re.MULTILINE))
     phony = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.MULTILINE)[1].split())
     assert set(listed) == targets == phony
 

@@ -114,4 +114,4 @@ def test_seconds_are_read_by_rule_and_job_and_the_last_repeat_counts(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("s\th:m:s\n9.5\t0:00:09\n4.5\t0:00:04\n")
     (tmp_path / "train_judge.tsv").write_text("s\th:m:s\n1\t0:00:01\n")
-    assert read_job_seconds(tmp_path) == {"judge_outputs": {"pandalm/strong.short": 4.5}}
+    assert read_job_seconds(tmp_path) == {"judge_outputs": {"pandalm/strong.short": 4.5}, "train_judge": {"": 1.0}}

@@ -1,10 +1,12 @@
 """What Figure 8 and Table 4 compare, and both of them."""
 
+import itertools
 import json
 from pathlib import Path
 
 import draw_figure_8
 import make_table_4
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -17,6 +19,7 @@ from plw.scores.regularizer_comparison import (
     comparison_data,
     comparison_dataset,
     comparison_runs,
+    equal_budget,
     settings,
 )
 from plw.tables.table import to_latex, to_markdown
@@ -51,6 +54,22 @@ def data(scores, runs) -> pd.DataFrame:
 def best(data: pd.DataFrame, runs: pd.DataFrame | None) -> dict:
     rows = best_settings(data, ptlms=PTLMS, runs=runs, measures=("simple", "relative"))
     return {(row["ptlm"], row["arm"]): row for row in rows}
+
+
+def test_the_best_at_an_equal_budget_is_the_mean_of_all_choices_maxima():
+    values = [0.3, 0.1, 0.7, 0.4, 0.2]
+    for budget in (1, 2, 3, 5):
+        expected = np.mean([max(choice) for choice in itertools.combinations(values, budget)])
+        assert equal_budget(values, budget) == pytest.approx(expected)
+    assert equal_budget(values, 6) is None and equal_budget([], 0) is None
+
+
+def test_all_arms_of_a_ptlm_are_given_the_poorest_ones_budget(data, runs):
+    found = best(data, runs)
+    assert {row["budget"] for row in found.values()} == {2}
+    for row in found.values():
+        assert row["simple_mean"] <= row["simple_equal"] <= row["simple"]
+        assert (row["simple_equal"] == pytest.approx(row["simple"])) == (row["settings"] == 2)
 
 
 def test_runs_of_the_data_set_are_compared_and_no_others(scores, runs, data):
@@ -143,7 +162,7 @@ def test_the_papers_own_slip_is_found_from_its_numbers():
 def test_a_ptlm_without_runs_has_rows_of_dashes(data, runs):
     table = table_4(data, ptlms=[{"name": "third"}], runs=runs, numbers=PRINTED)
     assert len(table.rows) == 6
-    assert "| third | Dropout | ours | – | – | – | – | – | – | 0 of 0 |" in to_markdown(table)
+    assert "| third | Dropout | ours | – | – | – | – | – | – | – | – | 0 of 0 |" in to_markdown(table)
     assert not table.bold_cells
 
 

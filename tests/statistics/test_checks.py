@@ -8,26 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from plw.errors import InputError
+from plw.scores.bleu import corpus_bleu
 from plw.scores.items import item_table, write_items
 from plw.scores.table import aggregate
 from plw.scores.transform import from_w_p
-from plw.statistics.checks import (
-    check_regression,
-    complete_runs,
-    critical_plw_bootstrap,
-    item_matrices,
-    leave_one_out,
-    paired_difference,
-    parabola,
-    permutation_test,
-    relative_aggregate,
-    resampled_aggregates,
-)
+from plw.statistics.checks import check_regression, leave_one_out, permutation_test
 from plw.statistics.r_calls import call_r
 from plw.statistics.regression import regression_rows
+from plw.statistics.resampling import critical_plw_bootstrap, item_matrices, paired_difference, resampled_aggregates
+from plw.statistics.runs import complete_runs, parabola, relative_aggregate
 from simulated_scores import TABLE_3_SHORT, score_table, sweep_scores
 
-QUICK = {"leave_one_out": False, "permutations": 199, "bootstrap": 100}
+QUICK = {"leave_one_out": False, "item_model": False, "permutations": 199, "bootstrap": 100}
 
 
 def short_scores(**changes) -> pd.DataFrame:
@@ -183,6 +175,29 @@ def test_items_are_resampled_alike_for_all_runs_and_their_mean_is_the_score():
     np.testing.assert_allclose(drawn[:, 1] - drawn[:, 0], apart * 12 / 13, atol=1e-12)
 
 
+def test_benchmarks_that_share_their_items_are_resampled_together_and_bleu_from_its_sentences():
+    items, frame = items_for(short_scores(), ("b0", "b1"))
+    rename = {"b0": "truthfulqa_mc2", "b1": "truthfulqa_gen", "b2": "wmt14_en_fr"}
+    frame["benchmark"], items["benchmark"] = frame["benchmark"].replace(rename), items["benchmark"].replace(rename)
+    rng = np.random.default_rng(1)
+    rows = []
+    for run in frame["run"].unique():
+        right = rng.integers(0, 6, size=(12, 4)).cumsum(axis=1)[:, ::-1]
+        rows += [(run, "wmt14_en_fr", item, np.nan, *right[item], *(right[item] + 8), 20, 18) for item in range(12)]
+        score = float(corpus_bleu(np.array([row[4:] for row in rows[-12:]]).sum(axis=0)))
+        frame.loc[(frame["run"] == run) & (frame["benchmark"] == "wmt14_en_fr"), "score"] = score
+    runs = complete_runs(frame)
+    matrices, fixed = item_matrices(runs, pd.concat([items, item_table(rows).astype({"run": str, "benchmark": str})]))
+    assert matrices["wmt14_en_fr"].shape == (20, 12, 10) and "wmt14_en_fr" not in fixed
+    alone = resampled_aggregates(runs, {"wmt14_en_fr": matrices["wmt14_en_fr"]}, draws=30, seed=1)
+    assert alone.std(axis=0).min() > 0
+    # The same answers on both tasks: what one task gains in a draw is what the other gains, never its opposite.
+    same = matrices["truthfulqa_mc2"]
+    pair = resampled_aggregates(runs, {"truthfulqa_mc2": same, "truthfulqa_gen": same}, draws=400, seed=1)
+    apart = resampled_aggregates(runs, {"truthfulqa_mc2": same, "b4": same}, draws=400, seed=1)
+    assert pair.var(axis=0).mean() > 1.3 * apart.var(axis=0).mean()
+
+
 def test_items_that_do_not_give_the_score_are_not_resampled():
     items, frame = items_for(short_scores(), ("b0",))
     frame.loc[frame["benchmark"] == "b0", "score"] += 0.01
@@ -211,6 +226,18 @@ def test_without_item_noise_the_bootstrap_stands_still_at_the_estimate():
     assert plw["share_inside"] == found["share_downward"] == 1.0
     truth = from_w_p(TABLE_3_SHORT["w_p"] / (-2 * TABLE_3_SHORT["w_p2"]))
     assert plw["estimate"] == pytest.approx(truth, abs=0.05)
+
+
+def test_no_interval_of_lambda_is_given_where_fewer_than_half_of_the_draws_have_a_maximum_inside():
+    runs = complete_runs(short_scores())
+    w_p = runs.table["w_p"].to_numpy()
+    peak, rise = -((w_p - 0.4) ** 2), w_p
+    for peaks, shown in ((6, True), (5, True), (4, False), (0, False)):
+        found = critical_plw_bootstrap(runs, np.stack([peak] * peaks + [rise] * (10 - peaks)), alpha=0.05)["plw"]
+        assert found["share_inside"] == peaks / 10
+        assert (found["low"] is not None) == (found["high"] is not None) == (found["note"] is None) == shown
+        if shown:
+            assert found["low"] == pytest.approx(from_w_p(0.4))
 
 
 def test_the_paired_difference_is_that_of_the_two_aggregates():
@@ -252,7 +279,8 @@ def test_a_benchmark_left_out_is_the_fit_to_the_others():
 def test_without_items_there_is_a_reason_instead_of_a_bootstrap():
     result = check_regression(short_scores(), dataset="short", settings=QUICK)
     assert result["item_bootstrap"] is None
-    assert result["reasons"] == {"item_bootstrap": "no table of item scores", "leave_one_out": "switched off"}
+    off = dict.fromkeys(("leave_one_out", "item_model"), "switched off")
+    assert result["reasons"] == {"item_bootstrap": "no table of item scores", **off}
     assert result["permutation"]["p"] <= 0.05
 
 

@@ -102,12 +102,37 @@ def test_a_surface_that_is_flat_for_long_completions_gets_its_stars_there_and_on
     frame = surface_scores(noise=0.0, depth=lambda r_g: 0.3 if r_g < 2 else 0.0)
     with pytest.warns(UserWarning, match="constant"):
         fits = fit_gams(frame, levels=LEVELS, benchmarks=BENCHMARKS, settings={"samples": 50})["fits"]
-    rows = {row["r_g"]: row for row in fits["All"]["w_p"]["rows"]}
+    rows = {row["r_g"]: row for row in fits["All"]["w_p"]["with_constant"]["rows"]}
     for row in rows.values():
         assert row["range_share"] == pytest.approx(row["range"])  # relative scores span 0 to 1
         assert row["starred"] == (row["range"] < 0.05)
     assert not rows[0.5]["starred"]
     assert any(rows[r_g]["starred"] for r_g in (6.5, 7.0, 7.5))
+
+
+@pytest.mark.r
+def test_by_reml_a_straight_line_is_not_taken_for_certain():
+    """Where GCV chooses a straight line all its draws have their maximum at a border."""
+    frame = surface_scores(noise=0.3, depth=lambda r_g: 0.0, seed=4)
+    frame["score"] += 0.08 * frame["plw"]
+    fit = fit_gams(frame, levels=LEVELS, benchmarks=BENCHMARKS[:3], settings={"samples": 300})["fits"]["All"]["w_p"]
+    width = {name: np.mean([row["high_w_p"] - row["low_w_p"] for row in found["rows"]])
+             for name, found in (("gcv", fit), ("reml", fit["reml"]))}  # fmt: skip
+    assert fit["reml"]["covariance"] == "Vc" and fit["covariance"] == "Vp"
+    assert width["reml"] > width["gcv"]
+    assert "grid" not in fit["reml"] and len(fit["reml"]["rows"]) == 16
+
+
+@pytest.mark.r
+def test_a_benchmark_that_is_constant_on_a_data_set_is_left_out_there_and_a_fit_beside_has_it_in():
+    frame = surface_scores()
+    frame.loc[(frame["benchmark"] == "b0") & (frame["dataset"] == "short"), "score"] = 0.7
+    with pytest.warns(UserWarning, match="constant"):
+        fits = fit_gams(frame, levels=LEVELS, benchmarks=BENCHMARKS, settings={"samples": 50})["fits"]
+    assert fits["All"]["w_p"]["n"] == 480 and fits["All"]["w_p"]["with_constant"]["n"] == 500
+    assert "with_constant" not in fits["Gen"]["w_p"]
+    ranges = [found["rows"][0]["range"] for found in (fits["MC"]["w_p"], fits["MC"]["w_p"]["with_constant"])]
+    assert ranges[0] != pytest.approx(ranges[1])
 
 
 @pytest.mark.r

@@ -16,7 +16,8 @@ from plw.scores.transform import POWER
 from plw.statistics import r_calls
 from plw.statistics.r_calls import call_r, start_r
 from plw.statistics.regression import fit_dataset, regression_rows
-from simulated_scores import PLWS, TABLE_3_SHORT, beta_data, score_table
+from scipy.stats import norm
+from simulated_scores import PLWS, TABLE_3_SHORT, beta_data, score_table, sweep_scores
 
 QUICK = {"sensitivity": False, "simulations": 20}
 
@@ -134,6 +135,28 @@ def test_the_interval_of_the_vertex_equals_that_of_a_numerical_gradient():
 
 
 @pytest.mark.r
+@pytest.mark.parametrize(("z_bend", "kind"), [(5.0, "interval"), (1.2, "two rays"), (0.3, "everything")])
+def test_fiellers_set_is_all_places_where_the_slope_is_not_clear_of_zero(z_bend, kind):
+    estimate = np.array([0.0, 1.0, -1.0])
+    slope = {"interval": 0.2, "two rays": 0.2, "everything": 4.0}[kind]
+    covariance = np.diag([0.01, slope**2, (1 / z_bend) ** 2])
+    found = critical_plw(tuple(estimate), covariance)
+    assert found["fieller"]["kind"] == kind
+    inside = np.zeros(10_001, dtype=bool)
+    grid = np.linspace(0, 1, len(inside))
+    for part in found["fieller"]["inside"]:
+        inside |= (grid >= part["low"]) & (grid <= part["high"])
+    z = (1.0 - 2 * grid) / np.sqrt(slope**2 + 4 * grid**2 * covariance[2, 2])
+    np.testing.assert_array_equal(inside, np.abs(z) <= norm.ppf(0.975))
+    # The interval that is printed: the delta method's where the bend is clear, else the hull of the set.
+    assert found["interval"] == ("delta" if kind == "interval" else "fieller")
+    if kind != "interval":
+        hull = np.array([grid[inside].min(), grid[inside].max()])
+        np.testing.assert_allclose([found["plw_ci_low"], found["plw_ci_high"]], hull ** (1 / POWER), atol=1e-3)
+        assert "not clear of zero" in found["note"]
+
+
+@pytest.mark.r
 @pytest.mark.parametrize(
     ("estimate", "note"),
     [((0.0, -1.0, 1.0), "opens upward"), ((0.0, 3.0, -1.0), "fit is best at w_p = 1"),
@@ -148,7 +171,7 @@ def test_without_a_maximum_inside_there_is_no_critical_plw_and_the_reason_is_tol
 
 @pytest.mark.r
 def test_an_interval_that_reaches_the_border_is_cut_there_and_says_so():
-    found = critical_plw((0.0, 1.0, -1.0), np.diag([0.01, 0.01, 0.8]))
+    found = critical_plw((0.0, 1.9, -1.0), np.diag([0.01, 0.01, 0.1]))
     assert found["plw_ci_high"] == 1.0
     assert "cut there" in found["note"]
 
@@ -227,6 +250,51 @@ def test_scores_that_say_nothing_give_a_flag_and_no_bare_p_value():
     fit = result["fit"]
     assert fit["flags"]["warnings"] or fit["flags"]["error"] or not fit["flags"]["pd_hessian"]
     assert {"converged", "attempts", "flags"} <= fit.keys()
+
+
+@pytest.mark.r
+@pytest.mark.slow
+def test_a_benchmark_that_all_runs_score_the_same_on_is_in_no_fit_but_a_row_that_says_so():
+    frame = short_scores(plws=(0.0, 0.1, 0.5, 1.0), benchmarks=6)
+    frame.loc[frame["benchmark"] == "b2", "score"] = 0.7
+    with pytest.warns(UserWarning, match="constant"):
+        result = fit_dataset(frame, dataset="short", settings={"simulations": 20, "reduced_models": False})
+    without = frame[frame["benchmark"] != "b2"]
+    plain = fit_dataset(without, dataset="short", settings=QUICK)
+    assert result["constant_benchmarks"] == ["b2"]
+    assert (result["design"]["rows"], result["rows_fitted"], plain["rows_fitted"]) == (48, 40, 40)
+    np.testing.assert_allclose(numbers_in(result["fit"]["coefficients"]), numbers_in(plain["fit"]["coefficients"]))
+    row = next(row for row in result["sensitivity"] if row["name"] == "constant benchmarks in, at 0.5")
+    assert row["coefficients"]["w_p"]["estimate"] != pytest.approx(plain["fit"]["coefficients"]["w_p"]["estimate"])
+    assert not any(row["name"].startswith("constant") for row in
+                   fit_dataset(without, dataset="short", settings={"simulations": 20})["sensitivity"])  # fmt: skip
+
+
+@pytest.mark.r
+@pytest.mark.slow
+def test_an_optimizer_that_stops_below_a_singular_optimum_has_not_converged():
+    """Here nlminb complains at a singular optimum and BFGS stops without complaint 0.0015 below it."""
+    fit = call_r("fit_model", regression_rows(sweep_scores(seed=1, coefficients=None, benchmarks=6)),
+                 squeeze="smithson_verkuilen")  # fmt: skip
+    first, second = fit["attempts"]
+    assert not first["converged"] and first["singular"]
+    assert second["pd_hessian"] and second["finite_se"] and second["optimizer_code"] == 0
+    assert 1e-4 < first["loglik"] - second["loglik"] < 0.01
+    assert not second["converged"] and "below" in second["warnings"][0]
+    assert not fit["converged"] and fit["singular"]
+
+
+@pytest.mark.r
+@pytest.mark.slow
+def test_an_intercept_for_each_ptlm_and_benchmark_is_fitted_beside_the_papers_model():
+    """Where ptlms stand differently on each benchmark, (1 | ptlm) leaves that in the noise; the other row does not."""
+    result = fit_dataset(sweep_scores(seed=3, coefficients=TABLE_3_SHORT, ptlm_sd=0.4), dataset="short",
+                         settings={"simulations": 20, "squeeze_alternatives": []})  # fmt: skip
+    row = next(row for row in result["sensitivity"] if "ptlm:benchmark" in row["name"])
+    assert "(1 | ptlm:benchmark)" in row["formula"] and "(1 | ptlm)" not in row["formula"]
+    assert "(1 | ptlm)" in result["fit"]["formula"]
+    assert row["loglik"] > result["fit"]["loglik"] + 10
+    assert row["test"]["wald"]["p"] < result["fit"]["test"]["wald"]["p"]
 
 
 # ---- designs and errors
@@ -319,7 +387,8 @@ def test_the_program_writes_everything_about_the_fit(tmp_path):
     names = [row["name"] for row in result["sensitivity"]]
     assert names == [
         "squeeze clamp_0.01", "squeeze clamp_0.001", "orthogonal polynomials",
-        "random intercept too, (1 + poly | benchmark)", "reduced: (1 | benchmark)",
+        "random intercept too, (1 + poly | benchmark)",
+        "an intercept for each PTLM and benchmark, (1 | ptlm:benchmark)", "reduced: (1 | benchmark)",
         "reduced: (0 + w_p | benchmark)", "reduced: ptlm as a fixed factor",
     ]  # fmt: skip
     for fit in [result["fit"], *result["sensitivity"]]:

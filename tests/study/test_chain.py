@@ -71,6 +71,15 @@ def test_a_misspelt_key_names_file_line_and_nearest_key(tmp_path):
     assert 'did you mean "learning_rate"?' in message
 
 
+def test_seeds_by_data_set_name_data_sets_of_their_experiment(tmp_path):
+    (message,) = messages(tmp_path, "base: demo\nexperiments:\n  main:\n    seeds: {shrt: [1, 2]}\n")
+    assert "Unknown data set of this experiment" in message and "mine.yaml, line 4" in message
+    assert 'did you mean "short"?' in message
+    assert "less than the minimum" in messages(tmp_path, "base: demo\nexperiments: {main: {seeds: {short: [-1]}}}\n")[0]
+    (message,) = messages(tmp_path, "base: demo\nexperiments: {main: {plw: {short: [0, 1], plain: [0, 1]}}}\n")
+    assert "has no PLWs" in message and "'cleaned'" in message
+
+
 def test_all_errors_are_shown_at_once(tmp_path):
     text = "base: demo\nseed: 3\ntraining: {epochs: -1, device: tpu}\nexperiments: {main: {plw: [0.1, 1.5]}}\n"
     found = messages(tmp_path, text)
@@ -98,6 +107,25 @@ def test_a_number_that_yaml_reads_as_text_gets_a_hint(tmp_path):
 def test_a_name_that_refers_to_nothing_names_the_nearest(tmp_path, text, said):
     found = messages(tmp_path, f"base: demo\n{text}\n")
     assert any(said in message and "mine.yaml, line 2" in message for message in found), found
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ("alpaca_eval: {python: null}", ("needs `python`", "judges.alpaca_eval.python", "openai_completions")),
+        ("alpaca_eval: {backend: openai_completions}", ("needs `server`", "http://node17:8000/v1")),
+        ("pandalm: {backend: openai_completions, server: http://n:1/v1}", ("greedily", "num_beams", "4")),
+    ],
+)
+def test_a_judge_that_could_not_be_started_is_refused_when_the_study_is_read(tmp_path, judge, said):
+    (message,) = messages(tmp_path, f"base: paper\njudges: {{{judge}}}\n")
+    for words in said:
+        assert words in message
+
+
+def test_a_judge_that_nobody_asks_may_lack_what_it_needs(tmp_path):
+    write_study(tmp_path, "base: paper\nevaluation: {benchmarks: [piqa]}\njudges: {alpaca_eval: {python: null}}\n")
+    assert "python" not in load(str(tmp_path / "mine.yaml"))["judges"]["alpaca_eval"]
 
 
 def test_a_source_that_is_no_known_name_names_the_nearest(tmp_path):

@@ -81,7 +81,8 @@ def test_all_that_the_paper_needs_is_fetched_and_nothing_else(real, monkeypatch)
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
     record = fetch_sources(study_needs(real, "paper"), say=quiet)
     fetched = {entry.get("hub") or entry["url"]: [file["name"] for file in entry.get("files", [])] for entry in record}
-    asked = {REGISTRY[name]["hub"] for name in REGISTRY if "hub" in REGISTRY[name]} - {REGISTRY["smollm2_135m"]["hub"]}
+    small = ("smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct")  # the study smol's
+    asked = {entry["hub"] for name, entry in REGISTRY.items() if "hub" in entry and name not in small}
     assert asked <= set(fetched)
     llama = fetched["meta-llama/Llama-2-7b-hf"]
     assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} <= set(llama)
@@ -105,6 +106,8 @@ def test_a_second_fetch_asks_for_no_file_again_and_works_without_the_hub(real, m
     monkeypatch.setenv("HF_TOKEN", ACCEPTED)
     needs = study_needs(real, "smol")
     first = fetch_sources(needs, say=quiet)
+    asked = {entry.get("hub") for entry in first}
+    assert {REGISTRY[name]["hub"] for name in ("smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct")} <= asked
     real.requests.clear()
     assert fetch_sources(needs, say=quiet) == first
     assert real.requests == []
@@ -297,3 +300,32 @@ def test_all_refusals_of_a_survey_are_told_at_once(hub):
             [data(hub, name="o/one", gated=True), replace(data(hub, name="o/two", gated=True), where="w")], say=quiet
         )
     assert len(caught.value.errors) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_every_loader_takes_the_converted_weights_of_a_model_that_was_published_pickled(hub, tmp_path, revision):
+    """Weights, tokens counted, the distance between two models, and the server that is started for a judge."""
+    from completions_server import stand_in
+    from plw.data.token_counts import token_counter
+    from plw.evaluation.judge import Judge
+    from plw.mechanism.weight_distance import weight_distance
+    from plw.models.loading import load_model
+    from read_sources import convert
+
+    need = model(hub, pickled(tmp_path / "made"), name="o/judge")
+    need = replace(need, source={"hub": "o/judge", "revision": revision})
+    fetch_sources([need], say=quiet)
+    convert(need)
+    hub.requests.clear()
+    with switched_off():
+        assert sum(p.numel() for p in load_model(need.source).parameters()) > 0
+        assert weight_distance(need.source, need.source).mean_over_tensors == 0
+        assert token_counter(need.source)(["the cat"]) > [0]
+        settings = {"source": need.source, "max_new_tokens": 2, "dtype": "float32"}
+        with Judge(settings, tmp_path / "here") as judge:
+            answers = judge.answers(["cat", "dog"], readable=lambda answer: True)
+        settings |= {"backend": "vllm_local_completions", "python": stand_in(tmp_path)}
+        with Judge(settings, tmp_path / "served") as judge:
+            assert judge.answers(["cat", "dog"], readable=lambda answer: True) == answers
+    assert hub.requests == []

@@ -47,6 +47,7 @@ def call(project, *arguments: str, **changes):
 def test_jobs_after_a_fetch_ask_nobody_and_one_whose_source_is_gone_says_so_by_name(hub, project, tmp_path):
     done = call(project, "--cores", "1", "fetch", HF_TOKEN=ACCEPTED)
     assert done.returncode == 0, done.stderr
+    assert "Fetched: 3 sources, 0.00 GB" in done.stderr and "Not pinned" not in done.stderr
     record = json.loads((project[0] / "results/mine/fetched.json").read_text())
     assert {entry["hub"] for entry in record["sources"]} == {"o/model", "o/rows", "o/piqa"}
     for file in (project[0] / "results").rglob("*"):
@@ -61,6 +62,16 @@ def test_jobs_after_a_fetch_ask_nobody_and_one_whose_source_is_gone_says_so_by_n
     message = done.stdout + done.stderr
     assert "not fetched" in message and f"o/rows@{COMMIT}" in message and "snakemake --cores 1 --force fetch" in message
     assert hub.requests == []
+
+
+def test_a_source_that_follows_a_branch_is_fetched_with_the_line_that_pins_it(hub, project):
+    (project[0] / "mine.yaml").write_text(STUDY.replace(f"o/piqa, revision: {COMMIT}", "o/piqa, revision: main"))
+    done = call(project, "--cores", "1", "fetch", HF_TOKEN=ACCEPTED)
+    assert done.returncode == 0, done.stderr
+    assert "Not pinned: o/piqa (revision: main)" in done.stderr and f"\n    revision: {COMMIT}\n" in done.stderr
+    assert "benchmarks.piqa.source" in done.stderr
+    record = json.loads((project[0] / "results/mine/fetched.json").read_text())
+    assert [entry["commit"] for entry in record["sources"] if entry["hub"] == "o/piqa"] == [COMMIT]
 
 
 def test_a_refused_licence_ends_the_fetch_with_the_page_to_go_to_and_leaves_no_record(hub, project):

@@ -155,7 +155,7 @@ def test_a_judge_compares_with_a_runs_texts_or_with_the_benchmarks_own(demo, run
 
 def test_the_paper_makes_every_artifact_and_a_score_table_all_that_need_no_run(paper):
     everything = design.made_artifacts(paper, from_scores=False)
-    assert len(everything) == 17
+    assert len(everything) == 18
     assert set(everything) - set(design.made_artifacts(paper, from_scores=True)) == {"figure_2", "table_1"}
 
 

@@ -54,8 +54,16 @@ def test_a_limit_shrinks_a_data_set_and_those_that_are_derived_from_it(paper):
     assert dataset_lengths(study, "dolly_short", PRINTED).rows == 1000
 
 
-def test_local_rows_have_no_printed_length():
-    demo = load_configuration({"study": "demo"}, root=ROOT)
+@pytest.fixture
+def unknown() -> dict:
+    """A study on local rows of which nothing is said."""
+    study = load_configuration({"study": "demo"}, root=ROOT)
+    study["plan"] = {key: value for key, value in study["plan"].items() if key not in ("lengths", "processor")}
+    return study
+
+
+def test_local_rows_have_no_printed_length(unknown):
+    demo = unknown
     names = {run.dataset for run in list_runs(demo)}
     assert {dataset_lengths(demo, name, PRINTED, Path("/nowhere")) for name in names} == {None}
 
@@ -68,10 +76,10 @@ def test_measured_lengths_take_the_printed_ones_place_and_keep_their_mean(paper,
     preflight = {"rows": 700, "max_length": 512, "mean_prompt_tokens": 120.5, "mean_completion_tokens": 61.0}
     (folder / "preflight.json").write_text(json.dumps(preflight))
     lengths = dataset_lengths(paper, "dolly", PRINTED, tmp_path)
-    assert lengths.measured and lengths.rows == 700
+    assert lengths.origin == "measured" and lengths.rows == 700
     assert lengths.mean == pytest.approx(181.5, rel=0.01)
     (folder / "preflight.json").write_text(json.dumps(preflight | {"max_length": 1024}))
-    assert not dataset_lengths(paper, "dolly", PRINTED, tmp_path).measured  # cut elsewhere: other lengths
+    assert dataset_lengths(paper, "dolly", PRINTED, tmp_path).origin == "printed"  # cut elsewhere: other lengths
 
 
 def test_the_longest_of_a_batch_is_that_of_drawn_ones():
@@ -186,8 +194,8 @@ def test_two_checkpoints_lie_beside_the_model_while_it_trains(paper):
     assert disk == pytest.approx(6.74e9 * (2 * 14 + 2))  # 94 GB each
 
 
-def test_what_is_not_known_is_not_invented():
-    study = load_configuration({"study": "demo"}, root=ROOT)
+def test_what_is_not_known_is_not_invented(unknown):
+    study = unknown
     plan = plan_study(study, list_runs(study), PRINTED, Path("/nowhere"))
     assert plan["gpu_hours"]["training"] is None and plan["tokens"] is None
     assert "GPU hours" not in plan_text(plan, study)

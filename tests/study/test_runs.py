@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from plw.study.configuration import load_configuration
+from plw.study.design import regressed_datasets
 from plw.study.runs import batch_of, benchmarks_of, datasets_of, list_runs, reference_run, runs_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,28 @@ def test_a_run_that_two_experiments_need_exists_once(paper):
     shared = [run for run in runs if run.experiments == ("main", "losses")]
     assert len(shared) == 2 * 5  # the losses at the default normalization are runs of the main grid
     assert len(runs) == 60 + 2 * 5 * 2
+
+
+def test_an_experiment_has_seeds_of_its_own_for_all_data_sets_or_by_data_set(paper):
+    paper["run_experiments"] = ["main"]
+    main = paper["experiments"]["main"]
+    main["seeds"] = [1, 2]
+    assert len(list_runs(paper)) == 2 * 60
+    main["seeds"] = {"alpaca_data_short": [42, 43, 44]}
+    runs = list_runs(paper)
+    assert len(runs) == 40 + 3 * 20
+    assert {run.seed for run in runs if run.dataset == "alpaca_data_short"} == {42, 43, 44}
+    assert {run.seed for run in runs if run.dataset != "alpaca_data_short"} == {42}
+
+
+def test_an_experiment_has_plws_for_all_data_sets_or_by_data_set(paper):
+    paper["run_experiments"] = ["main"]
+    main = paper["experiments"]["main"] | {"datasets": ["alpaca_data_short", "alpaca_data_cleaned"]}
+    paper["experiments"]["main"] = main | {"plw": {"alpaca_data_short": [0, 0.1, 1], "alpaca_data_cleaned": [0.1, 1]}}
+    runs = list_runs(paper)
+    assert len(runs) == 2 * (3 + 2)
+    assert {run.plw for run in runs if run.dataset == "alpaca_data_cleaned"} == {0.1, 1.0}
+    assert regressed_datasets(paper) == ["alpaca_data_short"]  # two levels are no parabola
 
 
 def test_every_factor_is_in_the_runs_name(paper):
@@ -82,3 +105,18 @@ def test_the_judges_reference_is_one_plain_run(paper):
     run = reference_run(paper, list_runs(paper), "pandalm")
     assert run.run == "llama_2_7b-alpaca_data-plw0-nonzero_count-none-s42"
     assert reference_run(paper, list_runs(paper), "alpaca_eval") is None
+
+
+def test_the_replication_on_a_cpu_has_eight_runs_a_seed_with_two_denominators_where_they_differ():
+    study = load_configuration({"study": "smol_cpu", "samples": "samples"}, root=ROOT)
+    runs = list_runs(study)
+    for seed in (42, 43, 44):
+        cells = {(run.plw, run.normalization) for run in runs if run.seed == seed}
+        counted = {(plw, "nonzero_count") for plw in (0.0, 0.0005, 0.01, 0.1, 0.5, 1.0)}
+        assert cells == counted | {(plw, "sum_of_weights") for plw in (0.0005, 0.1)}
+    assert len(runs) == 24
+    training = study["training"]
+    window = training["micro_batch"] * training["micro_batches_per_update"]
+    assert (training["last_window"], training["epochs"]) == ("drop", 2)
+    assert study["datasets"]["alpaca_data_cleaned"]["limit"] // window * training["epochs"] == 24
+    assert (training["zero_stage"], training["processes"], training["threads"]) == ("none", 1, 1)

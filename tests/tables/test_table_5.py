@@ -84,8 +84,8 @@ def test_the_text_gives_the_number_of_another_column():
 def test_each_optimum_stands_with_star_interval_and_the_papers_beside_it():
     table = table_5(gam(All=fit(), MC=fit()), DATASETS, PRINTED)
     text = to_markdown(table)
-    assert "| 8.0† | 0.155* [0.100, 0.477] | 1.000* |" in text
-    assert "| 0.5 | 0.155 [0.100, 0.477] | 0.155 |" in text
+    assert "| 8.0† | 0.155* [0.100, 0.477] | – | 1.000* |" in text
+    assert "| 0.5 | 0.155 [0.100, 0.477] | – | 0.155 |" in text
     assert "Gen is not fitted: only 2 different ratios" in text
     assert "58 of 60 runs" in text
     assert "Without AlpacaDataTiny" in text

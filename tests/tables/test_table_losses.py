@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from plw.tables.table import to_csv, to_markdown
@@ -65,6 +66,24 @@ def test_without_mechanism_the_scores_stand_alone_and_the_rest_is_a_dash():
     text = to_markdown(table_losses(rows, [{"name": "short", "label": "Short"}]))
     assert "| Short | 0.1 | sum of weights | – |" in text
     assert not any(math.isnan(value) for value in rows["relative"])
+
+
+def test_a_difference_is_due_to_the_denominator_only_beyond_what_seeds_differ_by():
+    one = compared_runs(run_table())
+    notes = table_losses(loss_rows(one, *measured(one)), []).notes
+    assert "cannot be said to be due to the denominator" in notes[1]
+    both = pd.concat([one, one.assign(seed=43, run=one["run"] + "-43")], ignore_index=True)
+    rng = np.random.default_rng(1)
+    scores, mechanism = measured(both)
+    scores = scores.assign(score=scores["score"] + rng.normal(0, 0.05, len(scores)))
+    mechanism = mechanism.assign(value=mechanism["value"] + rng.normal(0, 0.005, len(mechanism)))
+    rows = loss_rows(both, scores, mechanism)
+    assert set(rows["rsd_df"]) == {12}
+    cells = mechanism.groupby(["ptlm", "plw", "normalization"])["value"]
+    assert rows["rsd_se"].iloc[0] == pytest.approx(cells.var().mean() ** 0.5 / 2)
+    beyond, within = table_losses(rows, [{"name": "short", "label": "Short"}]).notes[1:]
+    assert "RSD at PLW 0.01" in beyond and "RSD at PLW 0.1" in beyond and "relative" not in beyond
+    assert "relative aggregate at PLW 0.1" in within
 
 
 def test_the_csv_keeps_both_ratios_apart():

@@ -6,8 +6,11 @@ How the study was made, on Slurm or on this machine's cores, finished_study.py s
 import csv
 import json
 import math
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +21,12 @@ from checkout import planned_jobs, snakemake
 from finished_study import RESULTS, STUDY
 
 pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
-ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
+ARTIFACTS = [
+    *(f"figure_{n}" for n in range(1, 11)),
+    *(f"table_{n}" for n in range(1, 7)),
+    "table_losses",
+    "figure_claims",
+]
 RUNS = 15  # of five experiments
 
 
@@ -32,6 +40,11 @@ def dry_run(folder: Path, *arguments: str) -> dict[str, int]:
     done = snakemake("--dry-run", *STUDY, *arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     return planned_jobs(done.stdout + done.stderr)
+
+
+def library(folder: Path) -> dict[str, str]:
+    """The environment of a program that is started by hand in this checkout."""
+    return {**os.environ, "PYTHONPATH": str(folder / "scripts")}
 
 
 def rows(path: Path) -> list[dict]:
@@ -70,6 +83,15 @@ def test_the_score_table_holds_each_run_and_benchmark_or_lists_it_as_missing(pro
     assert len(cells) == sum(7 if run["experiments"] in without_translation else 13 for run in planned)
     # The translation edit rate alone may exceed 1: a text can need more edits than it has words.
     assert all(0 <= float(row["score"]) <= 1 for row in table if row["metric"] != "ter")
+
+
+def test_the_report_says_what_the_study_can_and_cannot_show(project):
+    found = json.loads((project / RESULTS / "showing.json").read_text())
+    page = (project / RESULTS / "report.html").read_text()
+    scored = {row["benchmark"] for row in rows(project / RESULTS / "scores.csv")}  # its judge may answer nothing
+    assert len(found["rules"]) == 7 and {row["benchmark"] for row in found["benchmarks"]} == scored
+    assert all(rule["rule"] in page for rule in found["rules"])
+    assert all(rule["met"] is not None for rule in found["rules"]), "a world's study has the material for each rule"
 
 
 def test_every_artifact_is_there_and_none_is_empty(project):
@@ -192,6 +214,19 @@ def test_a_score_table_alone_gives_statistics_claims_and_report(project):
     claims = {claim["id"]: claim for claim in json.loads((given / "claims.json").read_text())["claims"]}
     assert claims["C19"]["verdict"] == "inconclusive"  # training stability is not in a score table
     assert "report" in (given / "report.html").read_text(encoding="utf-8")
+
+
+def test_packed_results_give_the_verdicts_of_the_study_itself(project):
+    pack = ("scripts/report/pack_replication.py", "--study", "test", "--out", "packed")
+    done = subprocess.run([sys.executable, *pack], cwd=project, env=library(project), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    done = snakemake("--cores", "all", "figure_2", "claims", "--config", "results=packed", folder=project)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    ours, theirs = project / RESULTS, project / "results/test_from_packed"
+    assert not (theirs / "runs").exists()
+    assert rows(ours / "figures/figure_2.csv") == rows(theirs / "figures/figure_2.csv")
+    first, second = (json.loads((each / "claims.json").read_text())["claims"] for each in (ours, theirs))
+    assert first == second
 
 
 def test_a_wrong_score_table_gets_its_message_and_leaves_nothing(project):

@@ -12,7 +12,12 @@ from plw.study.configuration import load_configuration
 from plw.study.runs import list_runs
 
 pytestmark = pytest.mark.workflow
-ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
+ARTIFACTS = [
+    *(f"figure_{n}" for n in range(1, 11)),
+    *(f"table_{n}" for n in range(1, 7)),
+    "table_losses",
+    "figure_claims",
+]
 TARGETS = [*ARTIFACTS, "scores", "claims", "report"]
 
 

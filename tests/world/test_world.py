@@ -1,9 +1,11 @@
 """The generated world: consistency of its facts, texts, files and benchmarks."""
 
+import hashlib
 import json
 import random
 
 import pytest
+from plw.data.inversion import invert
 from plw.errors import InputError
 from plw_world import benchmarks, corpus, instructions, judging
 from plw_world.comparisons import DEEDS, sample_contrast
@@ -68,7 +70,7 @@ def test_only_the_actor_of_a_contrast_has_the_trait_that_fits(setting):
     traits = {person.name: person.facts["trait"] for person in setting.world.people}
     first = 0
     for _ in range(200):
-        contrast = sample_contrast(setting.world, rng)
+        contrast = sample_contrast(setting.world.people, rng)
         fitting = [name for name in contrast.names if DEEDS[traits[name]] == contrast.consequence]
         assert fitting == [contrast.names[contrast.actor - 1]]
         first += contrast.actor == 1
@@ -185,6 +187,67 @@ def test_facts_that_the_corpus_does_not_ask_for_are_stated(setting):
         assert not [text for text in exams if benchmarks.ask(entity, attribute) in text]
         statements = [benchmarks.state(entity, attribute, form=form) for form in range(3)]
         assert any(statement in text for text in texts for statement in statements)
+
+
+def harder(**changes) -> Setting:
+    size = {**TEST_SIZE, **changes}
+    return Setting(build_world(seed=1, size=size), build_languages(seed=1), size)
+
+
+def test_the_corpus_tells_of_the_deeds_of_some_people_and_winogrande_asks_for_all():
+    setting = harder(told_people=5)
+    told = {person.name for person in setting.world.people[:5]}
+    texts = [text for text in corpus.documents(setting, seed=1, count=4000) if " so " in text]
+    actors = {text.split(" so ")[1].split()[0] for text in texts}
+    assert texts and actors <= told
+    _, rows = benchmarks.winogrande(setting, seed=1, train=5, count=60)
+    assert {row[f"option{row['answer']}"] for row in rows} > told
+
+
+def test_advice_names_some_objects_and_piqa_asks_for_all():
+    setting = harder(advised_objects=2)
+    texts = list(corpus.documents(setting, seed=1, count=4000))
+    questions = [text for text in texts if text.startswith("Question: What do I need for the")]
+    named = {text.split("for the ")[1].split("?")[0] for text in questions}
+    seen = {thing for _, things in USES.values() for thing in things[:2]}
+    assert named and named <= seen
+    goals = [row["goal"] for row in benchmarks.piqa(setting, seed=1, count=96)]
+    assert any(goal == f"What do I need for the {things[3]}?" for _, things in USES.values() for goal in goals)
+
+
+def test_closed_rows_are_left_alone_by_prompt_inversion_and_more_is_told_elsewhere():
+    plain, closed = (harder(closed=share, elaborations=times) for share, times in ((0, 1), (30, 3)))
+    rows = instructions.instruction_rows(closed, seed=1, character="cleaned", count=100)
+    short = [row for row in rows if row["instruction"].startswith("Answer in one sentence: ")]
+    kept = [row for row in invert(rows) if not row["inverted"]]
+    assert 15 < len(short) < 45 and all(row["instruction"] in [k["instruction"] for k in kept] for row in short)
+    longer = [len(row["output"]) for row in rows if row not in short]
+    before = instructions.instruction_rows(plain, seed=1, character="cleaned", count=100)
+    assert sum(longer) / len(longer) > 1.1 * sum(len(row["output"]) for row in before) / len(before)
+
+
+def test_generated_answers_begin_after_the_mark_of_an_answer_where_the_world_says_so():
+    questions = [
+        [row["question"] for row in benchmarks.truthfulqa(harder(answer_mark=mark), seed=1, count=8)[1]]
+        for mark in (0, 1)
+    ]
+    assert questions[1] == [f"{question}\nA:" for question in questions[0]]
+
+
+def test_a_judge_of_form_gets_pairs_that_differ_in_form_and_clearly():
+    rows = judging.judge_pairs(harder(judge_facts=0, judge_gap=25), seed=1, split="train", count=400)
+    assert {kind for row in rows for kind in row["kinds"]} == set(judging.FORM_QUALITY)
+    gaps = {round(abs(row["qualities"][0] - row["qualities"][1]), 2) for row in rows if row["preference"]}
+    assert min(gaps) >= 0.25
+
+
+def test_the_tuning_of_the_demo_leaves_the_test_world_as_it_was():
+    """The checksum is that of commit 887a70f, so that a finished study test stays finished."""
+    content = json.dumps(dict(world_files(seed=42, size={**TEST_SIZE, "documents": 300})))
+    assert (
+        hashlib.sha256(content.encode()).hexdigest()
+        == "d3485fd37235d02376840c083c6302705e71fb1c4b1adab1d1358ed83a951af1"
+    )
 
 
 def test_unknown_or_impossible_sizes_are_refused_with_the_key():

@@ -135,6 +135,23 @@ def test_the_judge_is_trained_on_its_verdict_and_on_the_quality_of_each_answer(f
     assert ids.shape == labels.shape
 
 
+def test_the_verdict_is_asked_for_from_the_end_of_the_second_answer_on_where_settings_say_so(files, tokenizer):
+    template = PROMPT_FILE.read_text(encoding="utf-8")
+    pairs = files["judge/train.jsonl"][:20]
+    plain = judging.encode(pairs, template, tokenizer)
+    throughout = judging.encode(pairs, template, tokenizer, verdict_throughout=True)
+    for pair, before, example in zip(pairs, plain, throughout, strict=True):
+        assert (example.prompt, example.verdict, example.marks[:2]) == (before.prompt, before.verdict, before.marks)
+        positions, words = zip(*example.marks[2:], strict=True)
+        assert list(positions) == list(range(before.marks[1][0] + 1, len(before.prompt) - 1))
+        (word,) = set(words)
+        assert word in example.verdict
+        other = {**pair, "preference": 3 - pair["preference"]} if pair["preference"] else None
+        if other:  # the word is what makes this verdict differ from the other one
+            (swapped,) = judging.encode([other], template, tokenizer)
+            assert word not in swapped.verdict
+
+
 def test_quality_is_read_right_after_an_answer(files, tokenizer):
     template = PROMPT_FILE.read_text(encoding="utf-8")
     for pair in files["judge/train.jsonl"][:30]:

@@ -1,8 +1,8 @@
 """
 The paper's sentences that a program can judge, evaluated on this study's results.
 
-REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,items.parquet,loss_identities.json}, regression/*.json,
-                  data/DATASET/statistics.json, config/{claims,paper_numbers}.yaml
+REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,loss_identities.json}, regression/*.json,
+                  data/DATASET/statistics.json, config/{claims,paper_numbers,paper_worlds}.yaml
 OUTPUTS:          results/STUDY/claims.{json,md}
 """
 
@@ -12,14 +12,14 @@ rule judge_claims:
     input:
         claims="config/claims.yaml",
         numbers=PAPER_NUMBERS,
+        worlds="config/paper_worlds.yaml",
         scores="results/{study}/scores.csv",
         runs="results/{study}/runs.csv",
         mechanism=MECHANISM,
-        item_scores=[] if GIVEN_SCORES else "results/{study}/items.parquet",
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
-        statistics=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "statistics.json"),
+        statistics=measured_statistics(DATASETS),
         loss="results/{study}/loss_identities.json",
         code=layout.code("claims/judge_claims.py", "plw/scores/table.py") + room_files("claims"),
     output:
@@ -39,11 +39,11 @@ rule judge_claims:
         datasets=parameters.described(STUDY, "datasets", list(dict.fromkeys(run.dataset for run in RUNS.values()))),
         ptlms=parameters.described(STUDY, "ptlms", list(dict.fromkeys(run.ptlm for run in RUNS.values()))),
         optional=lambda wildcards, input: " ".join(
-            option(name, input.get("item_scores" if name == "items" else name))
-            for name in ("mechanism", "items", "regressions", "checks", "gam", "statistics", "loss")
+            option(name, input.get(name))
+            for name in ("mechanism", "regressions", "checks", "gam", "statistics", "loss")
         ),
     shell:
         "$PLW_PYTHON scripts/claims/judge_claims.py --study {wildcards.study} --claims {input.claims:q} --scores {input.scores:q}"
         " --runs {input.runs:q} {params.optional} --benchmarks {params.benchmarks:q} --datasets {params.datasets:q}"
-        " --ptlms {params.ptlms:q} --paper-numbers {input.numbers:q} --out {output.json:q} --md {output.md:q}"
+        " --ptlms {params.ptlms:q} --paper-numbers {input.numbers:q} --worlds {input.worlds:q} --out {output.json:q} --md {output.md:q}"
         " > {log:q} 2>&1"

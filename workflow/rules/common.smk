@@ -23,10 +23,12 @@ from plw.environment import shell_commands
 from plw.errors import InputError, InputErrors
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
-from plw.study.fetching import needs_of
-from plw.study.logs import failures, finished
+from plw.study.fetching import fetch_first, needs_of
+from plw.study.logs import failures, fetched, finished
 from plw.study.parameters import as_json
+from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
+from plw.study.planning.processor import is_planned_so
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -38,7 +40,11 @@ STUDY_NAME = STUDY["name"]
 RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = design.batches(RUNS.values())
-GIVEN_SCORES = config.get("scores")  # an analyst's table: nothing is trained, what needs runs is left out
+# Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; packed
+# results (pack_replication.py) are read in the place of the study's own, by the same names.
+GIVEN_RESULTS = str(config.get("results") or "").rstrip("/")
+GIVEN_SCORES = f"{GIVEN_RESULTS}/scores.csv" if GIVEN_RESULTS else config.get("scores")
+SCORES_ALONE = bool(GIVEN_SCORES) and not GIVEN_RESULTS
 REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
 FETCHED = f"results/{STUDY_NAME}/fetched.json"
 FINISHED_ONLY = bool(config.get("finished_only", False))
@@ -50,13 +56,23 @@ MEASURED = {
 MAIN = STUDY["experiments"]["main"]
 REGRESSED = design.regressed_datasets(STUDY)
 SMOOTHED = design.smoothed_datasets(STUDY)
-ARTIFACTS = design.made_artifacts(STUDY, from_scores=bool(GIVEN_SCORES))
-MECHANISM = [] if GIVEN_SCORES or "mechanism" not in STUDY else layout.results(STUDY, "mechanism.csv")
+ARTIFACTS = design.made_artifacts(STUDY, from_scores=SCORES_ALONE)
 PAPER_NUMBERS = "config/paper_numbers.yaml"
 
 if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
-    plan = plan_study(STUDY, list(RUNS.values()), read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"])
+    # A dry run needs no --cores, and then stands for a call that takes all of them.
+    CORES = os.cpu_count() or 1
+    if any(re.match(r"-[cj]|--(cores|jobs)", word) for word in sys.argv):
+        CORES = int(workflow.cores or CORES)
+    plan = plan_study(
+        STUDY,
+        list(RUNS.values()),
+        read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"],
+        speed=measure_speed(min(CORES, os.cpu_count() or 1)) if is_planned_so(STUDY) else None,
+        cores=CORES,
+    )
     print(plan_text(plan, STUDY), file=sys.stderr)
+    print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
@@ -66,9 +82,9 @@ python = "python -m plw.preload" if STUDY.get("preload") else "python"
 path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
-fetched = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
+hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
-shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {fetched}')
+shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}')
 
 
 wildcard_constraints:
@@ -81,6 +97,22 @@ wildcard_constraints:
     ptlm="[a-z0-9_]+",
 
 
+def measured(*names):
+    """Files of what was measured: given ones, or the study's own; none where there is a score table alone."""
+    if GIVEN_RESULTS:
+        return [f"{GIVEN_RESULTS}/{name}" for name in names if Path(GIVEN_RESULTS, name).exists()]
+    return [] if SCORES_ALONE else layout.results(STUDY, *names)
+
+
+def measured_statistics(datasets):
+    """The counts of each data set."""
+    return measured(*(f"data/{dataset}/statistics.json" for dataset in datasets))
+
+
+MECHANISM = measured("mechanism.csv") if "mechanism" in STUDY else []
+ITEMS = measured("items.parquet")
+
+
 def what_failed():
     """What the programs that failed in this call said; Snakemake itself shows only their commands."""
     folder = Path(f"results/{STUDY_NAME}/logs")
@@ -88,8 +120,9 @@ def what_failed():
 
 
 def what_was_made():
-    """Where the report is, and what it says, for the terminal."""
-    return finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
+    """What was fetched, where the report is and what it says, for the terminal."""
+    made = finished(Path(f"results/{STUDY_NAME}"), seconds=time.time() - STARTED)
+    return "\n".join(text for text in (fetched(Path(FETCHED), since=STARTED), made) if text)
 
 
 def check_fetched():
@@ -97,10 +130,7 @@ def check_fetched():
     if not REMOTE_SOURCES or Path(FETCHED).exists() or workflow.local_exec or not workflow.is_main_process:
         return
     if any(not job.is_local for job in workflow.dag.needrun_jobs()):
-        raise WorkflowError(
-            f"This study needs {len(REMOTE_SOURCES)} sources from the network, and they are not fetched. Fetch them first,"
-            f" where there is a network:\n  snakemake --cores 1 fetch --config study={config['study']}"
-        )
+        raise WorkflowError(fetch_first(REMOTE_SOURCES, config["study"]))
 
 
 def judged_runs(wildcards):

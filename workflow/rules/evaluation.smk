@@ -3,12 +3,19 @@ Measure each fine-tuned model on the study's benchmarks (§4.4): the harness's t
 (AlpacaEval 1 and PandaLM).
 
 REQUIRED INPUTS:  results/STUDY/runs/RUN/model/, the benchmarks' data, the judges' models
-OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/judgements/BENCHMARK/PTLM.DATASET.json
+OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/judgements/BENCHMARK/PTLM.DATASET.json;
+                  results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning)
 One process loads a model once. Each benchmark's result lies undeclared in runs/RUN/benchmarks/, so a benchmark that is
 added later runs alone; the index names the weights and the specification that each result belongs to. A judge is loaded
 once for all runs of a ptlm on a data set; its verdicts are cached by content, undeclared, in judgements/BENCHMARK/cache,
 so a new run asks only for its own.
 """
+
+# What the generated world's ptlms can do before they are fine-tuned, for the report.
+UNTUNED = layout.results(STUDY, *(f"ptlms/{ptlm}/evaluation.json" for ptlm in WORLD["ptlms"]))
+UNTUNED_JUDGEMENTS = layout.results(
+    STUDY, *(f"ptlms/judgements/{name}.json" for name in design.judged_benchmarks(STUDY) if WORLD["ptlms"])
+)
 
 
 rule fetch:
@@ -76,15 +83,15 @@ rule judge_outputs:
         "results/{study}/times/judge_outputs/{judged}/{batch}.tsv"
     conda:
         "../../envs/workflow.yaml"
-    threads: STUDY["evaluation"].get("threads", 1)
+    threads: lambda wildcards: scheduling.judging_grant(STUDY, wildcards.judged, "threads", 1)
     resources:
         gpu=lambda wildcards: STUDY["judges"][wildcards.judged].get("gpus", 0),
         runtime=lambda wildcards, attempt: RUNTIMES.judging(wildcards.judged, judged_runs(wildcards), attempt),
-        mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
+        mem_mb=lambda wildcards: scheduling.judging_grant(STUDY, wildcards.judged, "mem_mb", 4000),
     params:
         version=1,  # raise it when a change of the judging code changes verdicts
         benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
-        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
+        judge=lambda wildcards: parameters.judge_settings(STUDY, wildcards.judged),
         outputs=lambda wildcards: " ".join(
             f"{run}={layout.generations(STUDY, run, wildcards.judged)}" for run in judged_runs(wildcards)
         ),
@@ -93,4 +100,61 @@ rule judge_outputs:
         "$PLW_PYTHON scripts/evaluation/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
         " --reference {params.reference:q} --outputs {params.outputs}"
         " --work results/{wildcards.study}/judgements/{wildcards.judged}/cache/{wildcards.batch} --out {output:q}"
+        " --threads {threads} > {log:q} 2>&1"
+
+
+rule evaluate_ptlm:
+    """What a ptlm can do before it is fine-tuned, on all benchmarks of the study."""
+    input:
+        lambda wildcards: inputs.benchmark_files(STUDY, next(iter(RUNS.values()))),
+        model="results/{study}/world/ptlms/{ptlm}/config.json",
+    output:
+        index="results/{study}/ptlms/{ptlm}/evaluation.json",
+    log:
+        "results/{study}/logs/evaluate_ptlm/{ptlm}.log",
+    benchmark:
+        "results/{study}/times/evaluate_ptlm/{ptlm}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["evaluation"].get("threads", 1)
+    params:
+        version=1,
+        benchmarks=as_json(parameters.measured_entries(STUDY, STUDY["evaluation"]["benchmarks"])),
+        evaluation=parameters.evaluation_settings(STUDY),
+        model=lambda wildcards, input: str(Path(input.model).parent),
+        folder=lambda wildcards, output: str(Path(output.index).parent),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/evaluate_model.py --model {params.model:q} --benchmarks {params.benchmarks:q}"
+        " --evaluation {params.evaluation:q} --run-dir {params.folder:q} --index {output.index:q}"
+        " --threads {threads} > {log:q} 2>&1"
+
+
+rule judge_ptlms:
+    """The verdicts on what the ptlms write before they are fine-tuned."""
+    input:
+        evaluations=expand("results/{{study}}/ptlms/{ptlm}/evaluation.json", ptlm=WORLD["ptlms"]),
+        reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
+        judge=lambda wildcards: inputs.model_files(STUDY["judges"][wildcards.judged]["source"]),
+    output:
+        "results/{study}/ptlms/judgements/{judged}.json",
+    log:
+        "results/{study}/logs/judge_ptlms/{judged}.log",
+    benchmark:
+        "results/{study}/times/judge_ptlms/{judged}.tsv"
+    conda:
+        "../../envs/workflow.yaml"
+    threads: STUDY["evaluation"].get("threads", 1)
+    params:
+        version=1,
+        benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
+        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
+        outputs=lambda wildcards, input: " ".join(
+            f"{Path(file).parent.name}={Path(file).parent}/benchmarks/{wildcards.judged}.outputs.json"
+            for file in input.evaluations
+        ),
+        reference=lambda wildcards: inputs.judge_reference_outputs(STUDY, RUNS.values(), wildcards.judged),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
+        " --reference {params.reference:q} --outputs {params.outputs}"
+        " --work results/{wildcards.study}/ptlms/judgements/cache/{wildcards.judged} --out {output:q}"
         " --threads {threads} > {log:q} 2>&1"

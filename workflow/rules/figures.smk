@@ -1,7 +1,7 @@
 """
 The paper's figures, each with the data behind it.
 
-REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,rsd_windows.csv}, regression/gam.json
+REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,rsd_windows.csv,claims.json}, regression/gam.json
 OUTPUTS:          results/STUDY/figures/figure_N.{pdf,png,csv}
 Their programs are inputs: an edited colour remakes its figure and nothing else.
 """
@@ -71,8 +71,8 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
 rule draw_figure_2:
     """What the fine-tunings did to the models (§5.3)."""
     input:
-        mechanism="results/{study}/mechanism.csv",
-        windows="results/{study}/rsd_windows.csv",
+        mechanism=MECHANISM,
+        windows=measured("rsd_windows.csv"),
         runs="results/{study}/runs.csv",
         code=layout.code("figures/draw_figure_2.py", "plw/figures/figure_2.py", *FIGURE_CODE),
     output:
@@ -151,3 +151,29 @@ rule draw_figure_10:
     shell:
         "$PLW_PYTHON scripts/figures/draw_figure_10.py --gam {input.gam:q} --datasets {params.datasets:q} --style {params.style:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule draw_figure_claims:
+    """The claims at a glance (ours)."""
+    input:
+        claims="results/{study}/claims.json",
+        code=layout.code("figures/draw_figure_claims.py", "plw/figures/figure_claims.py", *FIGURE_CODE),
+    output:
+        pdf=report(
+            "results/{study}/figures/figure_claims.pdf",
+            caption="../report/figure_claims.rst",
+            category="Figures",
+            labels={"paper": "Claims at a glance"},
+        ),
+        png="results/{study}/figures/figure_claims.png",
+        csv="results/{study}/figures/figure_claims.csv",
+    log:
+        "results/{study}/logs/draw_figure_claims.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        style=as_json(STUDY.get("figures", {})),
+    shell:
+        "$PLW_PYTHON scripts/figures/draw_figure_claims.py --claims {input.claims:q} --style {params.style:q} --pdf {output.pdf:q}"
+        " --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

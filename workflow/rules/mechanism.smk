@@ -2,8 +2,11 @@
 What a fine-tuning did to the model (§5.3): distance from the ptlm, memorisation of training data, stability of the loss.
 
 REQUIRED INPUTS:  results/STUDY/runs/RUN/{model/,loss.csv,evaluation.json}, the ptlm, data/DATASET/instances.jsonl
-OUTPUTS:          results/STUDY/runs/RUN/mechanism.json, results/STUDY/{mechanism.csv,rsd_windows.csv}
-Only the first rule needs the model; another window of the loss is another collection and no new measurement.
+OUTPUTS:          results/STUDY/runs/RUN/mechanism.json, results/STUDY/{mechanism.csv,rsd_windows.csv};
+                  results/STUDY/packed/ (on demand: the runs for a machine that is borrowed, docs/borrowed_gpu.md)
+Only the first rule needs the model; another window of the loss is another collection and no new measurement. On a borrowed
+machine run_packed.py trains, measures and answers multiple choice in one go; take_results.py writes what came back as
+the files that the rules here, in training.smk and in evaluation.smk would have made.
 """
 
 if "mechanism" in STUDY:
@@ -62,7 +65,31 @@ if "mechanism" in STUDY:
             "../../envs/workflow.yaml"
         params:
             settings=as_json(STUDY["mechanism"].get("rsd", {})),
+            clipping=STUDY["training"].get("max_grad_norm", 1.0),  # the default of training's settings
         shell:
             "$PLW_PYTHON scripts/mechanism/collect_mechanism.py --runs {input.runs:q} --mechanisms {input.mechanisms:q}"
             " --losses {input.losses:q} --evaluations {input.evaluations:q} --settings {params.settings:q}"
-            " --out {output.table:q} --windows {output.windows:q} > {log:q} 2>&1"
+            " --max-grad-norm {params.clipping} --out {output.table:q} --windows {output.windows:q} > {log:q} 2>&1"
+
+
+rule pack_runs:
+    """All that the study's runs need on a machine with a GPU and no network, in one folder."""
+    input:
+        instances=layout.of_datasets(
+            STUDY, list(dict.fromkeys(run.dataset for run in RUNS.values())), "instances.jsonl"
+        ),
+        ptlms=[file for name in MAIN["ptlms"] for file in inputs.model_files(STUDY["ptlms"][name]["source"])],
+        benchmarks=list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
+    output:
+        directory(f"results/{STUDY_NAME}/packed"),
+    log:
+        f"results/{STUDY_NAME}/logs/pack_runs.log",
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        config=CHOSEN,
+        gguf=f"{SMOLLM2['folder']}={SMOLLM2['package']}/{SMOLLM2['gguf']}",
+    shell:
+        "$PLW_PYTHON scripts/mechanism/pack_runs.py --config {params.config:q} --gguf {params.gguf:q} --out {output:q}"
+        " > {log:q} 2>&1"

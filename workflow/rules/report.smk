@@ -2,9 +2,15 @@
 Everything on one page.
 
 REQUIRED INPUTS:  all figures, tables, regressions and claims of the study, the records of its runs
-OUTPUTS:          results/STUDY/{report.html,planned_and_measured.md,rates.json}
+OUTPUTS:          results/STUDY/{report.html,showing.json,planned_and_measured.md,rates.json}
+By hand, of a finished study or its finished seeds: pack_replication.py writes its small results into a folder to be
+committed; `--config results=FOLDER` then makes figures, tables, claims and the report from that folder.
 """
 
+# The main experiment's data sets, by the paper's whose place they take.
+SHOWN = {
+    STUDY["datasets"][name]["stands_for"]: name for name in MAIN["datasets"] if "stands_for" in STUDY["datasets"][name]
+}
 SAMPLED = [] if GIVEN_SCORES else design.sampled_runs(STUDY, MEASURED)
 
 
@@ -26,7 +32,10 @@ if not GIVEN_SCORES:
                 *(
                     "plw/report/comparison.py",
                     "plw/study/planning/cost.py",
+                    "plw/study/planning/device.py",
+                    "plw/study/planning/machine.py",
                     "plw/study/planning/plan.py",
+                    "plw/study/planning/processor.py",
                     "plw/study/planning/workload.py",
                 ),
             ),
@@ -44,6 +53,40 @@ if not GIVEN_SCORES:
         shell:
             "$PLW_PYTHON scripts/report/compare_plan.py --config {params.config:q} --numbers {input.numbers:q}"
             " --table {output.table:q} --rates {output.rates:q} > {log:q} 2>&1"
+
+    rule check_showing:
+        """Whether the study's scores could move at all: what it can and cannot show (docs/demo.md)."""
+        input:
+            scores="results/{study}/scores.csv",
+            runs="results/{study}/runs.csv",
+            targets="config/showing.yaml",
+            numbers=PAPER_NUMBERS,
+            mechanism=MECHANISM,
+            statistics=layout.of_datasets(STUDY, SHOWN.values(), "statistics.json"),
+            evaluations=UNTUNED,
+            judgements=UNTUNED_JUDGEMENTS,
+            judge=JUDGE_RECORD,
+            code=layout.code("report/check_showing.py", "plw/report/showing.py", "plw/scores/collection.py"),
+        output:
+            "results/{study}/showing.json",
+        log:
+            "results/{study}/logs/check_showing.log",
+        localrule: True
+        conda:
+            "../../envs/workflow.yaml"
+        params:
+            benchmarks=parameters.benchmark_entries(STUDY, design.experiment_benchmarks(STUDY, "main")),
+            named=lambda wildcards, input: " ".join(
+                option(name, input.get(name)) for name in ("mechanism", "evaluations", "judgements", "judge")
+            ),
+            statistics=lambda wildcards, input: option(
+                "statistics", [f"{role}={file}" for role, file in zip(SHOWN, input.statistics, strict=True)]
+            ),
+            ptlms=option("ptlms", STUDY["experiments"]["main"]["ptlms"] if UNTUNED else []),
+        shell:
+            "$PLW_PYTHON scripts/report/check_showing.py --scores {input.scores:q} --runs {input.runs:q}"
+            " --benchmarks {params.benchmarks:q} --targets {input.targets:q} --numbers {input.numbers:q} {params.named}"
+            " {params.statistics} {params.ptlms} --out {output:q} > {log:q} 2>&1"
 
 
 rule build_report:
@@ -68,6 +111,7 @@ rule build_report:
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
+        showing=[] if GIVEN_SCORES else "results/{study}/showing.json",
         planned=[] if GIVEN_SCORES else "results/{study}/planned_and_measured.md",  # made with it, not shown on it
         code=layout.code("report/build_report.py") + room_files("report"),
     output:
@@ -88,7 +132,7 @@ rule build_report:
             for name in (
                 *("study", "runs", "scores", "missing", "claims", "artifacts", "sentences", "contradictions"),
                 *("deviations", "paper_study", "files", "run_records", "mechanism", "mechanisms", "preflights"),
-                *("regressions", "checks", "gam"),
+                *("regressions", "checks", "gam", "showing"),
             )
         ),
         generations=option("generations", [f"{run}={layout.generations(STUDY, run, 'alpaca_eval')}" for run in SAMPLED]),

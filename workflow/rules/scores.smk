@@ -66,7 +66,7 @@ else:
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
             ),
-            code=layout.code("scores/collect_items.py", "plw/scores/items.py"),
+            code=layout.code("scores/collect_items.py", "plw/scores/items.py", "plw/scores/bleu.py"),
         output:
             "results/{study}/items.parquet",
         log:

@@ -48,13 +48,19 @@ rule check_regression:
     input:
         scores="results/{study}/scores.csv",
         runs="results/{study}/runs.csv",
-        item_scores=[] if GIVEN_SCORES else "results/{study}/items.parquet",
+        item_scores=ITEMS,
         code=layout.code(
             "statistics/check_regression.py",
             *GLMM_CODE,
             "plw/statistics/checks.py",
+            "plw/statistics/item_model.py",
+            "plw/statistics/item_model.R",
+            "plw/statistics/resampling.py",
+            "plw/statistics/runs.py",
+            "plw/statistics/seeds.py",
             "plw/statistics/leave_one_out.R",
             "plw/scores/items.py",
+            "plw/scores/bleu.py",
         ),
     output:
         "results/{study}/regression/{dataset}.checks.json",
@@ -80,8 +86,8 @@ rule fit_gam:
     input:
         scores="results/{study}/scores.csv",
         runs="results/{study}/runs.csv",
-        numbers=PAPER_NUMBERS if GIVEN_SCORES else [],
-        statistics=[] if GIVEN_SCORES else layout.of_datasets(STUDY, SMOOTHED, "statistics.json"),
+        numbers=PAPER_NUMBERS if SCORES_ALONE else [],
+        statistics=measured_statistics(SMOOTHED),
         code=layout.code(
             "statistics/fit_gam.py",
             *GLMM_CODE,
@@ -100,7 +106,7 @@ rule fit_gam:
         settings=as_json({**STUDY["statistics"].get("gam", {}), "seed": STUDY["statistics"]["seed"]}),
         r_g=lambda wildcards, input: (
             f"--ratios {quoted(parameters.printed_ratios(STUDY, SMOOTHED, read_yaml(Path(input.numbers))['table_1']))}"
-            if GIVEN_SCORES
+            if SCORES_ALONE
             else option("statistics", input.statistics)
         ),
     shell:

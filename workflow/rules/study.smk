@@ -11,7 +11,7 @@ Two rules for the first two, because everything after this reads the run table a
 can be made with only its own sources. On a cluster nothing is queued before it.
 """
 
-CHOSEN = as_json({key: config[key] for key in ("study", "samples", "scores") if key in config})
+CHOSEN = as_json({key: config[key] for key in ("study", "samples", "scores", "results") if key in config})
 
 
 rule list_runs:

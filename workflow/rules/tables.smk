@@ -9,7 +9,7 @@ OUTPUTS:          results/STUDY/tables/table_N.{csv,md,tex}; table_losses is our
 # What a table is made of, as options of its program: inputs, parameters, code. All else is the same for all tables.
 TABLES = {
     "table_1": (
-        {"statistics": layout.of_datasets(STUDY, DATASETS, "statistics.json")},
+        {"statistics": measured_statistics(DATASETS)},
         {"datasets": parameters.described(STUDY, "datasets", DATASETS)},
     ),
     "table_2": (
@@ -17,7 +17,10 @@ TABLES = {
         {"benchmarks": parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"])},
     ),
     "table_3": (
-        {"regressions": layout.regressions(STUDY, REGRESSED)},
+        {
+            "regressions": layout.regressions(STUDY, REGRESSED),
+            "checks": layout.regressions(STUDY, REGRESSED, checks=True),
+        },
         {"datasets": parameters.described(STUDY, "datasets", REGRESSED), "alpha": STUDY["statistics"]["alpha"]},
     ),
     "table_4": (

@@ -7,6 +7,8 @@ OUTPUTS:          results/STUDY/world/{corpus.jsonl,instruct/,benchmarks/,judge/
 """
 
 WORLD = STUDY.get("world", {"seed": 0, "ptlms": {}, "judge": {}})
+# What the report says of the judge.
+JUDGE_RECORD = layout.results(STUDY, "world/judge_model/judge.json") if WORLD["judge"] else []
 
 
 rule make_world:

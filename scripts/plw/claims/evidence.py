@@ -8,7 +8,7 @@ says nothing about PLW either way.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -24,19 +24,20 @@ PAPER_PLWS, PAPER_PTLMS = 10, 2  # §4: what the main experiment had
 class Evidence:
     """The measurements of a study. What was not measured is None or empty.
 
-    scores       primary scores (0..1), one row per run and benchmark: RUN_COLUMNS, benchmark, score
+    scores       primary scores (0..1), one row per run and benchmark: RUN_COLUMNS, benchmark, score and, where known,
+                 stderr and n (items)
     benchmarks   registry entries {name, label, group, type, ...}
     datasets     entries {name, label, stands_for}; ptlms: the same, with `parameters` (a count) where known
     numbers      what the paper prints (config/paper_numbers.yaml)
     runs         the run table, with the column `experiments`; without it the scores themselves are the plan
     mechanism    RUN_COLUMNS, measure, value
-    items        run, benchmark, item, score (0..1)
     regressions, checks, statistics  role of the data set -> result
     gam          regression/gam.json
     loss         largest differences of the loss from PyTorch's (loss_identities.json)
     findings     what was found for the claims before (for claims that build on others)
-    values       scores that stand in for those of `scores`, row by row (a resample); None: the scores themselves
-    memory       where the places of runs in arrays are kept between calls, because resampling asks for them often
+    values       scores of simulated studies of this design, float [worlds, rows of scores]; None: the scores themselves
+    measures     the same for the values of `mechanism`
+    memory       where the places of runs in arrays are kept between calls, because simulation asks for them often
     """
 
     scores: pd.DataFrame
@@ -46,7 +47,6 @@ class Evidence:
     numbers: dict
     runs: pd.DataFrame | None = None
     mechanism: pd.DataFrame | None = None
-    items: pd.DataFrame | None = None
     regressions: Mapping[str, dict] = field(default_factory=dict)
     checks: Mapping[str, dict] = field(default_factory=dict)
     statistics: Mapping[str, dict] = field(default_factory=dict)
@@ -54,18 +54,21 @@ class Evidence:
     loss: Mapping[str, float] | None = None
     findings: Mapping[str, Finding] = field(default_factory=dict)
     values: np.ndarray | None = None
+    measures: np.ndarray | None = None
     memory: dict = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Values of one data set's runs: float [ptlms, settings, benchmarks], nothing missing.
+    """Values of one data set's runs: float [worlds, ptlms, settings, benchmarks], nothing missing.
 
+    observed  the study's own, [ptlms, settings, benchmarks]; without simulated studies the only world
     settings  PLWs, or (regularizer, strength, plw) where regularized runs are among them
     constant  labels of benchmarks that were left out because all runs score the same
     """
 
     values: np.ndarray
+    observed: np.ndarray
     ptlms: tuple[str, ...]
     settings: tuple
     benchmarks: tuple[str, ...]
@@ -74,8 +77,8 @@ class Cells:
 
     @property
     def bar(self) -> np.ndarray:
-        """Mean over the ptlms, [settings, benchmarks]."""
-        return self.values.mean(axis=0)
+        """Mean over the ptlms, [worlds, settings, benchmarks]."""
+        return self.values.mean(axis=1)
 
     def place(self, plw: float) -> int:
         """Where this PLW is among the settings. Raises Undecided if no run has it."""
@@ -145,10 +148,12 @@ class Layout:
     settings: tuple
 
     def fill(self, values: np.ndarray) -> np.ndarray:
-        """Mean of the values of each place."""
-        array = np.zeros(self.counts.shape)
-        np.add.at(array, self.places, values[self.rows])
-        return array / self.counts
+        """Mean of the values [worlds, rows] of each place, [worlds, ptlms, settings, columns]."""
+        flat = np.ravel_multi_index(self.places, self.counts.shape)
+        order = np.argsort(flat, kind="stable")
+        starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+        sums = np.add.reduceat(values[:, self.rows[order]], starts, axis=1)
+        return sums.reshape(len(values), *self.counts.shape) / self.counts
 
 
 def _layout(runs: pd.DataFrame, frame: pd.DataFrame, columns: Sequence[str], *, what: str) -> Layout:
@@ -212,17 +217,19 @@ def score_array(
         return _layout(runs, frame, names, what="scores")
 
     layout = _remembered(evidence, ("scores", role, tuple(names), tuple(experiments)), make)
-    values = evidence.scores["score"].to_numpy() if evidence.values is None else evidence.values
+    observed = layout.fill(evidence.scores["score"].to_numpy(dtype=float)[None])
+    values = observed if evidence.values is None else layout.fill(evidence.values)
     labels = tuple(entry.get("label", entry["name"]) for entry in entries)
-    return Cells(layout.fill(values), layout.ptlms, layout.settings, tuple(names), labels)
+    return Cells(values, observed[0], layout.ptlms, layout.settings, tuple(names), labels)
 
 
 def without_constant(cells: Sequence[Cells], parameters: Mapping) -> list[Cells]:
     """The arrays (of one list of benchmarks) without benchmarks on which all runs of all of them score the same.
 
+    What is constant is decided by the study's own scores, so that simulated studies have the same benchmarks.
     Raises Undecided if fewer than the share `least_judgeable` of the benchmarks remain.
     """
-    pooled = np.concatenate([part.values.reshape(-1, len(part.benchmarks)) for part in cells])
+    pooled = np.concatenate([part.observed.reshape(-1, len(part.benchmarks)) for part in cells])
     varies = np.ptp(pooled, axis=0) > 0
     labels = cells[0].labels
     constant = tuple(label for label, keep in zip(labels, varies, strict=True) if not keep)
@@ -236,7 +243,14 @@ def without_constant(cells: Sequence[Cells], parameters: Mapping) -> list[Cells]
         return tuple(name for name, keep in zip(names, varies, strict=True) if keep)
 
     return [
-        Cells(part.values[..., varies], part.ptlms, part.settings, kept(part.benchmarks), kept(labels), constant)
+        replace(
+            part,
+            values=part.values[..., varies],
+            observed=part.observed[..., varies],
+            benchmarks=kept(part.benchmarks),
+            labels=kept(labels),
+            constant=constant,
+        )
         for part in cells
     ]
 
@@ -256,7 +270,7 @@ def cells(
 
 
 def measured(evidence: Evidence, role: str, measure: str) -> Cells:
-    """A mechanism measure of the main experiment's runs on a data set, [ptlms, plws, 1]."""
+    """A mechanism measure of the main experiment's runs on a data set, [worlds, ptlms, plws, 1]."""
     if evidence.mechanism is None or evidence.mechanism.empty:
         raise Undecided("The mechanism was not measured (no mechanism file).")
     frame = evidence.mechanism.dropna(subset="value").rename(columns={"measure": "column"})
@@ -268,8 +282,11 @@ def measured(evidence: Evidence, role: str, measure: str) -> Cells:
         return _layout(runs.assign(setting=runs["plw"]), frame, [measure], what=f"values of {measure}")
 
     layout = _remembered(evidence, ("mechanism", role, measure), make)
-    values = layout.fill(frame["value"].to_numpy(dtype=float))
-    return Cells(values, layout.ptlms, layout.settings, (measure,), (measure,))
+    observed = layout.fill(frame["value"].to_numpy(dtype=float)[None])
+    values = observed
+    if evidence.measures is not None:
+        values = layout.fill(evidence.measures[:, evidence.mechanism["value"].notna().to_numpy()])
+    return Cells(values, observed[0], layout.ptlms, layout.settings, (measure,), (measure,))
 
 
 def thin(*parts: Cells, plws: int = PAPER_PLWS, ptlms: int = PAPER_PTLMS) -> str:

@@ -1,9 +1,10 @@
 """Reading the files of a study (or of an analyst) into Evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from plw.claims.evidence import Evidence
 from plw.errors import InputError
@@ -12,7 +13,6 @@ from plw.scores.table import primary_scores, read_scores
 from plw.study.runs import RUN_COLUMNS
 
 MECHANISM_COLUMNS = [*RUN_COLUMNS, "measure", "value"]
-ITEM_COLUMNS = ["run", "benchmark", "item", "score"]
 
 
 def read_table(path: str | Path, columns: Sequence[str], *, text: Sequence[str]) -> pd.DataFrame:
@@ -51,7 +51,6 @@ def read_evidence(
     numbers: dict,
     runs: str | None = None,
     mechanism: str | None = None,
-    items: str | None = None,
     regressions: Sequence[str] = (),
     checks: Sequence[str] = (),
     statistics: Sequence[str] = (),
@@ -74,10 +73,51 @@ def read_evidence(
         mechanism=read_table(mechanism, MECHANISM_COLUMNS, text=["run", "ptlm", "dataset", "measure"])
         if mechanism
         else None,
-        items=read_table(items, ITEM_COLUMNS, text=["run", "benchmark"]) if items else None,
         regressions=by_role(regressions, datasets),
         checks=by_role(checks, datasets),
         statistics=by_role(statistics, datasets),
         gam=read_json(gam) if gam else None,
         loss=read_json(loss) if loss else None,
+    )
+
+
+def evidence_of_folder(folder: str | Path, config: str | Path) -> Evidence:
+    """The evidence of a finished study, results/STUDY, with what its study.yaml says of benchmarks and roles.
+
+    config   the folder with paper_numbers.yaml
+    Raises InputError where the folder has no score table.
+    """
+    folder = Path(folder)
+    if not (folder / "scores.csv").is_file() or not (folder / "study.yaml").is_file():
+        raise InputError(
+            "This is no finished study.", value=str(folder), hint="It needs scores.csv and study.yaml (results/STUDY)."
+        )
+    study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    used = pd.read_csv(folder / "scores.csv", usecols=["ptlm", "dataset"], dtype=str)
+
+    def described(registry: str, names: Iterable[str]) -> list[dict]:
+        known = study.get(registry, {})
+        keys = ("label", "stands_for", "parameters")
+        return [
+            {"name": name} | {key: known[name][key] for key in keys if key in known.get(name, {})} for name in names
+        ]
+
+    def there(name: str) -> str | None:
+        return str(folder / name) if (folder / name).is_file() else None
+
+    regressions = sorted((folder / "regression").glob("*.json")) if (folder / "regression").is_dir() else []
+    datasets = list(used["dataset"].unique())
+    return read_evidence(
+        scores=str(folder / "scores.csv"),
+        benchmarks=[{"name": name, **study["benchmarks"][name]} for name in study["evaluation"]["benchmarks"]],
+        datasets=described("datasets", datasets),
+        ptlms=described("ptlms", used["ptlm"].unique()),
+        numbers=yaml.safe_load((Path(config) / "paper_numbers.yaml").read_text(encoding="utf-8")),
+        runs=there("runs.csv"),
+        mechanism=there("mechanism.csv"),
+        regressions=[str(path) for path in regressions if path.stem in datasets],
+        checks=[str(path) for path in regressions if path.name.endswith(".checks.json")],
+        statistics=[str(path) for path in sorted(folder.glob("data/*/statistics.json"))],
+        gam=there("regression/gam.json"),
+        loss=there("loss_identities.json"),
     )

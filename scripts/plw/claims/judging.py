@@ -1,29 +1,34 @@
 """The paper's claims as data with rules, judged on what a study measured.
 
-config/claims.yaml says what each claim is, what it needs and its thresholds; RULES names the function that judges it:
-(evidence, parameters) -> Finding, with no side effects. A function raises Undecided where it cannot judge.
+config/claims.yaml says what each claim is, what it needs and its thresholds; RULES names the function that measures it:
+(evidence, parameters) -> Measured, with no side effects. A function raises Undecided where it cannot. The verdict is
+plw.claims.verdicts', from the same function in simulated studies.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-
-import yaml
+from dataclasses import replace
 
 from plw.claims import rules_comparisons as comparisons
 from plw.claims import rules_datasets as datasets
-from plw.claims import rules_loss as loss
 from plw.claims import rules_mechanism as mechanism
 from plw.claims import rules_regression as regression
 from plw.claims import rules_regularizers as regularizers
 from plw.claims import rules_shapes as shapes
-from plw.claims.bootstrap import resampled_scores, with_uncertainty
 from plw.claims.evidence import Evidence
-from plw.claims.findings import INCONCLUSIVE, VERDICTS, Finding, Undecided, listed, plain
+from plw.claims.findings import INCONCLUSIVE, Finding, Measured, Undecided, listed, plain
+from plw.claims.simulation.studies import Studies, simulate
+from plw.claims.verdicts import (
+    Sample,
+    fields,
+    verdict_by_test,
+    verdict_by_worlds,
+    verdict_exact,
+    verdict_uncalibrated,
+    with_familywise_control,
+)
 from plw.errors import InputError
 
-Rule = Callable[[Evidence, Mapping], Finding]
+Rule = Callable[[Evidence, Mapping], Measured]
 
 RULES: dict[str, Rule] = {
     "C01": regression.significant,
@@ -54,7 +59,7 @@ RULES: dict[str, Rule] = {
     "C26": mechanism.memorised,
     "C27": mechanism.memorised_less,
     "C28": mechanism.length_rises,
-    "C29": mechanism.score_rises_more,
+    "C29": shapes.score_rises_more,
     "C30": regularizers.plw_wins,
     "C31": regularizers.strongest_on_group_1,
     "C32": regularizers.better_unmasked,
@@ -63,12 +68,11 @@ RULES: dict[str, Rule] = {
     "C35": datasets.gam_optimum,
     "C36": comparisons.successors_win,
     "C37": datasets.generation_wants_more,
-    "C38": loss.masking,
+    "C38": datasets.masking,
     "C39": datasets.table_1,
-    "C40": mechanism.mechanism,
 }
+SYNTHESES: dict[str, Callable[[Evidence, Mapping], Finding]] = {"C40": mechanism.mechanism}
 
-KEYS = ("id", "place", "kind", "text", "computed", "parameters", "needs")
 INPUTS = {  # name in `needs` -> what is said when it is absent
     "scores": "there are no scores",
     "mechanism": "the mechanism was not measured (no mechanism file)",
@@ -82,31 +86,6 @@ INPUTS = {  # name in `needs` -> what is said when it is absent
 def _absent(evidence: Evidence, name: str) -> bool:
     found = getattr(evidence, name)
     return found is None or len(found) == 0
-
-
-def read_claims(path: str | Path) -> list[dict]:
-    """The claims of a YAML file, each with the file's defaults among its parameters.
-
-    Raises InputError for a claim without a rule, one that is given twice, or a missing key.
-    """
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    claims = [
-        {
-            **claim,
-            "needs": claim.get("needs") or {},
-            "parameters": {**content["defaults"], **(claim.get("parameters") or {})},
-        }
-        for claim in content["claims"]
-    ]
-    for claim in claims:
-        absent = [key for key in KEYS if key not in claim]
-        if absent:
-            raise InputError("A claim lacks keys.", value=absent, where=f"{path}, {claim.get('id')}")
-    twice = [name for name, times in Counter(claim["id"] for claim in claims).items() if times > 1]
-    unknown = [claim["id"] for claim in claims if claim["id"] not in RULES]
-    if twice or unknown:
-        raise InputError("Claims are given twice or have no rule.", value=twice + unknown, where=str(path))
-    return claims
 
 
 def lacking(evidence: Evidence, needs: Mapping) -> list[str]:
@@ -123,50 +102,67 @@ def lacking(evidence: Evidence, needs: Mapping) -> list[str]:
     return said
 
 
-def judge(claim: Mapping, evidence: Evidence, *, resampled=None) -> Finding:
-    """The finding on one claim; `resampled` scores (see claim_bootstrap) for those that ask for them."""
+def measure(claim: Mapping, evidence: Evidence) -> Measured:
+    """What the rule of a claim computes. Raises Undecided where something is missing or too small."""
     said = lacking(evidence, claim["needs"])
     if said:
         text = "; ".join(said)
-        return Finding(INCONCLUSIVE, f"{text[0].upper()}{text[1:]}.")
+        raise Undecided(f"{text[0].upper()}{text[1:]}.")
+    return RULES[claim["id"]](evidence, claim["parameters"])
+
+
+def sample_of(claim: Mapping, studies: Studies) -> Sample:
+    """The rule of a claim in all simulated studies."""
     rule, parameters = RULES[claim["id"]], claim["parameters"]
+    equal = claim.get("levels") == "equal"
+    effects = "margin" if claim.get("against") == "margin" else None
+    truth = "paper" if effects is None else None  # a claim of no effect is true where there is none
+    return Sample(
+        *(
+            rule(evidence, parameters)
+            for evidence in (
+                studies.world(effects, equal=equal),
+                studies.world(truth, equal=equal),
+                studies.own(),
+                studies.world(effects, equal=equal, more=True),
+                studies.world(truth, equal=equal, more=True),
+            )
+        )
+    )
+
+
+def judge(claim: Mapping, evidence: Evidence, studies: Studies | None = None) -> Finding:
+    """The finding on one claim; claims that are calibrated by simulation need the simulated studies."""
+    if claim["id"] in SYNTHESES:
+        finding = SYNTHESES[claim["id"]](evidence, claim["parameters"])
+        return replace(finding, more=fields(claim, None))
     try:
-        finding = rule(evidence, parameters)
+        measured = measure(claim, evidence)
+        if claim["calibration"] == "worlds":
+            assert studies is not None
+            return verdict_by_worlds(claim, measured, sample_of(claim, studies))
     except Undecided as undecided:
-        return Finding(INCONCLUSIVE, undecided.reason, undecided.numbers)
-    if not claim.get("bootstrap"):
-        return finding
-    if resampled is None:
-        return replace(finding, reason=f"{finding.reason} A point estimate: there are no item scores.")
-    return with_uncertainty(finding, rule, evidence, parameters, resampled)
+        return Finding(INCONCLUSIVE, undecided.reason, undecided.numbers, None, fields(claim, None))
+    by = {"test": verdict_by_test, "none": verdict_uncalibrated, "exact": verdict_exact, "diagnostic": verdict_exact}
+    return by[claim["calibration"]](claim, measured)
 
 
-def judge_all(claims: Sequence[Mapping], evidence: Evidence) -> dict[str, Finding]:
-    """Findings of all claims, in their order; a claim that builds on others sees theirs, so those come before it."""
-    settings = claims[0]["parameters"] if claims else {}
-    resampled = None
-    if any(claim.get("bootstrap") for claim in claims):
-        resampled = resampled_scores(evidence, resamples=settings["resamples"], seed=settings["seed"])
+def judge_all(claims: Sequence[Mapping], evidence: Evidence, worlds: Mapping) -> dict[str, Finding]:
+    """Findings of all claims, in their order; a claim that builds on others sees theirs, so those come before it.
+
+    worlds   the content of config/paper_worlds.yaml
+    """
+    settings = claims[0]["parameters"]
+    studies = simulate(evidence, worlds, number=settings["simulated"], seed=settings["seed"])
     findings: dict[str, Finding] = {}
     for claim in claims:
         late = [name for name in claim["needs"].get("claims", []) if name not in findings]
         if late:
             raise InputError("A claim must come after those that it builds on.", value=late, where=claim["id"])
-        finding = judge(claim, replace(evidence, findings=findings), resampled=resampled)
-        findings[claim["id"]] = replace(finding, numbers=plain(finding.numbers))
-    return findings
-
-
-def summary(findings: Mapping[str, Finding]) -> dict[str, int]:
-    """How many claims have each verdict."""
-    counts = Counter(finding.verdict for finding in findings.values())
-    return {verdict: counts[verdict] for verdict in VERDICTS}
-
-
-def claims_record(study: str, claims: Sequence[Mapping], findings: Mapping[str, Finding]) -> dict:
-    """The content of claims.json: each claim with its finding, and the summary."""
-    rows = [
-        {key: claim[key] for key in ("id", "place", "kind", "text", "computed")} | asdict(findings[claim["id"]])
-        for claim in claims
-    ]
-    return {"study": study, "claims": rows, "summary": summary(findings)}
+        findings[claim["id"]] = judge(claim, replace(evidence, findings=findings), studies)
+        if claim.get("primary") and all(c["id"] in findings for c in claims if c.get("primary")):
+            primary = [c["id"] for c in claims if c.get("primary")]
+            findings |= with_familywise_control({name: findings[name] for name in primary})
+    return {
+        name: replace(found, numbers=plain(found.numbers), more=plain(found.more)) for name, found in findings.items()
+    }

@@ -1,10 +1,12 @@
-"""Claims about other data sets, the additive models over R_g, and Table 1 (§6.2, App. A and D)."""
+"""Claims about other data sets, the additive models over R_g, Table 1, and the loss (§6.2, App. A and D, §4.1)."""
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from plw.claims.evidence import Cells, Evidence, cells, thin
-from plw.claims.findings import Finding, Undecided, judged, listed
-from plw.claims.measures import parabola, spearman, transformed
+from plw.claims.findings import Measured, Undecided, listed, region_of
+from plw.claims.measures import line_slope, parabola, spearman, transformed
 from plw.claims.rules_shapes import relative_aggregate
 
 PTLMS = 3  # §6.2 adds LLaMA 3 8B
@@ -15,25 +17,23 @@ def _curve(evidence: Evidence, role: str, parameters: Mapping):
     return part, relative_aggregate(part)
 
 
-def inverted_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C33: the relative aggregate of both shortened data sets is an inverted U with its top inside."""
-    numbers: dict[str, float] = {}
-    failed, parts = [], []
+def inverted_elsewhere(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C33: the slope of the relative aggregate both upward at w_p = 0 and downward at 1, the smaller of both sets."""
+    numbers: dict[str, np.ndarray] = {}
+    bends, parts = [], []
     for role in parameters["datasets"]:
         part, y = _curve(evidence, role, parameters)
         curve = parabola(part.settings, y)
         numbers |= {f"{role} b2": curve.b2, f"{role} vertex w_p": curve.vertex, f"{role} R²": curve.r2}
+        bends.append(curve.bend)
         parts.append(part)
-        if not (curve.b2 < 0 and 0 < curve.vertex < 1):
-            failed.append(role)
-    reason = "Both are an inverted U with its top inside." if not failed else f"Not so for {listed(failed)}."
-    return judged(not failed, reason, numbers, notes=thin(*parts, ptlms=PTLMS))
+    return Measured(np.min(bends, axis=0), region_of(parameters), None, numbers, "", thin(*parts, ptlms=PTLMS))
 
 
-def weaker_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C34: on the data sets as they are the relation rises and is weaker than on their shortened forms."""
-    numbers: dict[str, float] = {}
-    failed: list[str] = []
+def weaker_elsewhere(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C34: the smallest rank correlation with w_p of the sets as they are; each R² is below its shortened form's."""
+    numbers: dict[str, np.ndarray] = {}
+    ranks, margins, slopes = [], [], []
     parts: list[Cells] = []
     for role, counterpart in parameters["pairs"].items():
         part, y = _curve(evidence, role, parameters)
@@ -44,10 +44,13 @@ def weaker_elsewhere(evidence: Evidence, parameters: Mapping) -> Finding:
         ours, theirs = parabola(part.settings, y).r2, parabola(short.settings, other).r2
         numbers |= {f"{role} Spearman": rank, f"{role} R²": ours, f"{counterpart} R²": theirs}
         parts += [part, short]
-        failed += [f"{role} does not rise"] if rank <= 0 else []
-        failed += [f"{role} is not the weaker one"] if ours >= theirs else []
-    reason = "Both rise, and both are weaker than their shortened forms." if not failed else f"{'; '.join(failed)}."
-    return judged(not failed, reason, numbers, notes=thin(*parts, ptlms=PTLMS))
+        ranks.append(rank)
+        margins.append(np.minimum(rank, theirs - ours))
+        slopes.append(line_slope(part.settings, y))
+    margin = np.min(margins, axis=0) - 1e-9
+    strength = np.min(slopes, axis=0)
+    notes = thin(*parts, ptlms=PTLMS)
+    return Measured(np.min(ranks, axis=0), region_of(parameters), margin, numbers, "", notes, strength=strength)
 
 
 def gam_rows(evidence: Evidence, fit: str, parameters: Mapping) -> dict[float, dict]:
@@ -79,28 +82,23 @@ def _wanted(rows: dict[float, dict], wanted: list[float], fit: str) -> dict[floa
     return {r_g: rows[r_g] for r_g in wanted}
 
 
-def _gam_notes(evidence: Evidence, parameters: Mapping) -> str:
+def _gam_notes(evidence: Evidence) -> str:
     assert evidence.gam is not None  # gam_rows came first
     levels = evidence.gam.get("levels") or {}
-    said = [f"Fitted on {len(levels)} data sets where the paper has 5."] if 0 < len(levels) < 5 else []
-    return " ".join(said)
+    return f"Fitted on {len(levels)} data sets where the paper has 5." if 0 < len(levels) < 5 else ""
 
 
-def _other_reading(evidence: Evidence, fit: str, wanted: list[float]) -> dict:
-    """The optima with the untransformed PLW as covariate, as App. D words it."""
-    assert evidence.gam is not None  # gam_rows came first
-    rows = (evidence.gam["fits"].get(fit, {}).get("plw") or {}).get("rows") or []
-    return {f"{fit} at {row['r_g']:g} (covariate PLW)": row.get("plw") for row in rows if float(row["r_g"]) in wanted}
+def _flat(rows: Mapping[float, dict]) -> str:
+    flat = [f"{r_g:g}" for r_g, row in rows.items() if row["starred"]]
+    return f"At R_g {listed(flat)} a range is under 5 %, so the optimum there means little." if flat else ""
 
 
-def gam_optimum(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C35: fractional optimum at small R_g, and a range under 5 % from R_g 2.5 on (starred rows)."""
+def gam_optimum(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C35: how far (in PLW) the farthest optimum at small R_g lies outside `range`; at large R_g no row matters."""
     everything, choice = gam_rows(evidence, "All", parameters), gam_rows(evidence, "MC", parameters)
     small = _wanted(everything, parameters["small"], "All")
     low, high = parameters["range"]
-    numbers = {f"All at {r_g:g}": row["plw"] for r_g, row in small.items()} | _other_reading(
-        evidence, "All", parameters["small"]
-    )
+    numbers = {f"All at {r_g:g}": row["plw"] for r_g, row in small.items()}
     large = [
         (fit, r_g, row)
         for fit, rows in (("All", everything), ("MC", choice))
@@ -111,31 +109,30 @@ def gam_optimum(evidence: Evidence, parameters: Mapping) -> Finding:
         raise Undecided(f"The models say nothing at R_g ≥ {parameters['large_from']:g}.", numbers)
     matters = [f"{fit} at {r_g:g}" for fit, r_g, row in large if not row["starred"]]
     numbers |= {"rows at large R_g": len(large), "of them with a range of 5 % or more": len(matters)}
-    fractional = all(low <= row["plw"] <= high for row in small.values())
-    flat = [f"{r_g:g}" for r_g, row in small.items() if row["starred"]]
-    said = [
-        *([] if fractional == (not matters) else ["Only one half holds."]),
-        *([f"At R_g {listed(flat)} the range is under 5 % too, so the optimum there means little."] if flat else []),
-    ]
-    reason = f"Optima at small R_g are {'all' if fractional else 'not all'} in {low:g} to {high:g}; "
-    reason += f"PLW matters at large R_g for {listed(matters)}." if matters else "at large R_g PLW matters nowhere."
-    notes = _gam_notes(evidence, parameters)
-    return judged(fractional and not matters, reason, numbers, partial=" ".join(said) or None, notes=notes)
+    outside = max(max(low - row["plw"], row["plw"] - high, 0.0) for row in small.values())
+    margin = -1.0 if matters else -outside
+    words = f"PLW matters at large R_g for {listed(matters)}." if matters else "At large R_g PLW matters nowhere."
+    notes = " ".join(filter(None, [_flat(small), _gam_notes(evidence)]))
+    return Measured(np.array([outside]), (0.0, 0.0), np.array([margin]), numbers, words, notes)
 
 
-def generation_wants_more(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C37: at small R_g the optimum of generation lies above that of multiple choice."""
+def generation_wants_more(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C37: optimum of generation minus that of multiple choice, in PLW, the smallest over small R_g.
+
+    Where both lie on the same end of [0, 1] the optima are cut off there, and their order cannot be seen.
+    """
     wanted = parameters["small"]
     gen = _wanted(gam_rows(evidence, "Gen", parameters), wanted, "Gen")
     choice = _wanted(gam_rows(evidence, "MC", parameters), wanted, "MC")
     numbers = {f"{fit} at {r_g:g}": rows[r_g]["plw"] for r_g in wanted for fit, rows in (("Gen", gen), ("MC", choice))}
-    for fit in ("Gen", "MC"):
-        numbers |= _other_reading(evidence, fit, wanted)
-    failed = [f"{r_g:g}" for r_g in wanted if gen[r_g]["plw"] <= choice[r_g]["plw"]]
-    flat = [f"{r_g:g}" for r_g in wanted if gen[r_g]["starred"] or choice[r_g]["starred"]]
-    partial = f"At R_g {listed(flat)} a range is under 5 %, so the optimum there means little." if flat else None
-    reason = f"Generation's optimum is {'larger at each R_g' if not failed else f'not larger at R_g {listed(failed)}'}."
-    return judged(not failed, reason, numbers, partial=partial, notes=_gam_notes(evidence, parameters))
+    tied = [r_g for r_g in wanted if gen[r_g]["plw"] == choice[r_g]["plw"] and gen[r_g]["plw"] in (0.0, 1.0)]
+    apart = [r_g for r_g in wanted if r_g not in tied]
+    if not apart:
+        raise Undecided("Both optima lie on the same end of [0, 1] everywhere, so their order cannot be seen.", numbers)
+    lead = min(gen[r_g]["plw"] - choice[r_g]["plw"] for r_g in apart)
+    words = f"Left out, both on the same end of [0, 1]: R_g {listed(f'{r:g}' for r in tied)}." if tied else ""
+    notes = " ".join(filter(None, [_flat(gen), _flat(choice), _gam_notes(evidence)]))
+    return Measured(np.array([lead]), region_of(parameters), np.array([lead - 1e-9]), numbers, words, notes)
 
 
 def _is_paper_data(found: dict, role: str, parameters: Mapping) -> bool:
@@ -147,12 +144,10 @@ def _is_paper_data(found: dict, role: str, parameters: Mapping) -> bool:
     )
 
 
-def table_1(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C39: token statistics of the inverted data sets equal Table 1's: totals exactly, else means within a margin."""
+def table_1(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C39: largest difference of a mean number of tokens from Table 1's, over the inverted data sets; 0 where totals
+    are the printed ones. A count of given rows, so chance has no part in it."""
     printed = evidence.numbers["table_1"]["rows"]
-    numbers: dict[str, float] = {}
-    failed: list[str] = []
-    approximate: list[str] = []
     judgeable = [
         role
         for role in parameters["datasets"]
@@ -160,16 +155,24 @@ def table_1(evidence: Evidence, parameters: Mapping) -> Finding:
     ]
     if not judgeable:
         raise Undecided("No inverted data set here is the paper's data counted with LLaMA 1's tokenizer.")
+    numbers: dict[str, float] = {}
+    farthest, differ = 0.0, []
     for role in judgeable:
         ours, paper = evidence.statistics[role], printed[role]
         off = max(abs(ours["tokens"][name]["mean"] - paper[name][0]) for name in ("instruction", "input", "output"))
         numbers |= {f"{role} tokens": ours["total_tokens"], f"{role} tokens (paper)": paper["total_tokens"]}
         numbers[f"{role} largest difference of a mean"] = off
         if ours["total_tokens"] != paper["total_tokens"]:
-            (approximate if off <= parameters["mean_within"] else failed).append(role)
+            differ.append(role)
+            farthest = max(farthest, off)
     absent = [role for role in parameters["datasets"] if role not in judgeable]
-    partial = f"Totals of {listed(approximate)} differ, means do not." if approximate else None
-    reason = f"Compared: {listed(judgeable)}. " + (
-        f"Not reproduced: {listed(failed)}." if failed else "All reproduced."
-    )
-    return judged(not failed, reason, numbers, partial=partial, notes=f"Not here: {listed(absent)}." if absent else "")
+    words = f"Compared: {listed(judgeable)}." + (f" Totals of {listed(differ)} differ." if differ else "")
+    notes = f"Not here: {listed(absent)}." if absent else ""
+    return Measured(np.array([farthest]), region_of(parameters), None, numbers, words, notes)
+
+
+def masking(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C38: largest difference of loss and gradient from cross-entropy with prompt labels of -100 (PLW 0), all (1)."""
+    if evidence.loss is None:
+        raise Undecided("The loss was not tried (no file of its differences).")
+    return Measured(np.array([max(evidence.loss.values())]), region_of(parameters), None, dict(evidence.loss))

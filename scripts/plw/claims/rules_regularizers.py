@@ -1,11 +1,12 @@
 """Claims about other regularizers on AlpacaDataShort (§6.1, App. C.1, Table 4)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from plw.claims.evidence import Cells, Evidence, cells, thin
-from plw.claims.findings import Finding, Undecided, judged, listed
+from plw.claims.findings import Measured, Undecided, listed, region_of
 from plw.claims.measures import min_max
 
 SHORT = "AlpacaDataShort"
@@ -21,112 +22,94 @@ def comparison(evidence: Evidence, parameters: Mapping, *, groups: Sequence[str]
     return part
 
 
-def best_scores(part: Cells) -> dict[str, dict[str, float]]:
-    """Table 4's relative column: ptlm -> regularizer (and `plw`: the best with 0 < PLW < 1) -> best aggregate.
+def _settings(part: Cells) -> dict[str, list[int]]:
+    """Regularizer (`plw`: fractional PLWs without one) -> where its settings stand."""
+    found: dict[str, list[int]] = {}
+    for place, (name, _, plw) in enumerate(part.settings):
+        name = name if name != "none" else "plw" if 0 < plw < 1 else None
+        if name is not None:
+            found.setdefault(name, []).append(place)
+    if "plw" not in found:
+        raise Undecided("There are no plain runs with a fractional PLW.")
+    return found
+
+
+def best_scores(part: Cells) -> dict[str, np.ndarray]:
+    """Table 4's relative column: regularizer (and `plw`: the best with 0 < PLW < 1) -> best aggregate [worlds, ptlms].
 
     The scores are min-max scaled over all runs of the comparison, ptlms pooled.
     """
-    aggregate = min_max(part.values).mean(axis=2)
-    best: dict[str, dict[str, float]] = {ptlm: {} for ptlm in part.ptlms}
-    for place, (name, _, plw) in enumerate(part.settings):
-        name = name if name != "none" else "plw" if 0 < plw < 1 else None
-        for ptlm, value in zip(part.ptlms, aggregate[:, place], strict=True):
-            if name is not None:
-                best[ptlm][name] = max(best[ptlm].get(name, -np.inf), float(value))
-    if any("plw" not in found for found in best.values()):
-        raise Undecided("There are no plain runs with a fractional PLW.")
-    return best
+    aggregate = min_max(part.values).mean(axis=3)
+    return {name: aggregate[:, :, places].max(axis=2) for name, places in _settings(part).items()}
 
 
-def margins(best: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """ptlm -> regularizer -> the best fractional PLW minus the best of that regularizer."""
-    return {
-        ptlm: {name: found["plw"] - value for name, value in found.items() if name != "plw"}
-        for ptlm, found in best.items()
-    }
-
-
-def wins_everywhere(best: Mapping[str, Mapping[str, float]]) -> Finding:
-    """Whether the best fractional PLW is above the best of every regularizer for every ptlm, from Table 4's values."""
-    lead = margins(best)
-    numbers = {f"{ptlm}: {name}": value for ptlm, found in best.items() for name, value in found.items()}
-    behind = [f"{name} ({ptlm})" for ptlm, found in lead.items() for name, value in found.items() if value <= 0]
-    reason = "Fractional PLW has the highest relative aggregate for every ptlm."
-    if behind:
-        reason = f"Fractional PLW is not above {listed(behind)}."
-    return judged(not behind, reason, numbers)
-
-
-def plw_wins(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C30: the best fractional PLW beats the best setting of every regularizer, for each ptlm."""
-    part = comparison(evidence, parameters, groups=["I", "II"])
-    found = wins_everywhere(best_scores(part))
-    aggregate = min_max(part.values).mean(axis=2)
-    settings: dict[str, list[int]] = {}
-    for place, (name, _, plw) in enumerate(part.settings):
-        if name != "none" or 0 < plw < 1:
-            settings.setdefault(name if name != "none" else "plw", []).append(place)
-    numbers = dict(found.numbers)
-    for name, places in settings.items():
-        numbers[f"mean of {len(places)} settings: {name}"] = float(aggregate[:, places].mean())
-    plw, others = settings["plw"], [places for name, places in settings.items() if name != "plw"]
-    ahead = all(aggregate[:, plw].mean() > aggregate[:, places].mean() for places in others)
-    fewest, most = min(map(len, others)), max(map(len, others))
-    partial = (
-        f"Best of {len(plw)} fractional PLWs against best of {fewest} to {most} settings each; by means over settings "
-        f"PLW is {'also ahead' if ahead else 'not ahead'}."
-    )
-    return judged(found.verdict == "supported", found.reason, numbers, partial=partial, notes=_thin(part))
+def leads(best: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Regularizer -> the best fractional PLW minus the best of that regularizer, [worlds, ptlms]."""
+    return {name: best["plw"] - value for name, value in best.items() if name != "plw"}
 
 
 def _thin(part: Cells) -> str:
     plain = [setting for setting in part.settings if setting[0] == "none"]
-    return thin(Cells(part.values, part.ptlms, tuple(plain), part.benchmarks, part.labels, part.constant))
+    return thin(replace(part, settings=tuple(plain)))
 
 
-def strongest_on_group_1(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C31: fractional PLW leads on group I, by more than on group II, where some regularizer is ahead of it."""
-    smallest, parts = {}, []
+def plw_wins(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C30: lead of the best fractional PLW over the best of every regularizer, the smallest over ptlms.
+
+    The best of many settings is larger by chance; a world without an effect has the same settings, so its rate holds
+    that against PLW.
+    """
+    part = comparison(evidence, parameters, groups=["I", "II"])
+    lead = leads(best_scores(part))
+    numbers = {
+        f"{ptlm}: lead over {name}": values[:, place]
+        for place, ptlm in enumerate(part.ptlms)
+        for name, values in lead.items()
+    }
+    aggregate = min_max(part.values).mean(axis=(1, 3))
+    for name, places in _settings(part).items():
+        numbers[f"mean of {len(places)} settings: {name}"] = aggregate[:, places].mean(axis=1)
+    smallest = np.min([values.min(axis=1) for values in lead.values()], axis=0)
+    return Measured(smallest, region_of(parameters), smallest - 1e-9, numbers, "", _thin(part))
+
+
+def strongest_on_group_1(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C31: smallest lead on group I minus that on group II; the first must be positive and the second negative."""
+    smallest: dict[str, np.ndarray] = {}
+    numbers: dict[str, np.ndarray] = {}
+    notes = []
     for group in ("I", "II"):
         part = comparison(evidence, parameters, groups=[group])
-        lead = margins(best_scores(part))
-        names = next(iter(lead.values()))
-        smallest[group] = {name: float(np.mean([found[name] for found in lead.values()])) for name in names}
-        parts.append(part)
-    first, second = min(smallest["I"].values()), min(smallest["II"].values())
-    numbers = {f"group {group}, {name}": value for group, found in smallest.items() for name, value in found.items()}
-    said = [
-        *([] if first > 0 else ["no lead on group I"]),
-        *([] if first > second else ["the lead on group I is not the larger one"]),
-        *([] if second < 0 else ["no regularizer is ahead on group II"]),
-    ]
-    reason = f"Smallest lead over a regularizer: {first:+.3f} on group I, {second:+.3f} on group II."
-    partial = f"{'; '.join(said).capitalize()}." if said else None
-    return judged(not said, reason, numbers, partial=partial, notes=_thin(parts[0]) or _thin(parts[1]))
+        lead = {name: values.mean(axis=1) for name, values in leads(best_scores(part)).items()}
+        numbers |= {f"group {group}, {name}": values for name, values in lead.items()}
+        smallest[group] = np.min(list(lead.values()), axis=0)
+        notes.append(_thin(part))
+    first, second = smallest["I"], smallest["II"]
+    margin = np.minimum(np.minimum(first, first - second), -second) - 1e-9
+    words = f"Smallest lead over a regularizer: {first[0]:+.3f} on group I, {second[0]:+.3f} on group II."
+    return Measured(first - second, region_of(parameters), margin, numbers, words, notes[0] or notes[1])
 
 
-def better_unmasked(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C32: most regularizers do better at PLW 1 than at 0, label smoothing does not."""
+def better_unmasked(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C32: relative aggregate at PLW 1 minus that at 0 under the same regularizer; most rise, label smoothing does not.
+
+    The estimate is the smaller of two numbers: what most of the regularizers in `better` reach, and how much those in
+    `worse` lose.
+    """
     part = comparison(evidence, parameters, groups=["I", "II"])
-    aggregate = min_max(part.values).mean(axis=(0, 2))
-    at: dict[float, dict[str, dict[float, float]]] = {0.0: {}, 1.0: {}}  # PLW, regularizer, strength
-    for value, (name, strength, plw) in zip(aggregate, part.settings, strict=True):
-        if name != "none" and plw in at:
-            at[plw].setdefault(name, {})[strength] = float(value)
-    names = [name for name in at[0.0] if name in at[1.0]]
-    expected = [*parameters["better"], *parameters["worse"]]
-    if [name for name in expected if name not in names]:
-        raise Undecided(f"Runs at both PLW 0 and 1 are missing for {listed(n for n in expected if n not in names)}.")
-    step = {}
-    for name in names:
-        both = [strength for strength in at[0.0][name] if strength in at[1.0][name]]
-        step[name] = float(np.mean([at[1.0][name][strength] - at[0.0][name][strength] for strength in both]))
-    better = [name for name in parameters["better"] if step[name] > 0]
-    worse = all(step[name] <= 0 for name in parameters["worse"])
-    most = len(better) / len(parameters["better"]) >= parameters["share"]
-    reason = (
-        f"Better at PLW 1 than at 0: {listed(better)}; {listed(parameters['worse'])} {'not ' if worse else ''}better."
-    )
-    partial = None if most == worse else ("Only the first half holds." if most else "Only the second half holds.")
+    aggregate = min_max(part.values).mean(axis=(1, 3))
+    place = {setting: position for position, setting in enumerate(part.settings)}
+    step: dict[str, np.ndarray] = {}
+    for name in (*parameters["better"], *parameters["worse"]):
+        both = [(0.0, k) for n, k, plw in place if n == name and plw == 0 and (n, k, 1.0) in place]
+        if not both:
+            raise Undecided(f"Runs at both PLW 0 and 1 are missing for {name}.")
+        step[name] = np.mean(
+            [aggregate[:, place[name, k, 1.0]] - aggregate[:, place[name, k, 0.0]] for _, k in both], 0
+        )
+    better = -np.sort([-step[name] for name in parameters["better"]], axis=0)
+    needed = int(np.ceil(parameters["share"] * len(better) - 1e-9))
+    worse = np.min([-step[name] for name in parameters["worse"]], axis=0)
     numbers = {f"{name}: PLW 1 minus 0": value for name, value in step.items()}
-    return judged(most and worse, reason, numbers, partial=partial, notes=_thin(part))
+    reached = np.sort(better, axis=0)[::-1][needed - 1]
+    return Measured(np.minimum(reached, worse), region_of(parameters), None, numbers, "", _thin(part))

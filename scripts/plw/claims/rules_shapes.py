@@ -4,159 +4,138 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from plw.claims.evidence import Cells, Evidence, cells, thin
-from plw.claims.findings import Finding, Undecided, judged, listed
-from plw.claims.measures import adjusted, min_max, optimum, parabola, spearman, transformed
+from plw.claims.evidence import Cells, Evidence, cells, measured, thin
+from plw.claims.findings import Measured, Undecided, region_of
+from plw.claims.measures import (
+    increases,
+    line_slope,
+    min_max,
+    optimum,
+    parabola,
+    reached_by,
+    spearman,
+    transformed,
+)
 
 SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
 
 
 def relative_aggregate(part: Cells) -> np.ndarray:
-    """Mean of the min-max scaled scores over ptlms and benchmarks, [settings]: the line of Figure 1 (b) to (d)."""
-    return min_max(part.values).mean(axis=(0, 2))
+    """Mean of the min-max scaled scores over ptlms and benchmarks, [worlds, settings]: a line of Figure 1 (b–d)."""
+    return min_max(part.values).mean(axis=(1, 3))
 
 
-def inner_optimum(part: Cells, y: np.ndarray) -> bool:
-    """Whether some PLW strictly between 0 and 1 scores higher than both ends."""
-    ends = y[part.place(0.0)], y[part.place(1.0)]
-    return bool(y.max() > max(ends))
+def named(part: Cells, what: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers by benchmark: `values` [worlds, benchmarks] as label and what it is -> [worlds]."""
+    return {f"{label} {what}": column for label, column in zip(part.labels, values.T, strict=True)}
 
 
-def inverted_u(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C07: benchmarks of group I bend down over w_p, with the best PLW strictly inside."""
+def inverted_u(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C07: the slope that most benchmarks of group I have both upward at w_p = 0 and downward at 1, in points."""
     part = cells(evidence, SHORT, parameters, groups=["I"])
-    numbers: dict[str, float] = {}
-    bent = []
-    for label, y in zip(part.labels, part.bar.T, strict=True):
-        curve = parabola(part.settings, y)
-        numbers |= {f"{label} b2": curve.b2, f"{label} best PLW": optimum(part.settings, y)}
-        if curve.b2 < 0 and inner_optimum(part, y):
-            bent.append(label)
-    share = len(bent) / len(part.labels)
-    strongly = "All of them." if share == 1 else f"Not {listed([x for x in part.labels if x not in bent])}."
-    reason = f"{len(bent)} of {len(part.labels)} benchmarks have an inverted U with its top inside."
-    return judged(share >= parameters["share"], reason, numbers, partial=strongly, notes=thin(part))
+    curve = parabola(part.settings, 100 * part.bar, axis=1)
+    numbers = named(part, "b2", curve.b2 / 100) | named(part, "best PLW", optimum(part.settings, part.bar, axis=1))
+    return Measured(reached_by(curve.bend, parameters["share"]), region_of(parameters), None, numbers, "", thin(part))
 
 
-def group_1_range(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C08: the best PLW of each benchmark of group I lies in `range`; partly if in `wide`."""
+def group_1_range(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C08: how far outside `range` the farthest best PLW of group I lies, in w_p."""
     part = cells(evidence, SHORT, parameters, groups=["I"])
-    best = {label: optimum(part.settings, y) for label, y in zip(part.labels, part.bar.T, strict=True)}
-
-    def inside(low: float, high: float) -> bool:
-        return all(low <= plw <= high for plw in best.values())
-
-    holds = inside(*parameters["range"])
-    low, high = parameters["wide"]
-    partial = None if holds else f"{'All' if inside(low, high) else 'Not even all'} lie in {low:g} to {high:g}."
-    outside = [label for label, plw in best.items() if not parameters["range"][0] <= plw <= parameters["range"][1]]
-    bounds = f"{parameters['range'][0]:g} to {parameters['range'][1]:g}"
-    reason = f"All optima lie in {bounds}." if holds else f"Outside {bounds}: {listed(outside)}."
-    numbers = {f"{label} best PLW": plw for label, plw in best.items()}
-    return judged(holds, reason, numbers, partial=partial, notes=thin(part))
+    best = optimum(part.settings, part.bar, axis=1)
+    low, high = transformed(parameters["range"])
+    place = transformed(part.settings)[np.searchsorted(part.settings, best)]
+    outside = np.maximum(np.maximum(low - place, place - high), 0).max(axis=1)
+    ends = np.maximum(part.bar[:, part.place(0.0)], part.bar[:, part.place(1.0)])
+    above = (part.bar.max(axis=1) - ends).min(axis=1)
+    numbers = named(part, "best PLW", best)
+    return Measured(outside, region_of(parameters), None, numbers, "", thin(part), strength=above)
 
 
-def _rising(evidence: Evidence, parameters: Mapping, *, types: list[str]) -> Finding:
+def _rising(evidence: Evidence, parameters: Mapping, *, types: list[str]) -> Measured:
     part = cells(evidence, SHORT, parameters, groups=["II"], types=types)
-    numbers: dict[str, float] = {}
-    failed = []
-    for label, y in zip(part.labels, part.bar.T, strict=True):
-        rank, best = spearman(transformed(part.settings), y), optimum(part.settings, y)
-        numbers |= {f"{label} Spearman": rank, f"{label} best PLW": best}
-        if rank < parameters["spearman"] or best < parameters["best_from"]:
-            failed.append(label)
-    asked = f"rank correlation with w_p ≥ {parameters['spearman']:g} and best PLW ≥ {parameters['best_from']:g}"
-    reason = f"Asked: {asked}; {'every benchmark has both' if not failed else f'not so {listed(failed)}'}."
-    return judged(not failed, reason, numbers, notes=thin(part))
+    rank = spearman(transformed(part.settings), part.bar, axis=1)
+    numbers = named(part, "Spearman", rank) | named(part, "best PLW", optimum(part.settings, part.bar, axis=1))
+    slope = 100 * line_slope(part.settings, part.bar, axis=1)
+    numbers |= named(part, "points from w_p 0 to 1", slope)
+    return Measured(rank.min(axis=1), region_of(parameters), None, numbers, "", thin(part), strength=slope.min(axis=1))
 
 
-def long_generation_rises(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C10: the long-generation benchmarks rise with w_p and are best near 1."""
+def long_generation_rises(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C10: the smallest rank correlation with w_p of the long-generation benchmarks."""
     return _rising(evidence, parameters, types=["GL"])
 
 
-def multiple_choice_rises(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C11: the multiple-choice benchmark of group II does the same."""
+def multiple_choice_rises(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C11: the same of the multiple-choice benchmark of group II."""
     return _rising(evidence, parameters, types=["MC"])
 
 
-def _noise(part: Cells) -> float:
-    """Median over benchmarks of residual SD of the parabola / range of the scores."""
-    ratios = [parabola(part.settings, y).residual_sd / np.ptp(y) for y in part.bar.T if np.ptp(y) > 0]
-    if not ratios or np.isnan(ratios).any():
-        raise Undecided("Too few PLWs to tell noise from a parabola.")
-    return float(np.median(ratios))
+def _noise(part: Cells) -> np.ndarray:
+    """Median over benchmarks of residual SD of the parabola / range of the scores, [worlds]."""
+    span = np.ptp(part.bar, axis=1)
+    spread = parabola(part.settings, part.bar, axis=1).residual_sd
+    return np.median(np.divide(spread, span, out=np.zeros_like(span), where=span > 1e-12), axis=1)
 
 
-def translation(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C15: no relation with w_p in group III, and more noise about a parabola than in groups I and II."""
+def translation(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C15: the median over group III of the size of the rank correlation with w_p; the noise stands beside it."""
     part = cells(evidence, SHORT, parameters, groups=["III"])
     other = cells(evidence, SHORT, parameters, groups=["I", "II"])
-    p = [parabola(part.settings, y).p for y in part.bar.T]
-    if np.isnan(p).any():
-        raise Undecided("A test of the parabola needs at least four PLWs.")
-    corrected, rank = adjusted(p), [abs(spearman(transformed(part.settings), y)) for y in part.bar.T]
+    if len(part.settings) < 4:
+        raise Undecided("Noise about a parabola needs at least four PLWs.")
+    rank = np.abs(spearman(transformed(part.settings), part.bar, axis=1))
     noise, compared = _noise(part), _noise(other)
-    numbers = {
-        "smallest corrected p": corrected.min(),
-        "median |Spearman|": np.median(rank),
-        "residual SD / range": noise,
-        "the same in groups I and II": compared,
-    }
-    unrelated = corrected.min() >= parameters["alpha"] and np.median(rank) < parameters["spearman"]
-    noisier = noise > compared
-    partial = None
-    if unrelated != noisier:
-        partial = "No clear relation, but not noisier." if unrelated else "Noisier, but with a relation to w_p."
-    reason = (
-        f"{'No' if unrelated else 'A'} relation with w_p; {'more' if noisier else 'not more'} noise than elsewhere."
-    )
-    return judged(unrelated and noisier, reason, numbers, partial=partial, notes=thin(part, other))
+    numbers = {"residual SD / range": noise, "the same in groups I and II": compared}
+    words = f"{'More' if noise[0] > compared[0] else 'Not more'} noise about a parabola than in groups I and II."
+    return Measured(np.median(rank, axis=1), region_of(parameters), None, numbers, words, thin(part, other))
 
 
-def no_trend(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C16: hardly any benchmark bends significantly over w_p for AlpacaData and AlpacaDataCleaned."""
+def no_trend(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C16: the mean size of the rank correlation with w_p over all benchmarks of both long-completion data sets."""
     parts = {role: cells(evidence, role, parameters) for role in LONG}
-    p, rank = {}, []
-    for role, part in parts.items():
-        for label, y in zip(part.labels, part.bar.T, strict=True):
-            p[f"{label} ({role})"] = parabola(part.settings, y).p
-            rank.append(abs(spearman(transformed(part.settings), y)))
-    if np.isnan(list(p.values())).any():
-        raise Undecided("A test of the parabola needs at least four PLWs.")
-    trends = [name for name, q in zip(p, adjusted(list(p.values())), strict=True) if q < parameters["alpha"]]
-    numbers = {"tests": len(p), "significant after correction": len(trends), "median |Spearman|": np.median(rank)}
-    named = f": {listed(trends)}" if trends else ""
-    reason = f"{len(trends)} of {len(p)} tests of a parabola are significant after correction{named}."
-    return judged(len(trends) / len(p) <= parameters["share"], reason, numbers, notes=thin(*parts.values()))
+    rank = {role: np.abs(spearman(transformed(part.settings), part.bar, axis=1)) for role, part in parts.items()}
+    numbers = {f"mean |Spearman| {role}": found.mean(axis=1) for role, found in rank.items()}
+    return Measured(
+        np.concatenate(list(rank.values()), axis=1).mean(axis=1),
+        region_of(parameters),
+        None,
+        numbers,
+        "",
+        thin(*parts.values()),
+    )
 
 
-def only_short(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C17: a parabola explains the relative aggregate of AlpacaDataShort, and much less of the other two."""
+def only_short(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C17: R² of a parabola through AlpacaDataShort's relative aggregate minus the larger of the other two."""
     parts = {role: cells(evidence, role, parameters) for role in (SHORT, *LONG)}
     if min(len(part.settings) for part in parts.values()) < 4:
         raise Undecided("A parabola through three PLWs explains everything; R² needs at least four.")
     r2 = {role: parabola(part.settings, relative_aggregate(part)).r2 for role, part in parts.items()}
-    lead = r2[SHORT] - max(r2[role] for role in LONG)
-    holds = r2[SHORT] >= parameters["r2"] and lead >= parameters["lead"]
-    reason = f"R² of {SHORT} is {r2[SHORT]:.2f}, {abs(lead):.2f} {'above' if lead >= 0 else 'below'} the next."
-    return judged(holds, reason, {f"R² {role}": value for role, value in r2.items()}, notes=thin(*parts.values()))
+    lead = r2[SHORT] - np.maximum(*(r2[role] for role in LONG))
+    numbers = {f"R² {role}": value for role, value in r2.items()}
+    span = np.ptp(relative_aggregate(parts[SHORT]), axis=1)
+    return Measured(lead, region_of(parameters), None, numbers, "", thin(*parts.values()), strength=lead * span)
 
 
-def decline_at_one(evidence: Evidence, parameters: Mapping) -> Finding:
-    """C24: benchmarks of group I are below their best at PLW 1, most of them also below PLW 0.5."""
+def decline_at_one(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C24: by how many points most benchmarks of group I fall from PLW `before` to 1."""
     part = cells(evidence, SHORT, parameters, groups=["I"])
-    last, half = part.bar[part.place(1.0)], part.bar[part.place(parameters["before"])]
-    below_best = last < part.bar.max(axis=0)
-    below_half = last < half
-    numbers = {
-        f"{label} at 1 minus best": float(one - best)
-        for label, one, best in zip(part.labels, last, part.bar.max(axis=0), strict=True)
-    }
-    numbers["share below PLW 0.5"] = float(below_half.mean())
-    holds = bool(below_best.all() and below_half.mean() >= parameters["share"])
-    reason = (
-        f"At PLW 1, {below_best.sum()} of {len(part.labels)} benchmarks are below their best and {below_half.sum()} "
-        f"below PLW {parameters['before']:g}."
-    )
-    return judged(holds, reason, numbers, notes=thin(part))
+    fall = 100 * (part.bar[:, part.place(parameters["before"])] - part.bar[:, part.place(1.0)])
+    numbers = named(part, "points lost", fall)
+    return Measured(reached_by(fall, parameters["share"]), region_of(parameters), None, numbers, "", thin(part))
+
+
+def score_rises_more(evidence: Evidence, parameters: Mapping) -> Measured:
+    """C29: the share of PLW's steps at which AlpacaEval's score rises; and more of them than with the length."""
+    part = cells(evidence, SHORT, {**parameters, "least_judgeable": 0}, groups=["II"], types=["GL"])
+    kind = {entry["name"]: entry.get("framework", entry["name"]) for entry in evidence.benchmarks}
+    found = [place for place, name in enumerate(part.benchmarks) if kind[name] == "alpaca_eval"]
+    if not found:
+        raise Undecided("There is no AlpacaEval benchmark, or all runs score the same on it.")
+    steps = len(part.settings) - 1
+    up = increases(part.bar[:, :, found[0]])
+    length = increases(measured(evidence, SHORT, "generation_tokens").bar[:, :, 0])
+    margin = np.minimum(up / steps - region_of(parameters)[0], (up - length - 0.5) / steps)
+    numbers = {"steps up, score": up, "steps up, length": length, "steps": steps}
+    rise = line_slope(part.settings, part.bar[:, :, found[0]])
+    return Measured(up / steps, region_of(parameters), margin, numbers, "", thin(part), strength=rise)

@@ -1,7 +1,8 @@
-"""The judged claims as a Markdown page: summary, then one row for each claim."""
+"""The judged claims as a Markdown page: tally with its yardstick, then one row for each claim, diagnostics apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from plw.claims.verdicts import percent
 from plw.tables.table import shown
 
 MOST_NUMBERS = 8  # in a cell; all are in claims.json
@@ -23,24 +24,64 @@ def numbers_text(numbers: Mapping) -> str:
     return "; ".join([*said, *([f"{more} more in claims.json"] if more > 0 else [])])
 
 
+def rates_text(row: Mapping) -> str:
+    """Both error rates of a claim's verdict, or that they are not known."""
+    rates = row.get("rates")
+    if not rates:
+        return {"none": "not calibrated", "verdicts": "those of the claims that it rests on"}.get(
+            row["calibration"], "–"
+        )
+    false = [f"false {kind} {percent(rates[f'false_{kind}'])}" for kind in ("supported", "contradicted")]
+    return ", ".join(false)
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def yardstick_lines(rows: Sequence[Mapping]) -> list[str]:
+    """The tally beside what studies of this design give in the two known worlds, as a Markdown table."""
+    if not rows:
+        return []
+    head = "| family | claims simulated | supported here | in a world without effects | in the paper's world |"
+    head += " contradicted here | in a world without effects | in the paper's world |"
+    lines = [head, "|:---|---:|---:|---:|---:|---:|---:|---:|"]
+    for row in rows:
+        cells = [row["family"], row["claims"], row["supported"]]
+        cells += [f"{row['null_supported']:.1f}", f"{row['paper_supported']:.1f}", row["contradicted"]]
+        cells += [f"{row['null_contradicted']:.1f}", f"{row['paper_contradicted']:.1f}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return [*lines, ""]
+
+
+def _table(rows: Sequence[Mapping]) -> list[str]:
+    lines = ["| id | claim | estimand | verdict | error rates of the rule here | numbers | reason |"]
+    lines.append("|:---|:---|:---|:---|:---|:---|:---|")
+    for row in rows:
+        reason = " ".join(filter(None, [row["reason"], row["partial"]]))
+        cells = [row["id"], f"{row['text'].strip()} ({row['place']})", row.get("estimand") or "", row["verdict"]]
+        cells += [rates_text(row), numbers_text(row["numbers"]), reason]
+        lines.append("| " + " | ".join(_cell(cell.strip()) for cell in cells) + " |")
+    return [*lines, ""]
 
 
 def to_markdown(record: Mapping) -> str:
     """claims.json as Markdown."""
     counts = record["summary"]
     said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    results = [row for row in record["claims"] if row["calibration"] != "diagnostic"]
+    diagnostics = [row for row in record["claims"] if row["calibration"] == "diagnostic"]
     lines = [
         f"# The paper's claims on study {record['study']}",
         "",
-        f"**{sum(counts.values())} claims: {said}.** Inconclusive means: not measured here, or too little to tell.",
+        f"**{sum(counts.values())} claims: {said}.** Supported: a world without the effect gives this in fewer than 5 %"
+        " of studies of this design and noise. Contradicted: the paper's world does. Inconclusive: neither, or not"
+        " measured.",
         "",
-        "| id | claim | place | verdict | numbers | reason |",
-        "|:---|:---|:---|:---|:---|:---|",
+        *([f"Simulated with {record['noise']}.", ""] if record["noise"] else []),
+        *yardstick_lines(record["yardstick"]),
+        *_table(results),
     ]
-    for row in record["claims"]:
-        reason = " ".join(filter(None, [row["reason"], row["partial"]]))
-        cells = [row["id"], row["text"], row["place"], row["verdict"], numbers_text(row["numbers"]), reason]
-        lines.append("| " + " | ".join(_cell(cell.strip()) for cell in cells) + " |")
-    return "\n".join([*lines, ""])
+    if diagnostics:
+        lines += ["## Diagnostics, not in the tally", "", *_table(diagnostics)]
+    return "\n".join(lines)

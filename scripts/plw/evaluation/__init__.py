@@ -2,9 +2,11 @@
 
 rows.py             rows of the benchmarks, brought to one form each
 harness_tasks.py    tasks of the harness, fed with rows from any source
-harness_model.py    the model as the harness sees it, contexts shared between choices
+shared_contexts.py  log-likelihoods, with what requests have in common read once
+harness_model.py    the model as the harness sees it
 harness_metrics.py  scores of the harness's tasks
 harness.py          one benchmark of the harness, its result in the project's form
+elsewhere.py        multiple choice answered on a machine without the harness
 measuring.py        everything that one model is measured on; what was measured before is kept
 judge.py            a judge's answers: loaded once, kept by content
 judge_server.py     a judge behind an OpenAI-compatible address, by a vLLM of its own or by a running server

@@ -6,19 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import lm_eval.utils
 from lm_eval.evaluator import evaluate
 
 from plw.errors import InputError
 from plw.evaluation.harness_metrics import PERCENT_METRICS, bleu_stderr, mean_stderr
-from plw.evaluation.harness_model import HarnessModel
 from plw.evaluation.harness_tasks import load_task
 
 CORPUS_METRICS = ("bleu", "chrf", "ter")  # computed over all sentences together; an item has no such score
 
 
-def run_benchmark(entry: dict, model: HarnessModel, *, folder: Path, evaluation: dict) -> dict:
+class CountingModel(Protocol):
+    """A model of lm-eval that counts the requests that did not fit into its context."""
+
+    truncated: int
+
+
+def run_benchmark(entry: dict, model: CountingModel, *, folder: Path, evaluation: dict) -> dict:
     """Score `model` on the benchmark of a registry entry; see `format_result` for what is returned.
 
     lm-eval takes the first `limit` rows, in file order. Standard errors are ours (lm-eval's bootstrap starts

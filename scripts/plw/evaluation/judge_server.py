@@ -24,7 +24,10 @@ from plw.errors import InputError
 from plw.models.generation import decode_continuation, without_bos
 from plw.study.pretrained import pretrained_location
 
-WAIT_SECONDS = 1.0  # between two looks at a server that starts; how long a start may take is the scheduler's limit
+LOOK_SECONDS = 1.0  # between two looks at a server that starts
+WAIT_MINUTES = 60.0  # a guess, twice as long as 94 GB of Mixtral take from a disk that gives 50 MB/s
+TRIES = 3  # of a request that the server refused or the network lost; one that took too long is not asked again
+TRY_SECONDS = 2.0  # before the second try, twice as long before the third
 STOP_SECONDS = 30.0  # a server that has not ended by then is killed
 LOG_LINES = 15  # of a dead server's log, in the message
 PDEATHSIG = 1  # prctl(2)
@@ -34,7 +37,8 @@ SERVED_SETTINGS = {"num_beams": 1}  # beam search differs between servers and tr
 class ServedJudge:
     """Asks a judge at an OpenAI-compatible address.
 
-    judge    source, max_new_tokens, repetition_penalty, completions_kwargs (further fields of the request)
+    judge    source, max_new_tokens, repetition_penalty, completions_kwargs (further fields of the request),
+             wait_minutes (longest wait for an answer)
     address  as OpenAI's clients take it, with /v1 at its end
     key      sent as bearer token
     direct   leave out the proxies of the environment, which know nothing of this machine's own addresses
@@ -47,8 +51,9 @@ class ServedJudge:
         self._client = openai.OpenAI(
             base_url=address,
             api_key=key,
-            timeout=None,  # a chunk takes as long as it takes; a server that dies closes the connection
-            http_client=openai.DefaultHttpxClient(trust_env=not direct, timeout=None),
+            timeout=60 * wait_minutes(judge),
+            max_retries=0,  # `_complete` tries again
+            http_client=openai.DefaultHttpxClient(trust_env=not direct, timeout=60 * wait_minutes(judge)),
         )
         self._model: str | None = None
         self._context: int | None = None
@@ -56,9 +61,10 @@ class ServedJudge:
     def find_model(self) -> None:
         """Look for the judge among the models that the server has; InputError if it is not there."""
         name, _ = pretrained_location(self.judge["source"])
+        names = {name, self.judge["source"].get("hub", name)}  # converted weights are a folder with a name of its own
         served = list(self._client.models.list())
         for model in served:  # `root` is vLLM's: what a name of one's own stands for
-            if name in (model.id, getattr(model, "root", None)):
+            if names & {model.id, getattr(model, "root", None)}:
                 self._model, self._context = model.id, getattr(model, "max_model_len", None)
                 return
         raise InputError(
@@ -78,6 +84,14 @@ class ServedJudge:
             room = float("inf") if self._context is None else self._context - self.judge["max_new_tokens"]
             fitting = [ids for ids in encoded if len(ids) <= room]
             texts = iter(self._complete(fitting) if fitting else [])
+        except openai.APITimeoutError as error:
+            raise InputError(
+                f"The judge's server did not answer within {wait_minutes(self.judge):g} minutes.",
+                value=self.address,
+                where="judge.wait_minutes",
+                hint="Is it hung, or only slow? Its log tells. If it is slow, give it longer: judges.NAME.wait_minutes."
+                " Answers so far are kept.",
+            ) from error
         except openai.APIError as error:
             raise InputError(
                 f"The judge's server did not answer: {error}",
@@ -94,15 +108,26 @@ class ServedJudge:
             extra["stop_token_ids"] = [self.tokenizer.eos_token_id]
         if self.judge.get("repetition_penalty", 1.0) != 1.0:
             extra["repetition_penalty"] = self.judge["repetition_penalty"]
-        answer = self._client.completions.create(
-            model=self._model,
-            prompt=prompts,
-            max_tokens=self.judge["max_new_tokens"],
-            temperature=0,
-            extra_body=extra | self.judge.get("completions_kwargs", {}),
-        )
-        choices = sorted(answer.choices, key=lambda choice: choice.index)
+        request = {
+            "model": self._model,
+            "prompt": prompts,
+            "max_tokens": self.judge["max_new_tokens"],
+            "temperature": 0,
+            "extra_body": extra | self.judge.get("completions_kwargs", {}),
+        }
+        choices = sorted(self._ask(request).choices, key=lambda choice: choice.index)
         return [self._text(choice) for choice in choices]
+
+    def _ask(self, request: dict):
+        """The server's answer; a lost connection or an error of the server's own is tried again."""
+        for attempt in range(1, TRIES):
+            try:
+                return self._client.completions.create(**request)
+            except openai.APITimeoutError:
+                raise
+            except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError):
+                time.sleep(TRY_SECONDS * attempt)
+        return self._client.completions.create(**request)
 
     def _text(self, choice) -> str:
         ids = getattr(choice, "token_ids", None)
@@ -112,7 +137,7 @@ class ServedJudge:
 class VllmServer:
     """A vLLM of another interpreter that serves the judge on this machine's own address until it is closed.
 
-    judge  source, python (the interpreter), dtype, model_kwargs (vLLM's engine arguments)
+    judge  source, python (the interpreter), dtype, model_kwargs (vLLM's engine arguments), wait_minutes
     log    what the server says
     """
 
@@ -124,8 +149,9 @@ class VllmServer:
         self._process = self._start(port)
 
     def wait(self) -> Callable[[Sequence[str]], list[str]]:
-        """Wait until the server answers, however long it loads; InputError if it ends."""
+        """Wait until the server answers; InputError if it ends, or takes longer than `wait_minutes`."""
         served = ServedJudge(self.judge, address=self.address, key=self.key, direct=True)
+        started = time.monotonic()
         while True:
             try:
                 served.find_model()
@@ -133,7 +159,11 @@ class VllmServer:
             except openai.APIError:
                 if self._process.poll() is not None:
                     raise self._dead("ended before it answered") from None
-                time.sleep(WAIT_SECONDS)
+                if time.monotonic() - started > 60 * wait_minutes(self.judge):
+                    raise self._dead(
+                        f"did not answer within {wait_minutes(self.judge):g} minutes (judges.NAME.wait_minutes)"
+                    ) from None
+                time.sleep(LOOK_SECONDS)
 
         def complete(prompts: Sequence[str]) -> list[str]:
             try:
@@ -203,6 +233,11 @@ def engine_flags(settings: dict) -> list[str]:
         else:
             flags += [f"--{name}", json.dumps(value) if isinstance(value, dict | list) else str(value)]
     return flags
+
+
+def wait_minutes(judge: dict) -> float:
+    """How long a judge's server may take to start, and for one answer (of up to 256 prompts)."""
+    return float(judge.get("wait_minutes", WAIT_MINUTES))
 
 
 def _refuse_unserved(judge: dict) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.evaluation.harness import harness_version, run_benchmark
-from plw.evaluation.harness_model import SOFTMAX_DTYPE, HarnessModel
+from plw.evaluation.harness_model import HarnessModel
 from plw.evaluation.rows import normalize_rows, scored_rows
+from plw.evaluation.shared_contexts import SOFTMAX_DTYPE
 from plw.files import read_json, write_json
 from plw.models.fingerprint import model_fingerprint
 from plw.models.generation import candidate_prompts, generate_texts
@@ -58,7 +59,31 @@ def evaluate_model(
     harness_folder  definitions of the harness's tasks
     """
     evaluation = _with_defaults(evaluation)
-    fingerprint = model_fingerprint(source)
+    return measure_missing(
+        model_fingerprint(source),
+        benchmarks,
+        evaluation,
+        run_dir=run_dir,
+        harness_folder=harness_folder,
+        load=lambda: _loader(source, evaluation, harness_folder),
+    )
+
+
+def measure_missing(
+    fingerprint: str,
+    benchmarks: list[dict],
+    evaluation: dict,
+    *,
+    run_dir: Path,
+    harness_folder: Path,
+    load: Callable[[], Callable[[dict], dict]],
+) -> dict:
+    """The results' index, as of `evaluate_model`, for a model that `load` knows how to measure.
+
+    fingerprint  of that model (`model_fingerprint`)
+    load         called once, if anything is missing; returns the function that measures one registry entry
+    """
+    evaluation = _with_defaults(evaluation)
     results: dict[str, dict] = {}
     missing = []
     for entry in benchmarks:
@@ -68,7 +93,7 @@ def evaluate_model(
             missing.append((entry, specification))
         else:
             results[entry["name"]] = kept
-    measure = _loader(source, evaluation, harness_folder) if missing else None
+    measure = load() if missing else None
     for entry, specification in missing:
         started = time.perf_counter()
         assert measure is not None  # something is missing

@@ -9,6 +9,7 @@ figure_4.py    examples of prompt inversion (App. A)
 benchmarks.py  Figures 5, 6 and 7: every benchmark of a group (App. B)
 figure_8.py    PLW beside other regularizers (App. C.1)
 figure_10.py   the GAMs' interaction (App. D)
+figure_claims.py  the claims at a glance (ours)
 saving.py      the same data gives the same bytes
 flags.py       flags that programs of figures share
 """

@@ -61,10 +61,32 @@ def ptlm_points(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour:
             mean_line(axes, part, value, color=colour, alpha=0.6, linestyle=line, linewidth=0.9, marker="")
 
 
+def seed_errors(rows: pd.DataFrame, value: str) -> pd.Series:
+    """Standard error over seeds of the mean over ptlms, by w_p: only where each ptlm has two seeds or more.
+
+    Seeds are replicates within a ptlm; how far ptlms are apart is no error of their mean.
+    """
+    cells = rows.groupby(["w_p", "ptlm"])[value].agg(["var", "size"])
+    squares = (cells["var"] / cells["size"]).unstack("ptlm")
+    return (squares.sum(axis=1, skipna=False) ** 0.5 / max(squares.shape[1], 1)).dropna()
+
+
+def seed_bars(axes: Axes, rows: pd.DataFrame, value: str, colour: str) -> None:
+    """Bars of one standard error over seeds (`seed_errors`) about the mean line."""
+    if rows.empty:
+        return
+    errors = seed_errors(rows, value)
+    means = rows.groupby(["w_p", "ptlm"])[value].mean().groupby("w_p").mean()
+    if len(errors):
+        look: dict[str, Any] = {"fmt": "none", "ecolor": colour, "elinewidth": 1.0, "capsize": 2}
+        axes.errorbar(errors.index, means[errors.index], yerr=errors, **look)
+
+
 def runs_and_mean(axes: Axes, rows: pd.DataFrame, value: str, marks: dict, colour: str, *, lines: bool = True) -> None:
-    """Every run (`ptlm_points`), and on top the line of the mean over ptlms."""
+    """Every run (`ptlm_points`), and on top the line of the mean over ptlms, with `seed_bars`."""
     ptlm_points(axes, rows, value, marks, colour, lines=lines)
     mean_line(axes, rows, value, color=colour)
+    seed_bars(axes, rows, value, colour)
 
 
 def plw_axis(axes: Axes, *, label: bool = True) -> None:

@@ -1,6 +1,7 @@
 """Figures 3 and 9: the relative aggregate by PLW on other instruction data sets (§6.2, App. C.2)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,7 +28,9 @@ PANELS_3 = (  # title and the paper's data sets of each panel of Figure 3
 )
 ROLES = tuple(role for _, roles in PANELS_3 for role in roles)
 ROWS_9 = (("relative", "groups I and II"), ("relative_I", "group I"), ("relative_II", "group II"))
-BOTH_COLOUR = "#C9C9C9"
+# A thin broken line with crosses: a wide pale one would pass for a confidence band.
+BROKEN = (0, (6, 1.5, 1, 1.5, 1, 1.5))
+BOTH_LOOK: dict[str, Any] = {"color": "#555555", "lw": 1.1, "linestyle": BROKEN, "marker": "x", "markersize": 4.5}
 
 
 def figure_data(frame: pd.DataFrame, *, datasets: Sequence[dict], benchmarks: Sequence[dict]) -> pd.DataFrame:
@@ -58,14 +61,14 @@ def _relative_axis(axes: Axes, label: str) -> None:
 
 
 def _both(axes: Axes, rows: pd.DataFrame, datasets: Sequence[dict]) -> None:
-    """A pale line: the mean of the data sets' means at the PLWs that all of them have."""
+    """The mean of the data sets' means at the PLWs that all of them have."""
     means = [
         part.pivot_table(index="w_p", columns="ptlm", values="relative", aggfunc="mean").mean(axis=1, skipna=False)
         for _, part in rows.groupby("dataset", sort=False)
     ]
     if len(means) == len(datasets) > 1:
         line = pd.concat(means, axis=1).mean(axis=1, skipna=False)
-        axes.plot(line.index, line.values, color=BOTH_COLOUR, linewidth=6, alpha=0.7, zorder=1, solid_capstyle="butt")
+        axes.plot(line.index, line.values, zorder=1.9, **BOTH_LOOK)
 
 
 def draw_figure_3(
@@ -92,7 +95,7 @@ def draw_figure_3(
             axes.set_title(title)
             _relative_axis(axes, "relative aggregate" if axes is panels[0] else "")
             plw_axis(axes)
-        both = Line2D([], [], color=BOTH_COLOUR, linewidth=6, alpha=0.7, label="mean of both data sets")
+        both = Line2D([], [], label="mean of both data sets", **BOTH_LOOK)
         placed = [entry for entry in in_paper_order(datasets) if entry.get("stands_for") in ROLES]
         legend_and_note(figure, [*key_handles(placed, colours, ptlms, marks), both], note)
     return figure

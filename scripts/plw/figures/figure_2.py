@@ -1,9 +1,11 @@
 """Figure 2: what may explain the effect of the prompt loss weight (§5.3).
 
 (a) stability of the training loss, (b) distance of the weights from the ptlm, (c) memorised training data, (d) length
-of the answers to AlpacaEval's instructions. Panel (a) has boxes of single windows, of all ptlms together; the other
-panels have one point per run. Runs that normalise the loss in another way (experiment `losses`) are an extra line in
-(a) and (b), because the jump of the RSD above PLW 0 depends on it (docs/loss.md).
+of the answers to AlpacaEval's instructions. A third row is ours, not the paper's: (e) stability of the completion's
+loss alone, (f) share of clipped updates, (g) size of the gradient; they tell a loss whose scale changes from a training
+that does. Panel (a) has boxes of single windows, of all ptlms together; the other panels have one point per run. Runs
+that normalise the loss in another way (experiment `losses`) are hollow marks, because the jump of the RSD above PLW 0
+depends on it (docs/loss.md); a study has few of them, so no line joins them.
 """
 
 import itertools
@@ -35,8 +37,13 @@ PANELS = {
     "b": ("weight_distance", "(b) Weight distance", "distance from the PTLM"),
     "c": ("memorisation_bleu", "(c) Training data memorisation", "corpus BLEU"),
     "d": ("generation_tokens", "(d) AlpacaEval generation length", "mean tokens"),
+    "e": ("rsd_completion", "(e) Ours: completion's loss alone", "RSD of five-step windows"),
+    "f": ("clipped_updates", "(f) Ours: clipped updates", "share of all updates"),
+    "g": ("gradient_norm", "(g) Ours: gradient before clipping", "mean L2 norm"),
 }
-PANELS_WITH_ARM = ("a", "b")
+PANELS_WITH_ARM = ("a", "b", "e", "f", "g")
+LAYOUT = ["aaabbb", "cccddd", "eeffgg"]
+ARM_FILLS = ("white", "#B8B8B8")  # one per normalization, in alphabetical order
 # Caption of Figure 2: quartiles, and whiskers at these quantiles.
 QUANTILES = {"whisker_low": 0.09, "quartile_low": 0.25, "median": 0.5, "quartile_high": 0.75, "whisker_high": 0.91}
 BOX_ROOM = 0.84  # share of the distance between neighbouring weights that the boxes of all data sets fill
@@ -117,17 +124,21 @@ def _main_values(data: pd.DataFrame, panel: str) -> pd.DataFrame:
     return data[(data["panel"] == panel) & (data["series"] == "main") & (data["statistic"] == "value")]
 
 
-def _boxes(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], colours: dict) -> None:
-    """Boxes of the RSD: those of the data sets stand side by side at each weight."""
+def _boxes(axes: Axes, data: pd.DataFrame, datasets: Sequence[dict], colours: dict) -> dict[str, float]:
+    """Boxes of the RSD: those of the data sets stand side by side at each weight.
+
+    Returns how far from the weight's place each data set's boxes stand, in w_p.
+    """
     rows = data[(data["panel"] == "a") & (data["statistic"] != "value")]
     places = sorted(rows["w_p"].unique())
     gaps = [right - left for left, right in itertools.pairwise(places)]
     width = BOX_ROOM * min([*gaps, 0.1]) / max(len(datasets), 1)
-    for index, entry in enumerate(datasets):
-        cells = rows[rows["dataset"] == entry["name"]].pivot_table(index="w_p", columns="statistic", values="value")
-        shift = (index - (len(datasets) - 1) / 2) * width
+    shifts = {entry["name"]: (index - (len(datasets) - 1) / 2) * width for index, entry in enumerate(datasets)}
+    for name, shift in shifts.items():
+        cells = rows[rows["dataset"] == name].pivot_table(index="w_p", columns="statistic", values="value")
         for w_p, cell in cells.iterrows():
-            _box(axes, cell, w_p + shift, width=0.82 * width, colour=colours[entry["name"]])
+            _box(axes, cell, w_p + shift, width=0.82 * width, colour=colours[name])
+    return shifts
 
 
 def _box(axes: Axes, cell: pd.Series, place: float, *, width: float, colour: str) -> None:
@@ -151,15 +162,19 @@ def _box(axes: Axes, cell: pd.Series, place: float, *, width: float, colour: str
     )  # fmt: skip
 
 
-def _arm_lines(axes: Axes, rows: pd.DataFrame, marks: dict, colours: dict) -> None:
-    """Runs of another normalization: thin, with hollow marks, one line for each ptlm."""
-    for (dataset, _), part in rows.groupby(["dataset", "normalization"]):
-        for ptlm, (marker, line) in marks.items():
-            means = part[part["ptlm"] == ptlm].groupby("w_p")["value"].mean()
-            axes.plot(
-                means.index, means.values, marker=marker, linestyle=line, color=_darker(colours[dataset]),
-                linewidth=0.9, markerfacecolor="white", markersize=4, zorder=5,
-            )  # fmt: skip
+def _arm_fills(data: pd.DataFrame) -> dict[str, str]:
+    """What a mark of each other normalization is filled with."""
+    names = sorted(data.loc[data["series"] == "arm", "normalization"].unique())
+    return {name: ARM_FILLS[index % len(ARM_FILLS)] for index, name in enumerate(names)}
+
+
+def _arm_marks(axes: Axes, rows: pd.DataFrame, marks: dict, colours: dict, fills: dict, shifts: dict) -> None:
+    """Every run of another normalization as a hollow mark, in (a) on the boxes of its own data set."""
+    for (dataset, normalization, ptlm), part in rows.groupby(["dataset", "normalization", "ptlm"]):
+        axes.plot(
+            part["w_p"] + shifts.get(dataset, 0.0), part["value"], marker=marks[ptlm][0], linestyle="none",
+            color=_darker(colours[dataset]), markerfacecolor=fills[normalization], markersize=4.5, zorder=5,
+        )  # fmt: skip
 
 
 def _darker(colour: str) -> tuple[float, float, float]:
@@ -178,19 +193,19 @@ def _legend_handles(
 ) -> list[Line2D]:
     handles = key_handles(datasets, colours, ptlms, marks)
     labels = {entry["name"]: entry.get("label", entry["name"]) for entry in datasets}
-    arm = data[data["series"] == "arm"]
+    arm, fills = data[data["series"] == "arm"], _arm_fills(data)
     for dataset, normalization in arm[["dataset", "normalization"]].drop_duplicates().itertuples(index=False):
         if dataset in labels:
             text = f"{labels[dataset]}, loss by {normalization.replace('_', ' ')}"
             handles.append(
-                Line2D([], [], color=_darker(colours[dataset]), linewidth=0.9, linestyle="--", marker="o",
-                       markerfacecolor="white", markersize=4, label=text)
+                Line2D([], [], color=_darker(colours[dataset]), linestyle="none", marker="o",
+                       markerfacecolor=fills[normalization], markersize=4.5, label=text)
             )  # fmt: skip
     return handles
 
 
 def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict], style: dict, note: str = "") -> Figure:
-    """Draw the four panels; one that has no numbers says so.
+    """Draw the paper's four panels and our three; one that has no numbers says so.
 
     data      from `figure_data`
     datasets  entries with name, label, stands_for, in the study's order; ptlms: entries with name, label
@@ -198,10 +213,12 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
     note      shown below the panels
     """
     data = data[data["dataset"].isin([entry["name"] for entry in datasets])]
-    colours, marks = dataset_colours(datasets, style), ptlm_marks(ptlms, style)
+    colours, marks, fills = dataset_colours(datasets, style), ptlm_marks(ptlms, style), _arm_fills(data)
     with drawing(style):
         figure = new_figure(style["sizes"]["figure_2"])
-        for (panel, (_, title, label)), axes in zip(PANELS.items(), figure.subplots(2, 2).flat, strict=True):
+        panels = figure.subplot_mosaic([list(row) for row in LAYOUT])
+        for panel, (_, title, label) in PANELS.items():
+            axes, shifts = panels[panel], {}
             axes.set_title(title)
             axes.set_ylabel(label)
             rows = _main_values(data, panel)
@@ -209,14 +226,18 @@ def draw(data: pd.DataFrame, *, datasets: Sequence[dict], ptlms: Sequence[dict],
                 say_no_scores(axes, "not measured")
                 axes.set_yticks([])
             elif panel == "a":
-                _boxes(axes, data, datasets, colours)
+                shifts = _boxes(axes, data, datasets, colours)
             else:
                 _run_panel(axes, rows, datasets, marks, colours)
-            _arm_lines(axes, data[(data["panel"] == panel) & (data["series"] == "arm")], marks, colours)
+            arm = data[(data["panel"] == panel) & (data["series"] == "arm")]
+            _arm_marks(axes, arm, marks, colours, fills, shifts)
             plw_axis(axes)
             if panel == "a":
                 axes.set_xlim(-0.045, 1.045)  # room for the boxes beside 0 and 1
             if len(axes.lines):
-                axes.set_ylim(bottom=0)
+                highest = axes.dataLim.y1
+                axes.set_ylim(0, max(axes.get_ylim()[1], 1.06 * highest))  # values that hardly differ stay inside
+            if panel == "f":
+                axes.set_ylim(-0.03, 1.03)  # a share
         legend_and_note(figure, _legend_handles(data, datasets, ptlms, marks, colours), note)
     return figure

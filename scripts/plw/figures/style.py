@@ -28,7 +28,7 @@ STYLE: dict[str, Any] = {
     "lines": ["--", ":", "-.", (0, (1, 1)), (0, (5, 1)), (0, (3, 1, 1, 1))],  # one per ptlm; means are solid
     "sizes": {  # width and height in inches
         "figure_1": [11.0, 3.3],
-        "figure_2": [9.6, 6.4],
+        "figure_2": [9.6, 8.8],
         "figure_3": [8.6, 3.6],
         "benchmark_panel": [2.9, 2.75],  # one panel of Figures 5 to 7
         "figure_8": [11.0, 7.6],

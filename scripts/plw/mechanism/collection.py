@@ -1,5 +1,6 @@
 """Gathering what shows how the prompt loss works: stability, weight distance, memorisation, lengths (§5.3)."""
 
+import statistics
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pandas as pd
 
 from plw.errors import InputError
 from plw.files import read_json
-from plw.mechanism.stability import Stability, loss_stability
+from plw.mechanism.stability import Stability, clipped_share, gradient_norms, loss_stability
 from plw.study.runs import RUN_COLUMNS
 from plw.training.loss_log import read_loss
 
@@ -16,6 +17,9 @@ MEASURES = (
     "rsd",  # mean RSD of the training loss over windows as the study sets them
     "rsd_rolling",  # the same with overlapping windows,
     "rsd_without_warmup",  # and without the updates before the learning rate's maximum
+    "rsd_completion",  # ours: of the completion's loss alone, windows as the study sets them
+    "clipped_updates",  # ours: share of the updates whose gradient was clipped, 0 to 1
+    "gradient_norm",  # ours: mean over the updates, before clipping
     "weight_distance",  # mean over tensors
     "weight_distance_per_element",
     "memorisation_bleu",  # 0 to 100
@@ -36,6 +40,7 @@ def collect_mechanism(
     losses: Iterable[Path] = (),
     evaluations: Iterable[Path] = (),
     settings: dict | None = None,
+    max_grad_norm: float = 0.0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All measures of all runs (COLUMNS), and the RSD of each window of losses (WINDOW_COLUMNS).
 
@@ -43,6 +48,7 @@ def collect_mechanism(
     mechanisms   runs/RUN/mechanism.json;  losses  runs/RUN/loss.csv;  evaluations  runs/RUN/evaluation.json
                  The folder names the run.
     settings     of `stability.loss_stability`
+    max_grad_norm  what the runs' gradients were clipped at; 0: not clipped, so there is no share of clipped updates
     Rows stand in the order of the run table, then of MEASURES. Raises InputError for a run that is not in the
     table, a file that is given twice or cannot be read, and settings that are unknown.
     """
@@ -53,6 +59,7 @@ def collect_mechanism(
     for run, path in _by_run(losses, found):
         rows = _losses(path)
         found[run] |= {name: (value, n) for name, value, n in _stability(rows, settings or {})}
+        found[run] |= {name: (value, n) for name, value, n in _gradients(rows, max_grad_norm)}
         windows[run] = _window_rows(run, loss_stability(rows, settings=settings))
     for run, path in _by_run(evaluations, found):
         found[run] |= {name: (value, n) for name, value, n in _lengths(_json(path))}
@@ -110,16 +117,26 @@ def _measured(content: dict, path: Path) -> Values:
 
 
 def _stability(rows: list[dict], settings: dict) -> Values:
-    """Mean RSD by the study's settings and by the two other readings of 'five-step windows'."""
+    """Mean RSD by the study's settings, by the two other readings of 'five-step windows', and of the completion."""
     readings = {
-        "rsd": settings,
-        "rsd_rolling": settings | {"windows": "rolling"},
-        "rsd_without_warmup": settings | {"skip_warmup": True},
+        "rsd": (settings, "loss"),
+        "rsd_rolling": (settings | {"windows": "rolling"}, "loss"),
+        "rsd_without_warmup": (settings | {"skip_warmup": True}, "loss"),
+        "rsd_completion": (settings, "completion_loss"),
     }
-    for name, chosen in readings.items():
-        stability = loss_stability(rows, settings=chosen)
+    for name, (chosen, column) in readings.items():
+        stability = loss_stability(rows, settings=chosen, column=column)
         if stability is not None:
             yield name, stability.mean, stability.count
+
+
+def _gradients(rows: list[dict], max_grad_norm: float) -> Values:
+    """How large the updates' gradients were, and how many of them were clipped."""
+    norms = gradient_norms(rows)
+    if norms and max_grad_norm > 0:
+        yield "clipped_updates", clipped_share(norms, limit=max_grad_norm), len(norms)
+    if norms:
+        yield "gradient_norm", statistics.fmean(norms), len(norms)
 
 
 def _lengths(content: dict) -> Values:

@@ -5,6 +5,9 @@ of five updates, and its mean over the windows of a run.
 
 The paper says neither whether its windows overlap nor which standard deviation it takes. Here they are disjoint
 and the sample's (ddof 1); both are settings.
+
+Three measures are ours, because the loss's own scale changes with PLW and with what it is divided by (docs/loss.md):
+the same RSD of the completion's loss alone, the share of updates whose gradient was clipped, the mean gradient norm.
 """
 
 import math
@@ -39,12 +42,13 @@ class Stability:
     count: int
 
 
-def loss_stability(rows: Sequence[dict], *, settings: dict | None = None) -> Stability | None:
+def loss_stability(rows: Sequence[dict], *, settings: dict | None = None, column: str = "loss") -> Stability | None:
     """RSD of the loss over windows of consecutive updates.
 
-    rows      of loss.csv in order, with `step`, `loss` and `learning_rate` (`plw.training.loss_log.read_loss`)
+    rows      of loss.csv in order, with `step`, `column` and `learning_rate` (`plw.training.loss_log.read_loss`)
     settings  changes to DEFAULTS: window (updates, at least 2), windows (disjoint | rolling), ddof (0 | 1),
               skip_warmup (leave out the updates before the learning rate's first maximum)
+    column    which loss: the objective, or `completion_loss`, the unweighted mean over completion tokens (ours)
     Disjoint windows start at the first update; a shorter rest at the end belongs to no window.
     Returns None if there are fewer updates than one window has, or no window has an RSD.
     Raises InputError for settings that make no sense.
@@ -53,7 +57,7 @@ def loss_stability(rows: Sequence[dict], *, settings: dict | None = None) -> Sta
     size = chosen["window"]
     used = rows[warmup_updates(rows) :] if chosen["skip_warmup"] else rows
     starts = range(0, len(used) - size + 1, size if chosen["windows"] == "disjoint" else 1)
-    windows = tuple(_window(used[start : start + size], ddof=chosen["ddof"]) for start in starts)
+    windows = tuple(_window(used[start : start + size], column=column, ddof=chosen["ddof"]) for start in starts)
     values = [window.rsd for window in windows if window.rsd is not None]
     return Stability(windows, statistics.fmean(values), len(values)) if values else None
 
@@ -65,8 +69,22 @@ def warmup_updates(rows: Sequence[dict]) -> int:
     return rates.index(max(known)) if known else 0
 
 
-def _window(rows: Sequence[dict], *, ddof: int) -> Window:
-    losses = [row["loss"] for row in rows]
+def gradient_norms(rows: Sequence[dict]) -> list[float]:
+    """L2 norms of the gradient before clipping, of the updates that have a finite one."""
+    norms = [row.get("grad_norm") for row in rows]
+    return [norm for norm in norms if norm is not None and math.isfinite(norm)]
+
+
+def clipped_share(norms: Sequence[float], *, limit: float) -> float:
+    """Share of updates (0 to 1) whose gradient was scaled down to `limit`, the training's `max_grad_norm`.
+
+    norms  from `gradient_norms`, at least one; limit is above 0 (0 switches clipping off: there is no share then)
+    """
+    return sum(norm > limit for norm in norms) / len(norms)
+
+
+def _window(rows: Sequence[dict], *, column: str, ddof: int) -> Window:
+    losses = [row[column] for row in rows]
     steps = int(rows[0]["step"]), int(rows[-1]["step"])
     if any(loss is None or not math.isfinite(loss) for loss in losses):
         return Window(*steps, None)

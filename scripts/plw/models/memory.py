@@ -29,6 +29,11 @@ class BatchMemory:
             return wanted
         return max(1, min(wanted, min(limits) // self._row_bytes(tokens, beams)))
 
+    @property
+    def halved(self) -> bool:
+        """Whether a batch was too much once."""
+        return self._learnt is not None
+
     def halve(self, rows: int, *, tokens: int, beams: int = 1) -> None:
         """Remember that `rows` were too many; InputError if a single row was."""
         if rows == 1:
@@ -58,17 +63,21 @@ class BatchMemory:
 def bytes_per_token(model: PreTrainedModel) -> int:
     """Bytes that a token of a row takes while it is read: keys and values of all layers, and one layer's activations.
 
-    2 · layers · kv_heads · head_dim · bytes (524,288 for LLaMA 7B in bfloat16); beside them, while the prompt is read,
-    one feed-forward block holds gate, up and their product (3 · intermediate), and attention the residual stream and
-    its projections (6 · hidden).
+    While the prompt is read, one feed-forward block holds gate, up and their product (3 · intermediate), and attention
+    the residual stream and its projections (6 · hidden).
     """
+    config = model.config.get_text_config()
+    activations = 3 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size) + 6 * config.hidden_size
+    return cache_bytes_per_token(model) + activations * model.dtype.itemsize
+
+
+def cache_bytes_per_token(model: PreTrainedModel) -> int:
+    """Bytes of a token's keys and values: 2 · layers · kv_heads · head_dim · bytes (524,288: LLaMA 7B in bfloat16)."""
     config = model.config.get_text_config()
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    cache = 2 * config.num_hidden_layers * kv_heads * head_size
-    activations = 3 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size) + 6 * config.hidden_size
-    return (cache + activations) * model.dtype.itemsize
+    return 2 * config.num_hidden_layers * kv_heads * head_size * model.dtype.itemsize
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -3,10 +3,12 @@
 inputs.py      the files of a study, read
 artifacts.py   figures and tables beside the paper's sentences
 claims.py      verdicts
+showing.py     what the study can and cannot show, by rules with a target each
 samples.py     what the models write, side by side
 statistics.py  regressions, checks, GAMs, mechanism, pre-flight
 cost.py        time, tokens, energy
 comparison.py  what it took beside what was planned, and rates for later plans
+replication.py small results of a finished study, packed to be committed
 tables.py      tables as templates take them
 page.py        all of it into the page
 templates/     the page's Jinja templates, its style among them

@@ -1,7 +1,7 @@
 """Verdicts on the paper's claims as the report shows them; the verdicts themselves are made elsewhere."""
 
 from plw.errors import InputError
-from plw.report.tables import shown_number
+from plw.report.tables import plain_table, shown_number
 
 # A mark beside the word, so that no verdict hangs on colour alone.
 VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
@@ -10,7 +10,7 @@ VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
 def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
-    `computed` says what is computed for a claim, `reason` what came out.
+    `estimand` says what is computed for a claim, `reason` what came out, `rates` how often the rule errs here.
 
     Raises InputError for a verdict that is none of VERDICTS.
     """
@@ -28,7 +28,10 @@ def claim_rows(result: dict | None) -> list[dict]:
                 "place": claim.get("place", ""),
                 "kind": claim.get("kind", ""),
                 "text": claim["text"],
-                "computed": claim.get("computed") or "",
+                "estimand": claim.get("estimand") or "",
+                "rates": rates_text(claim),
+                "diagnostic": claim.get("calibration") == "diagnostic",
+                "primary": bool(claim.get("primary")),
                 "verdict": claim["verdict"],
                 "mark": VERDICTS[claim["verdict"]],
                 "reason": claim.get("reason") or "",
@@ -41,8 +44,45 @@ def claim_rows(result: dict | None) -> list[dict]:
     return rows
 
 
+def rates_text(claim: dict) -> str:
+    """Both error rates of a claim's rule in studies of this design, in words, or that they are not known."""
+    rates = claim.get("rates")
+    if not rates:
+        known = {"none": "error rates: not known (not calibrated)", "verdicts": "rests on other verdicts"}
+        return known.get(claim.get("calibration", ""), "")
+    said = []
+    for name, about in (("false_supported", "supports wrongly"), ("false_contradicted", "contradicts wrongly")):
+        if rates.get(name) is not None:
+            said.append(f"{about} {100 * rates[name]:.1f} %")
+    return ", ".join(said)
+
+
+def yardstick_table(result: dict | None) -> dict | None:
+    """The tally beside what studies of this design give in two known worlds, by family; None where nothing is known."""
+    rows = (result or {}).get("yardstick") or []
+    columns = ["family", "claims", "supported here", "without effects", "in the paper's world"]
+    columns += ["contradicted here", "without effects", "in the paper's world"]
+    counts = ("claims", "supported"), ("null_supported", "paper_supported")
+    more = ("contradicted",), ("null_contradicted", "paper_contradicted")
+    texts = [
+        [
+            row["family"],
+            *(str(row[name]) for name in counts[0]),
+            *(f"{row[name]:.1f}" for name in counts[1]),
+            *(str(row[name]) for name in more[0]),
+            *(f"{row[name]:.1f}" for name in more[1]),
+        ]
+        for row in rows
+    ]
+    return plain_table(columns, texts, right_from=1) if rows else None
+
+
 def verdict_counts(rows: list[dict]) -> list[dict]:
-    """Number and share (per cent) of each verdict: [{verdict, mark, count, share}], all three always there."""
+    """Number and share (per cent) of each verdict: [{verdict, mark, count, share}], all three always there.
+
+    Diagnostics are no claims about results and are not counted.
+    """
+    rows = [row for row in rows if not row["diagnostic"]]
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS}
     return [
         {"verdict": verdict, "mark": VERDICTS[verdict], "count": count, "share": 100 * count / max(1, len(rows))}

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plw.study.planning.cost import Span
+from plw.study.planning.cost import SECONDS_PER_HOUR, Cost, Span
 from plw.study.planning.workload import benchmark_cost
 from plw.study.runs import Run, batch_of
 
@@ -12,13 +12,16 @@ COLUMNS = ("stage", "what", "unit", "planned_low", "planned_high", "measured")
 
 
 def read_job_seconds(folder: Path) -> dict[str, dict[str, float]]:
-    """Wall seconds by rule and job from Snakemake's benchmark files, folder/RULE/JOB.tsv; of repeats the last."""
+    """Wall seconds by rule and job from Snakemake's benchmark files, folder/RULE/JOB.tsv; of repeats the last.
+
+    The one job of folder/RULE.tsv has an empty name.
+    """
     seconds: dict[str, dict[str, float]] = {}
     for path in sorted(folder.rglob("*.tsv")):
         rule, *job = path.relative_to(folder).with_suffix("").parts
         with open(path, encoding="utf-8", newline="") as stream:
             lines = list(csv.DictReader(stream, delimiter="\t"))
-        if job and lines:
+        if lines:
             seconds.setdefault(rule, {})["/".join(job)] = float(lines[-1]["s"])
     return seconds
 
@@ -149,6 +152,40 @@ def rates(
             if max(found) > 0
         },
     }
+
+
+def processor_factors(
+    cost: Cost, runs: Mapping[str, Run], verdicts: Mapping[str, int], seconds: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """How many times as long as planned the jobs of each rule took, and all of them ("all"), on this machine.
+
+    cost      the study's, without what a pilot measured
+    verdicts  by judged benchmark, of all runs
+    """
+    trained, evaluated, measured = (
+        [runs[name] for name in seconds.get(rule, {}) if name in runs]
+        for rule in ("train_model", "evaluate_model", "measure_mechanism")
+    )
+    judged = seconds.get("judge_outputs", {})
+    jobs = {name: sum(job.startswith(f"{name}/") for job in judged) for name in verdicts}
+    hours: dict[str, list[Span | None]] = {
+        "evaluate_model": [cost.evaluation_hours(run) for run in evaluated],
+        "measure_mechanism": [cost.mechanism_hours(run) for run in measured],
+        "judge_outputs": [cost.judging_hours(name, verdicts[name], count) for name, count in jobs.items() if count],
+    }
+    planned: dict[str, list[Span | None]] = {
+        "train_model": [cost.training_seconds(run) for run in trained],
+        **{rule: [span and span * SECONDS_PER_HOUR for span in found] for rule, found in hours.items()},
+        **{rule: [*found] for rule, found in cost.world_seconds(list(runs.values())).items()},
+    }
+    known = {
+        rule: (sum(taken.values()), sum(span.low for span in spans if span))
+        for rule, taken in seconds.items()
+        if (spans := planned.get(rule)) and None not in spans
+    }
+    factors = {rule: taken / said for rule, (taken, said) in known.items() if said}
+    taken, said = (sum(column) for column in zip(*known.values(), strict=True)) if known else (0.0, 0.0)
+    return factors | ({"all": taken / said} if said else {})
 
 
 def _ends(values: Sequence[float]) -> list[float]:

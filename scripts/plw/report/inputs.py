@@ -37,6 +37,7 @@ def read_inputs(
     mechanism: Path | None = None,
     mechanisms: Sequence[Path] = (),
     times: Path | None = None,
+    showing: Path | None = None,
 ) -> dict:
     """Keyword arguments of plw.report.page.page_context; a file that is not given is None or empty there.
 
@@ -68,6 +69,7 @@ def read_inputs(
         "mechanism_rows": _rows(mechanism),
         "mechanisms": _jsons(mechanisms),
         "times": read_times(times) if times else {},
+        "showing": _json(showing, None),
     }
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from plw.report.artifacts import absent_artifacts, artifact_views
-from plw.report.claims import claim_rows, headline_rows, verdict_counts
+from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image
+from plw.report.claims import claim_rows, headline_rows, verdict_counts, yardstick_table
 from plw.report.cost import duration, time_table, total_energy, training_table
 from plw.report.samples import generations_view, memorisation_view
+from plw.report.showing import showing_view
 from plw.report.statistics import fit_view, gam_table, mechanism_table, preflight_table
 from plw.report.tables import plain_table, shown_number
 
@@ -22,6 +23,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 SECTIONS = {  # in the page's order
     "summary": "Summary",
+    "showing": "What this study can and cannot show",
     "results": "Figures and tables",
     "claims": "The paper's claims",
     "samples": "What the models write",
@@ -35,6 +37,7 @@ SECTIONS = {  # in the page's order
 }
 # Parts of a study whose settings are compared with the paper's; what is asked of a scheduler changes no result.
 COMPARED = ("seeds", "training", "evaluation", "judges", "statistics")
+AT_A_GLANCE = "figure_claims"  # stands first, with the verdicts, and not among the paper's figures
 GRANTED = ("runtime_min", "mem_mb", "threads", "gpus", "parameters")
 
 
@@ -184,13 +187,14 @@ def page_context(
     mechanisms: Sequence[dict] = (),
     mechanism_rows: Sequence[dict] = (),
     times: dict[str, list[float]] | None = None,
+    showing: dict | None = None,
 ) -> dict:
     """Everything that the templates show; a part that a study lacks is None or empty, and its section is left out.
 
     score_rows  one row for each run of the score table (RUN_COLUMNS of plw.study.runs, PLW as a number)
     n_scores    number of scores of primary and other metrics
-    checks      regression/DATASET.checks.json; times as plw.report.cost.read_times gives them; the others are the
-    contents of the files that scripts/report/build_report.py names.
+    checks      regression/DATASET.checks.json; showing as plw.report.showing.check_showing gives it, times as
+    plw.report.cost.read_times; the others are the contents of the files that scripts/report/build_report.py names.
     """
     sentences = sentences or {}
     dataset_labels, ptlm_labels = (
@@ -198,6 +202,7 @@ def page_context(
         for part in ("datasets", "ptlms")
     )
     rows = claim_rows(claims)
+    shown = {name: content for name, content in artifacts.items() if name != AT_A_GLANCE}
     known_checks = {found["dataset"]: found for found in checks}
     summary = run_summary(list(run_records))
     context = {
@@ -214,9 +219,15 @@ def page_context(
         "missing_groups": missing_groups(missing),
         "claims": rows,
         "verdicts": verdict_counts(rows),
+        "judged": sum(not row["diagnostic"] for row in rows),
+        "yardstick": yardstick_table(claims),
+        "noise": (claims or {}).get("noise", ""),
+        "at_a_glance": embedded_image(artifacts[AT_A_GLANCE]) if AT_A_GLANCE in artifacts else None,
+        "glance": titles.get(AT_A_GLANCE) or {},
         "headlines": headline_rows(rows, sentences.get("headline", [])),
-        "artifacts": artifact_views(artifacts, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
+        "artifacts": artifact_views(shown, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
         "absent": absent_artifacts(artifacts, titles),
+        "showing": showing_view(showing, _labels(study)),
         "generations": generations_view(
             generations or {}, rows=score_rows, study=study, benchmark=_label(study, "alpaca_eval")
         ),
@@ -238,9 +249,14 @@ def _label(study: dict, benchmark: str) -> str:
     return study.get("benchmarks", {}).get(benchmark, {}).get("label", benchmark)
 
 
+def _labels(study: dict) -> dict[str, str]:
+    return {name: entry.get("label", name) for name, entry in study.get("benchmarks", {}).items()}
+
+
 def present_sections(context: dict) -> dict[str, str]:
     """SECTIONS without those that have nothing to show."""
     needs = {
+        "showing": ("showing",),
         "results": ("artifacts",),
         "claims": ("claims",),
         "samples": ("generations", "memorisation"),

@@ -66,6 +66,8 @@ def fit_lines(result: dict) -> list[tuple[str, str]]:
     """The parts of a regression that a reader checks, as (name, text)."""
     fit = result["fit"]
     lines = [("Model", fit.get("formula") or result["model"]), ("Converged", "yes" if result["converged"] else "no")]
+    if fit.get("singular"):
+        lines.append(("Singular", "a variance of zero or a correlation of one: the data carry fewer random effects"))
     flags = fit.get("flags") or {}
     lines += [("Warning", str(text)) for text in flags.get("warnings") or []]
     if fit.get("error"):
@@ -80,7 +82,8 @@ def fit_lines(result: dict) -> list[tuple[str, str]]:
     critical = fit.get("critical") or {}
     if critical.get("plw") is not None:
         interval = f"{_number(critical.get('plw_ci_low'))} to {_number(critical.get('plw_ci_high'))}"
-        lines.append(("Critical PLW λ", f"{critical['plw']:.3f}, 95 % interval {interval}"))
+        how = "; " + critical["note"] if critical.get("interval") == "fieller" else ""
+        lines.append(("Critical PLW λ", f"{critical['plw']:.3f}, 95 % interval {interval}{how}"))
     elif critical.get("note"):
         lines.append(("Critical PLW λ", critical["note"]))
     return lines + _residual_lines(result.get("residuals") or {})
@@ -120,7 +123,7 @@ def sensitivity_table(result: dict) -> dict | None:
         rows.append(
             [
                 fit["name"],
-                "yes" if fit.get("converged") else "no",
+                ("yes" if fit.get("converged") else "no") + (", singular" if fit.get("singular") else ""),
                 _p(fit.get("p")),
                 _p((test.get("likelihood_ratio") or {}).get("p")),
                 *(_number((coefficients.get(key) or {}).get("estimate")) for key in ("w_p", "w_p2")),
@@ -139,13 +142,21 @@ def _check_lines(checks: dict) -> list[tuple[str, str]]:
         count = permutation.get("permutations")
         text = _p_is(permutation.get("p")) + (f" from {count:,} permutations of the PLWs among runs" if count else "")
         lines.append(("Permutation test", permutation.get("reason") or text))
+    seeds = checks.get("seed_test")
+    if seeds:
+        text = f"{_p_is(seeds['p'])} from {seeds['curves']} curves (PTLM × seed)"
+        if seeds.get("lag_1") is not None:
+            text += f"; luck at neighbouring PLWs correlates {_number(seeds['lag_1'], '.2f')}"
+        lines.append(("PLW against PLW × seed", seeds.get("reason") or text))
+    lines += _item_lines(checks.get("item_model") or {})
     bootstrap = checks.get("item_bootstrap")
     if bootstrap:
         share = bootstrap["plw"].get("share_inside")
         if share is not None:
             text = f"in {100 * share:.0f} % of {bootstrap['n']:,} resamples of the benchmarks' items"
             lines.append(("A maximum inside (0, 1)", text))
-        lines.append(("λ where there is one", _span(bootstrap["plw"])))
+        hidden = bootstrap["plw"].get("note")
+        lines.append(("λ where there is one", hidden or _span(bootstrap["plw"])))
         if bootstrap.get("best_plw"):
             lines.append(("Best PLW, borders included", _span(bootstrap["best_plw"])))
         if bootstrap.get("fixed"):
@@ -158,6 +169,27 @@ def _check_lines(checks: dict) -> list[tuple[str, str]]:
     return lines + [
         (name.replace("_", " ").capitalize(), reason) for name, reason in (checks.get("reasons") or {}).items()
     ]
+
+
+def _item_lines(found: dict) -> list[tuple[str, str]]:
+    """The item-level model: test, optimum, treatment of the benchmarks."""
+    if found.get("reason") or not found.get("test"):
+        return [("Item-level model", str(found["error"]))] if found.get("error") else []
+    test, optimum = found["test"], found["optimum"]
+    spans = " and ".join(f"{_number(span['plw_low'])} to {_number(span['plw_high'])}" for span in optimum["set"])
+    kinds: dict[str, list[str]] = {}
+    for name, how in found["treated"].items():
+        kinds.setdefault(how.get("kind") or f"left out, {how['reason']}", []).append(name)
+    df = " and ".join(f"{value:g}" for value in test["df"])
+    inside = f"{optimum['inside']:.2f} (of a flat curve {optimum['inside_if_flat']:.2f})"
+    lines = [
+        ("Item-level model", f"{found['formula']}; converged: {'yes' if found['converged'] else 'no'}"),
+        ("Item level, flat curve", f"F = {test['statistic']:.2f} on {df}, {_p_is(test['p'])}"),
+        ("Item level, best PLW", f"{optimum['plw']:.3f}; not refuted as the maximum: {spans or 'none'}"),
+        ("Item level, probability of a maximum inside (0, 1)", inside),
+        ("Item level, benchmarks", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())),
+    ]
+    return lines + ([("Item level", optimum["note"])] if optimum.get("note") else [])
 
 
 def _span(found: dict) -> str:
@@ -190,28 +222,37 @@ def gam_table(gam: dict | None) -> dict | None:
         for covariate, fit in (readings or {}).items():
             if not isinstance(fit, dict):
                 continue
-            said = fit.get("warnings") or []
-            said = [*([said] if isinstance(said, str) else said), *filter(None, [fit.get("reason")])]
-            explained = fit.get("deviance_explained")
-            rows.append(
-                [
-                    benchmarks,
-                    covariate,
-                    str(fit.get("formula", "–")),
-                    shown_number(fit.get("n")),
-                    shown_number(fit.get("edf")),
-                    "–" if explained is None else f"{100 * explained:.1f} %",
-                    "; ".join(map(str, said)) or "none",
-                ]
-            )
-    columns = ["benchmarks", "covariate", "formula", "n", "edf", "deviance explained", "warnings"]
+            others = {"REML": fit.get("reml"), "constant benchmarks in": fit.get("with_constant")}
+            shown = [(covariate, fit), *((f"{covariate}, {name}", found) for name, found in others.items() if found)]
+            rows += [_gam_row(benchmarks, name, found) for name, found in shown]
+    columns = ["benchmarks", "covariate", "formula", "n", "edf", "deviance explained", "range at R_g = 1", "warnings"]
     return plain_table(columns, rows) if rows else None
+
+
+def _gam_row(benchmarks: str, name: str, fit: dict) -> list[str]:
+    said = fit.get("warnings") or []
+    said = [*([said] if isinstance(said, str) else said), *filter(None, [fit.get("reason")])]
+    explained = fit.get("deviance_explained")
+    at_one = next((row["range"] for row in fit.get("rows") or [] if row["r_g"] == 1.0), None)
+    return [
+        benchmarks,
+        name,
+        str(fit.get("formula", "–")),
+        shown_number(fit.get("n")),
+        shown_number(fit.get("edf")),
+        "–" if explained is None else f"{100 * explained:.1f} %",
+        _number(at_one),
+        "; ".join(map(str, said)) or "none",
+    ]
 
 
 MEASURES = {
     "rsd": "Training loss RSD, five-step windows",
     "rsd_rolling": "RSD, rolling windows",
     "rsd_without_warmup": "RSD without the warm-up",
+    "rsd_completion": "RSD of the completion's loss alone (ours)",
+    "clipped_updates": "Share of updates with a clipped gradient (ours)",
+    "gradient_norm": "Gradient norm before clipping (ours)",
     "weight_distance": "Weight distance, mean over tensors",
     "weight_distance_per_element": "Weight distance, mean over elements",
     "memorisation_bleu": "Memorisation, corpus BLEU",

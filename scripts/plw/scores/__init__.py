@@ -5,6 +5,7 @@ table.py                   the score table and its aggregates (Figure 1)
 collection.py              scores out of evaluations and judgements; what is missing
 given.py                   a score table that an analyst brings
 items.py                   scores of single benchmark items
+bleu.py                    corpus BLEU from sentences' n-gram counts
 pooled.py                  aggregates that are compared across data sets or regularizers (§6)
 regularizer_comparison.py  PLW against other regularizers (§6.1): what Figure 8 and Table 4 compare
 flags.py                   flags that programs after the score table share

@@ -1,6 +1,7 @@
-"""Scores of single benchmark items, for resampling: only of benchmarks whose score is the mean of its items' scores.
+"""Scores of single benchmark items, for resampling.
 
-Corpus BLEU is none of them: it is computed over all sentences together.
+Most benchmarks' scores are the mean of their items' scores. Corpus BLEU is computed over all sentences together: its
+items have n-gram counts (bleu.COUNTS) instead of a score, from which the BLEU of any resample follows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +11,18 @@ import pandas as pd
 
 from plw.errors import InputError
 from plw.files import atomic_path, read_json
+from plw.scores.bleu import COUNTS, sentence_counts
 
 COLUMNS = ["run", "benchmark", "item", "score"]
 CORPUS_METRICS = ("bleu", "chrf", "ter")  # as harness.CORPUS_METRICS, which would load the harness
+# Benchmarks that ask about the same items in the same order (§4.4): the same questions, the same sentence pairs in both
+# directions. A resample draws them together.
+SHARED_ITEMS = (
+    ("truthfulqa_mc2", "truthfulqa_gen"),
+    ("wmt14_en_fr", "wmt14_fr_en"),
+    ("wmt16_en_de", "wmt16_de_en"),
+    ("wmt16_en_ro", "wmt16_ro_en"),
+)
 
 # What an item of a judged benchmark adds to a metric that is a mean; None: not counted (an unreadable verdict).
 JUDGED: dict[tuple[str, str], Callable[[dict], float | None]] = {
@@ -25,10 +35,15 @@ JUDGED: dict[tuple[str, str], Callable[[dict], float | None]] = {
 
 
 def has_items(entry: dict) -> bool:
-    """Whether the primary metric of a registry entry can be a mean over items."""
+    """Whether the primary metric of a registry entry follows from its items: as their mean, or as BLEU of counts."""
     if entry["framework"] == "harness":
-        return entry["metric"] not in CORPUS_METRICS
+        return entry["metric"] == "bleu" or entry["metric"] not in CORPUS_METRICS
     return (entry["framework"], entry["metric"]) in JUDGED
+
+
+def shared_with(benchmark: str) -> str:
+    """One name for all benchmarks that share this one's items."""
+    return next((names[0] for names in SHARED_ITEMS if benchmark in names), benchmark)
 
 
 def _content(path: Path) -> dict:
@@ -40,6 +55,8 @@ def _content(path: Path) -> dict:
 
 def harness_items(evaluations: Iterable[str | Path], benchmarks: Sequence[dict]) -> tuple[list[tuple], list[str]]:
     """Rows (run, benchmark, item, score) of runs/RUN/evaluation.json and the files beside it that it lists.
+
+    Of BLEU: (run, benchmark, item, NaN, *bleu.COUNTS).
 
     Returns the rows and texts about files that are no longer there.
     """
@@ -55,6 +72,16 @@ def harness_items(evaluations: Iterable[str | Path], benchmarks: Sequence[dict])
                 absent.append(f"{run} {name}: {place} is gone")
                 continue
             items, metric = _content(place)["items"], wanted[name]
+            if metric == "bleu":
+                if all("output" in item and isinstance(item.get("target"), str) for item in items):
+                    counts = sentence_counts([i["output"] for i in items], [i["target"] for i in items])
+                    rows += [
+                        (run, name, item["id"], float("nan"), *map(int, found))
+                        for item, found in zip(items, counts, strict=True)
+                    ]
+                else:
+                    absent.append(f"{run} {name}: its items have no output and target")
+                continue
             if any(metric not in item for item in items):
                 absent.append(f"{run} {name}: its items have no {metric}")
                 continue
@@ -79,8 +106,14 @@ def judged_items(judgements: Iterable[str | Path], benchmarks: Sequence[dict]) -
 
 
 def item_table(rows: Iterable[tuple]) -> pd.DataFrame:
-    """The rows as a frame of COLUMNS in a fixed order. InputError if an item stands twice."""
-    frame = pd.DataFrame(rows, columns=COLUMNS).astype({"item": "int32", "score": float})
+    """The rows as a frame of COLUMNS and bleu.COUNTS (-1: none) in a fixed order.
+
+    InputError if an item stands twice.
+    """
+    none = (-1,) * len(COUNTS)
+    filled = [(*row, *none) if len(row) == len(COLUMNS) else row for row in rows]
+    frame = pd.DataFrame(filled, columns=[*COLUMNS, *COUNTS])
+    frame = frame.astype({"item": "int32", "score": float, **dict.fromkeys(COUNTS, "int32")})
     frame = frame.sort_values(["benchmark", "run", "item"], kind="stable").reset_index(drop=True)
     twice = frame[frame.duplicated(["run", "benchmark", "item"])]
     if not twice.empty:
@@ -104,4 +137,5 @@ def read_items(path: str | Path) -> pd.DataFrame:
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
         raise InputError("The table of item scores lacks columns.", value=absent, where=str(path))
-    return frame[COLUMNS].astype({"run": str, "benchmark": str})
+    frame = frame.assign(**{name: -1 for name in COUNTS if name not in frame.columns})  # tables of before
+    return frame[[*COLUMNS, *COUNTS]].astype({"run": str, "benchmark": str})

@@ -6,6 +6,7 @@ All runs share one min-max scale for each benchmark (plw.scores.pooled), over pt
 """
 
 from collections.abc import Sequence
+from math import comb
 
 import pandas as pd
 
@@ -106,12 +107,15 @@ def best_settings(
     data      from `comparison_data`; ptlms: entries with name, label, stands_for; runs: from `comparison_runs`
     measures  some of MEASURES
     Returns rows with ptlm, ptlm_label, stands_for, arm, settings, settings_planned, and for each measure M the keys
-    M (best value), M_strength, M_plw, M_won (words), M_mean; None where the arm has no complete run. Of settings with
-    equal values the first is named. The best of more settings is larger by chance alone; the mean is not.
+    M (best value), M_strength, M_plw, M_won (words), M_mean, M_equal; None where the arm has no complete run. Of
+    settings with equal values the first is named. The best of more settings is larger by chance alone; the mean is not,
+    nor is M_equal, what `equal_budget` expects of as many settings as the ptlm's poorest arm has (`budget`).
     """
     found, planned = settings(data), planned_settings(runs, data)
     rows = []
     for entry in ptlms:
+        sizes = found[found["ptlm"] == entry["name"]].groupby("arm").size()
+        budget = int(sizes.min()) if len(sizes) else 0
         for arm in arms_of(data):
             part = found[(found["ptlm"] == entry["name"]) & (found["arm"] == arm)].sort_values(["strength", "plw"])
             row = {
@@ -122,10 +126,23 @@ def best_settings(
                 "settings": len(part),
                 "settings_planned": int(planned.get((entry["name"], arm), 0)),
             }
+            row["budget"] = budget
             for measure in measures:
-                row |= _best(part, measure)
+                row |= _best(part, measure) | {f"{measure}_equal": equal_budget(part[measure].dropna(), budget)}
             rows.append(row)
     return rows
+
+
+def equal_budget(values: Sequence[float], budget: int) -> float | None:
+    """Expected largest of `budget` of these values drawn without replacement; None where there are fewer.
+
+    So that the best of eight PLWs can stand beside the best of two settings of a regularizer.
+    """
+    ordered = sorted(values)
+    if not 0 < budget <= len(ordered):
+        return None
+    ways = comb(len(ordered), budget)
+    return float(sum(comb(place, budget - 1) * value for place, value in enumerate(ordered)) / ways)
 
 
 def _best(part: pd.DataFrame, measure: str) -> dict:

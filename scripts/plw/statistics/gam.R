@@ -40,12 +40,15 @@ optimum_at <- function(basis, r, coefficients, draws = NULL, alpha = NULL) {
 # w_grid      values of w that are searched, in order
 # ratios      R_g at which the optimum is wanted; r_grid: R_g of the contour plot
 # places      places of w_grid (from 1) that the contour plot shows
+# method      how the smoothing parameters are chosen: GCV.Cp (mgcv's default, the paper's as far as it says) or REML,
+#             which chooses straight lines less often and whose uncertainty mgcv can add to the covariance
 # samples     draws from the posterior; seed: of the draws; alpha: 1 - alpha is the level of the intervals
-analyse_gam <- function(data, w_grid, ratios, r_grid, places, k = 3, samples = 2000, seed = 123, alpha = 0.05) {
+analyse_gam <- function(data, w_grid, ratios, r_grid, places, k = 3, samples = 2000, seed = 123, alpha = 0.05,
+                        method = "GCV.Cp") {
   for (name in c("benchmark", "seed")) data[[name]] <- factor(as.character(data[[name]]))
   formula <- gam_formula(data, k)
   text <- paste(deparse(formula, width.cutoff = 500), collapse = " ")
-  attempt <- capturing(mgcv::gam(formula, data = data)) # nothing else set: mgcv's defaults
+  attempt <- capturing(mgcv::gam(formula, data = data, method = method)) # nothing else set: mgcv's defaults
   model <- attempt$value
   if (is.null(model)) return(list(formula = text, error = attempt$error, warnings = as.list(attempt$warnings)))
 

@@ -72,12 +72,17 @@ def ratio_levels(
     return levels, sources, left_out
 
 
-def gam_rows(frame: pd.DataFrame, levels: dict[str, float]) -> pd.DataFrame:
+def gam_rows(frame: pd.DataFrame, levels: dict[str, float], *, constant: bool = False) -> pd.DataFrame:
     """The rows that R fits: score (relative), w_p, plw, r, benchmark and seed, in a fixed order.
 
-    frame  primary scores; min-max scaled per benchmark within each data set, ptlms pooled
+    frame     primary scores; min-max scaled per benchmark within each data set, ptlms pooled
+    constant  whether benchmarks stay in, at 0.5, on which all runs of a data set score the same: they say nothing
     """
-    frame = add_w_p(relative_scores(frame[frame["dataset"].isin(levels)]))
+    frame = frame[frame["dataset"].isin(levels)]
+    if not constant:
+        scores = frame.groupby(["dataset", "benchmark"])["score"]
+        frame = frame.loc[(scores.transform("max") > scores.transform("min")).astype(bool)]
+    frame = add_w_p(relative_scores(frame))
     frame = frame.assign(r=frame["dataset"].map(levels)).sort_values(["benchmark", "dataset", "ptlm", "seed", "plw"])
     rows = frame[["relative", "w_p", "plw", "r", "benchmark", "seed"]].rename(columns={"relative": "score"})
     return rows.astype({"score": float, "w_p": float, "plw": float, "r": float, "benchmark": str, "seed": str})
@@ -95,10 +100,10 @@ def why_no_fit(rows: pd.DataFrame, settings: dict) -> str | None:
     return None
 
 
-def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict) -> dict:
+def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict, method: str = "GCV.Cp") -> dict:
     """One GAM and its optima.
 
-    rows  from `gam_rows`, of the benchmarks of one fit; covariate: w_p | plw
+    rows  from `gam_rows`, of the benchmarks of one fit; covariate: w_p | plw; method: of mgcv, GCV.Cp | REML
     Returns formula, n, edf, deviance_explained, warnings, score_range, …
       rows   [{r_g, w_p, plw, low, high (PLW, interval), low_w_p, high_w_p, range, range_share, starred, extrapolated}]
              at settings["ratios"]; `range` is that of the predicted smooth over the weights at this ratio, its share
@@ -126,6 +131,7 @@ def fit_gam(rows: pd.DataFrame, *, covariate: str, settings: dict) -> dict:
         ratios=[float(value) for value in settings["ratios"]],
         r_grid=r_grid,
         places=[float(place) for place in shown],
+        method=method,
         **{key: settings[key] for key in ("k", "samples", "seed", "alpha")},
     )
     error = answer.pop("error")
@@ -182,6 +188,17 @@ def gam_scores(frame: pd.DataFrame, runs: pd.DataFrame | None, levels: dict[str,
     return frame, design
 
 
+def _beside(rows: pd.DataFrame, whole: pd.DataFrame, covariate: str, settings: dict) -> dict:
+    """`fit_gam` by mgcv's defaults, with what it is by REML and with constant benchmarks in."""
+    fit = fit_gam(rows, covariate=covariate, settings=settings)
+    others = {"reml": fit_gam(rows, covariate=covariate, settings=settings, method="REML")}
+    if len(whole) > len(rows):
+        others["with_constant"] = fit_gam(whole, covariate=covariate, settings=settings)
+    kept = {name: {key: value for key, value in other.items() if key not in ("ridge", "grid")}
+            for name, other in others.items()}  # fmt: skip
+    return fit | kept
+
+
 def fit_gams(
     frame: pd.DataFrame,
     *,
@@ -190,6 +207,9 @@ def fit_gams(
     settings: dict | None = None,
 ) -> dict:
     """All fits: {"fits": {All | MC | Gen: {w_p | plw: `fit_gam`, benchmarks: […]}}, "covariate", "settings"}.
+
+    Beside mgcv's defaults each fit has `reml` (smoothing by REML, intervals that allow for its uncertainty) and, where
+    benchmarks are constant on a data set, `with_constant` (those in, at 0.5); both without `ridge` and `grid`.
 
     frame     primary scores of plain runs (`gam_scores`); levels: data set -> R_g
     settings  changes to DEFAULTS
@@ -200,11 +220,12 @@ def fit_gams(
         raise InputError("Unknown settings of the GAMs.", value=unknown, hint=f"Known: {', '.join(DEFAULTS)}")
     if settings["covariate"] not in COVARIATES:
         raise InputError("Unknown covariate.", value=settings["covariate"], hint=" or ".join(COVARIATES))
-    rows = gam_rows(frame, levels)
+    rows, whole = gam_rows(frame, levels), gam_rows(frame, levels, constant=True)
     fits: dict[str, dict] = {}
     for name, members in fit_members(benchmarks).items():
         part = rows[rows["benchmark"].isin(members)]
         there = [member for member in members if member in set(part["benchmark"])]
-        fits[name] = {covariate: fit_gam(part, covariate=covariate, settings=settings) for covariate in COVARIATES}
+        all_rows = whole[whole["benchmark"].isin(members)]
+        fits[name] = {covariate: _beside(part, all_rows, covariate, settings) for covariate in COVARIATES}
         fits[name] |= {"benchmarks": there, "missing_benchmarks": [m for m in members if m not in there]}
     return {"fits": fits, "covariate": settings["covariate"], "settings": settings}

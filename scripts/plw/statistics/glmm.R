@@ -3,7 +3,9 @@
 # Plain functions: a data frame in, a list out that to_json() (json.R) can print. The library starts them through
 # rpy2; `Rscript run_glmm.R` runs the same functions without Python.
 #
-# data columns: score (numeric, 0..1), w_p (numeric, 0..1), benchmark, ptlm, seed (text or factor).
+# data columns: score (numeric, 0..1), w_p (numeric, 0..1), benchmark, ptlm, seed (text or factor); and, if some are,
+# constant (1 where all runs score the same on the row's benchmark, else 0): such rows stand at 0.5, say nothing about
+# w_p and are left out of every fit but the sensitivity row that has them in.
 #
 # Paper: score ~ pol(w_p, 2) + (0 + pol(w_p, 2) | b) + (1 | m), glmmTMB, beta family, one model per data set.
 # The basis must be raw: only then do Table 3's coefficients have the vertex that §5.2 computes from them.
@@ -42,16 +44,18 @@ REDUCED <- c("intercepts", "slope", "fixed_ptlm") # "we tried reducing the compl
 #   slope        (0 + w_p | benchmark) + (1 | ptlm)
 #   with_intercept  (1 + poly | benchmark) + (1 | ptlm): the same fit in any basis
 #   fixed_ptlm   (0 + poly | benchmark), ptlm as a fixed factor
+#   by_cell      (0 + poly | benchmark) + (1 | ptlm:benchmark): a level for each ptlm on each benchmark. Ours: the
+#                paper's (1 | ptlm) takes a ptlm for as good on one benchmark as on any other
 model_terms <- function(data, structure, basis) {
   poly_term <- sprintf("poly(w_p, 2, raw = %s)", if (basis == "raw") "TRUE" else "FALSE")
   benchmark_term <- switch(structure,
-    full = , fixed_ptlm = sprintf("(0 + %s | benchmark)", poly_term),
+    full = , by_cell = , fixed_ptlm = sprintf("(0 + %s | benchmark)", poly_term),
     with_intercept = sprintf("(1 + %s | benchmark)", poly_term),
     intercepts = "(1 | benchmark)",
     slope = "(0 + w_p | benchmark)",
     stop("unknown model structure: ", structure)
   )
-  ptlm_term <- if (structure == "fixed_ptlm") "ptlm" else "(1 | ptlm)"
+  ptlm_term <- switch(structure, fixed_ptlm = "ptlm", by_cell = "(1 | ptlm:benchmark)", "(1 | ptlm)")
   terms <- c(benchmark = benchmark_term, ptlm = ptlm_term, seed = "(1 | seed)")
   levels <- vapply(names(terms), function(name) nlevels(data[[name]]), 0L)
   single <- levels < 2
@@ -94,6 +98,10 @@ OPTIMIZERS <- list( # glmmTMB's default first, as in the paper; the second is tr
   BFGS = list(optimizer = stats::optim, optArgs = list(method = "BFGS"))
 )
 
+# Two optimisers that found the same maximum agree to about 1e-6; one that stopped 0.01 below another one's has not
+# found it, whatever its Hessian says (it then often stands beside a singular optimum).
+SAME_MAXIMUM <- 1e-4
+
 # The optimiser's maximum itself: stats::logLik() hides it where the Hessian is not positive definite.
 log_likelihood <- function(model) if (is.null(model)) NA else -model$fit$objective
 
@@ -110,6 +118,7 @@ fit_once <- function(formula, data, optimizer, se = TRUE) {
     pd_hessian = se && !is.null(model) && isTRUE(model$sdr$pdHess),
     finite_se = FALSE,
     loglik = log_likelihood(model),
+    singular = if (is.null(model)) NA else is_singular(model),
     warnings = as.list(attempt$warnings),
     error = attempt$error
   )
@@ -130,9 +139,9 @@ fit_ladder <- function(formula, data, optimizers = names(OPTIMIZERS)) {
   for (optimizer in optimizers) {
     attempt <- fit_once(formula, data, optimizer)
     best <- suppressWarnings(max(vapply(attempts, function(a) a$flags$loglik, 0), na.rm = TRUE))
-    if (attempt$flags$converged && attempt$flags$loglik < best - 0.01) {
+    if (attempt$flags$converged && attempt$flags$loglik < best - SAME_MAXIMUM) {
       attempt$flags$converged <- FALSE
-      attempt$flags$warnings <- list(sprintf("stopped at log-likelihood %.3f, below %.3f of another optimiser",
+      attempt$flags$warnings <- list(sprintf("stopped at log-likelihood %.5f, below %.5f of another optimiser",
                                              attempt$flags$loglik, best))
     }
     attempts[[optimizer]] <- attempt
@@ -174,9 +183,28 @@ coefficient_table <- function(raw, alpha) {
   })
 }
 
+# Fieller's set of the vertex in w_p (Fieller 1954): all v for which b1 + 2 v b2 = 0 is not rejected. Where the bend is
+# not clear of zero it is no interval but two rays or everything. `inside` is what of it lies in [0, 1].
+fieller_set <- function(raw, alpha) {
+  b <- raw$estimate[c("w_p", "w_p2")]
+  v <- raw$covariance[2:3, 2:3] # of intercept, w_p, w_p2
+  q <- stats::qnorm(1 - alpha / 2)^2
+  a <- b[[2]]^2 - q * v[2, 2] # 4 a x^2 + 4 h x + c <= 0
+  h <- b[[1]] * b[[2]] - q * v[1, 2]
+  c0 <- b[[1]]^2 - q * v[1, 1]
+  if (!all(is.finite(c(a, h, c0))) || a == 0) return(list(kind = NA, inside = list()))
+  root <- h^2 - a * c0
+  ends <- if (root >= 0) sort((-h + c(-1, 1) * sqrt(root)) / (2 * a))
+  kind <- if (root < 0) "everything" else if (a > 0) "interval" else "two rays"
+  parts <- switch(kind, everything = list(c(0, 1)), interval = list(ends), list(c(0, ends[1]), c(ends[2], 1)))
+  parts <- Filter(function(part) part[1] <= part[2], lapply(parts, function(part) c(max(part[1], 0), min(part[2], 1))))
+  list(kind = kind, inside = lapply(parts, function(part) list(low = part[1], high = part[2])))
+}
+
 # Vertex of the fitted parabola in w_p, and the PLW that belongs to it (the paper's critical lambda, §5.2).
-# The interval is the delta method's in w_p, cut to [0, 1] and then carried over by the inverse transform, which
-# is monotone; carried over first it could leave [0, 1] on the scale of the weights.
+# Its interval is the delta method's in w_p, cut to [0, 1] and then carried over by the inverse transform, which
+# is monotone; carried over first it could leave [0, 1] on the scale of the weights. Where b2's own interval includes
+# zero the delta method is no approximation of anything: then it is the hull of Fieller's set in [0, 1].
 critical_plw <- function(raw, alpha) {
   b <- raw$estimate
   vertex <- -b[["w_p"]] / (2 * b[["w_p2"]])
@@ -186,8 +214,14 @@ critical_plw <- function(raw, alpha) {
   value <- b[["intercept"]] - b[["w_p"]]^2 / (4 * b[["w_p2"]])
   maximum <- isTRUE(b[["w_p2"]] < 0)
   inside <- isTRUE(vertex > 0 && vertex < 1)
-  plw <- pmin(pmax(bounds, 0), 1)^(1 / POWER)
+  fieller <- fieller_set(raw, alpha)
+  clear <- isTRUE(abs(b[["w_p2"]]) > stats::qnorm(1 - alpha / 2) * sqrt(max(raw$covariance[3, 3], 0)))
+  shown <- bounds
+  if (!clear && length(fieller$inside)) shown <- range(unlist(fieller$inside))
+  if (!clear && !length(fieller$inside)) shown <- c(NA, NA)
+  plw <- pmin(pmax(shown, 0), 1)^(1 / POWER)
   predicted <- function(w) stats::plogis(b[["intercept"]] + b[["w_p"]] * w + b[["w_p2"]] * w^2)
+  spans <- vapply(fieller$inside, function(part) sprintf("%.2f to %.2f", part$low, part$high), "")
   list(
     vertex = list(w_p = vertex, se = se, ci_low = bounds[1], ci_high = bounds[2],
                   linear_predictor = value, score = stats::plogis(value)),
@@ -195,10 +229,13 @@ critical_plw <- function(raw, alpha) {
     plw = if (maximum && inside) vertex^(1 / POWER) else NA,
     plw_ci_low = if (maximum && inside) plw[1] else NA,
     plw_ci_high = if (maximum && inside) plw[2] else NA,
+    interval = if (clear) "delta" else "fieller", fieller = fieller,
     predicted_score = list(at_w_p_0 = predicted(0), at_w_p_1 = predicted(1)),
     note = if (!maximum) "no maximum: the fitted parabola opens upward"
       else if (!inside) sprintf("no maximum inside (0, 1): the vertex lies at w_p = %.3f, so the fit is best at w_p = %d",
                                 vertex, as.integer(vertex >= 1))
+      else if (!clear) sprintf("maximum inside (0, 1), but the bend is not clear of zero: Fieller's set in w_p is %s",
+                               if (length(spans)) paste(spans, collapse = " and ") else "not known")
       else if (isTRUE(bounds[1] > 0 && bounds[2] < 1)) "maximum inside (0, 1)"
       else "maximum inside (0, 1), but its interval reaches the border and was cut there"
   )
@@ -248,7 +285,7 @@ describe_fit <- function(data, name, structure, basis, squeeze, alpha) {
   data$score <- squeeze_scores(data$score, squeeze)
   terms <- model_terms(data, structure, basis)
   formula <- model_formula(terms)
-  judged <- name == "main" || structure %in% REDUCED # only these are worth a second optimiser and a second test
+  judged <- name == "main" || structure %in% c(REDUCED, "by_cell") # only these are worth a second optimiser and a second test
   fitted <- fit_ladder(formula, data, if (judged) names(OPTIMIZERS) else "nlminb")
   result <- c(
     list(name = name, formula = paste(deparse(formula, width.cutoff = 500), collapse = " "), structure = structure,
@@ -275,7 +312,10 @@ describe_fit <- function(data, name, structure, basis, squeeze, alpha) {
 
 # ---- the whole analysis of one data set -----------------------------------------------------------------------
 
-prepare_data <- function(data) {
+# constant  whether rows of constant benchmarks stay in; they do where there are no others
+prepare_data <- function(data, constant = FALSE) {
+  said <- if (is.null(data$constant)) rep(0, nrow(data)) else data$constant
+  if (!constant && !all(said == 1)) data <- data[said == 0, ]
   for (name in c("benchmark", "ptlm", "seed")) data[[name]] <- factor(as.character(data[[name]]))
   # Sum contrasts: with ptlm as a fixed factor the intercept stays the mean over ptlms, as in the other models.
   if (nlevels(data$ptlm) > 1) stats::contrasts(data$ptlm) <- stats::contr.sum(nlevels(data$ptlm))
@@ -283,14 +323,20 @@ prepare_data <- function(data) {
 }
 
 # Each row changes one thing of the main fit, so that what moves the result can be named.
-sensitivity_rows <- function(data, squeeze, alternatives, basis, reduced_models, alpha) {
-  row <- function(name, structure = "full", with_basis = basis, with_squeeze = squeeze) {
-    describe_fit(data, name, structure, with_basis, with_squeeze, alpha)$result
+# whole  the data with constant benchmarks in; the same as `data` where there are none
+sensitivity_rows <- function(data, whole, squeeze, alternatives, basis, reduced_models, alpha) {
+  row <- function(name, structure = "full", with_basis = basis, with_squeeze = squeeze, with_data = data) {
+    describe_fit(with_data, name, structure, with_basis, with_squeeze, alpha)$result
   }
   other <- if (basis == "raw") "orthogonal" else "raw"
-  rows <- lapply(setdiff(unlist(alternatives), squeeze), function(rule) row(paste("squeeze", rule), with_squeeze = rule))
+  rules <- setdiff(unlist(alternatives), squeeze)
+  rows <- lapply(rules, function(rule) row(paste("squeeze", rule), with_squeeze = rule))
   rows <- c(rows, list(row(paste(other, "polynomials"), with_basis = other),
                        row("random intercept too, (1 + poly | benchmark)", "with_intercept")))
+  if (nlevels(data$ptlm) > 1 && nlevels(data$benchmark) > 1) {
+    rows <- c(rows, list(row("an intercept for each PTLM and benchmark, (1 | ptlm:benchmark)", "by_cell")))
+  }
+  if (nrow(whole) > nrow(data)) rows <- c(rows, list(row("constant benchmarks in, at 0.5", with_data = whole)))
   if (!reduced_models) return(rows)
   rows <- c(rows, list(row("reduced: (1 | benchmark)", "intercepts"), row("reduced: (0 + w_p | benchmark)", "slope")))
   if (nlevels(data$ptlm) > 1) rows <- c(rows, list(row("reduced: ptlm as a fixed factor", "fixed_ptlm")))
@@ -313,12 +359,13 @@ fit_model <- function(data, structure = "full", basis = "raw", squeeze = "none",
 analyse_scores <- function(data, squeeze = "smithson_verkuilen", squeeze_alternatives = c("clamp_0.01", "clamp_0.001"),
                            poly = "raw", alpha = 0.05, reduced_models = TRUE, sensitivity = TRUE, simulations = 250,
                            seed = 123) {
+  whole <- prepare_data(data, constant = TRUE)
   data <- prepare_data(data)
   main <- describe_fit(data, "main", "full", poly, squeeze, alpha)
   list(
-    fit = main$result,
+    rows_fitted = nrow(data), fit = main$result,
     sensitivity = if (!sensitivity) list()
-      else sensitivity_rows(data, squeeze, squeeze_alternatives, poly, reduced_models, alpha),
+      else sensitivity_rows(data, whole, squeeze, squeeze_alternatives, poly, reduced_models, alpha),
     residuals = if (is.null(main$model)) list(implementation = NA, note = "no fit, so no residuals", tests = list())
       else residual_tests(main$model, main$data, simulations, seed),
     versions = list(R = paste(R.version$major, R.version$minor, sep = "."), glmmTMB = package_version_text("glmmTMB"),

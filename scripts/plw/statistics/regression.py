@@ -66,17 +66,23 @@ def check_design(frame: pd.DataFrame, design: dict, *, dataset: str, allow_parti
 
 
 def regression_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that R fits: relative score, w_p, benchmark, ptlm and seed, in a fixed order.
+    """The rows that R is given: relative score, w_p, benchmark, ptlm, seed and constant, in a fixed order.
 
     frame  one data set's primary scores; min-max scaled per benchmark over all ptlms (§5.2)
+    `constant` is 1 on a benchmark that all runs score the same on, else 0: R leaves such rows out (glmm.R).
     """
+    flat = constant_benchmarks(frame)
     frame = add_w_p(relative_scores(frame)).sort_values(["benchmark", "ptlm", "seed", "plw"])
-    rows = frame[["relative", "w_p", "benchmark", "ptlm", "seed"]].rename(columns={"relative": "score"})
+    frame = frame.assign(constant=frame["benchmark"].isin(flat).astype(float))
+    rows = frame[["relative", "w_p", "benchmark", "ptlm", "seed", "constant"]].rename(columns={"relative": "score"})
     return rows.astype({"score": float, "w_p": float, "benchmark": str, "ptlm": str, "seed": str})
 
 
 def constant_benchmarks(frame: pd.DataFrame) -> list[str]:
-    """Benchmarks on which all runs score the same: 0.5 after min-max scaling, and silent about w_p."""
+    """Benchmarks on which all runs score the same: 0.5 after min-max scaling, and silent about w_p.
+
+    They are left out of the fits as they are out of the claims; a sensitivity row has them in.
+    """
     spread = frame.groupby("benchmark", sort=False)["score"].agg(lambda scores: scores.max() - scores.min())
     return list(spread.index[spread == 0])
 

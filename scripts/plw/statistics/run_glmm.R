@@ -1,5 +1,5 @@
 # The same analysis without Python:  Rscript run_glmm.R SCORES.csv RESULT.json [squeeze=…] [alpha=…] …
-# SCORES.csv has the columns score, w_p, benchmark, ptlm, seed; the settings are the arguments of analyse_scores(),
+# SCORES.csv has the columns score, w_p, benchmark, ptlm, seed (and constant, see glmm.R); the settings are the arguments of analyse_scores(),
 # lists with commas: squeeze_alternatives=clamp_0.01,clamp_0.001
 
 main <- function() {

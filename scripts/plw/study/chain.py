@@ -215,6 +215,7 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
                 if member not in registry:
                     place = locate(chain, ("experiments", name, key, index))
                     errors.append(_unknown(key[:-1], member, registry, place))
+        errors += _by_dataset_errors(name, experiment, chain)
         for index, member in enumerate(experiment.get("benchmarks", [])):
             if member not in values["benchmarks"]:
                 place = locate(chain, ("experiments", name, "benchmarks", index))
@@ -230,6 +231,25 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
     if values["tokenizer_of"] not in values["ptlms"]:
         errors.append(_unknown("ptlm", values["tokenizer_of"], values["ptlms"], locate(chain, ("tokenizer_of",))))
     return errors + _check_judges(values, chain) + _check_training(values, chain)
+
+
+def _by_dataset_errors(name: str, experiment: dict, chain: list[StudyFile]) -> list[InputError]:
+    """`plw` and `seeds` by data set name the experiment's own data sets, and `plw` all of them."""
+    errors = []
+    for key in ("plw", "seeds"):
+        values = experiment.get(key)
+        if not isinstance(values, dict):
+            continue
+        for member in values:
+            if member not in experiment["datasets"]:
+                place = locate(chain, ("experiments", name, key, member))
+                known = dict.fromkeys(experiment["datasets"])
+                errors.append(_unknown("data set of this experiment", member, known, place))
+        missing = [member for member in experiment["datasets"] if member not in values]
+        if key == "plw" and missing:
+            place = locate(chain, ("experiments", name, key))
+            errors.append(InputError("A data set of the experiment has no PLWs.", value=missing[0], where=place))
+    return errors
 
 
 def _check_training(values: dict, chain: list[StudyFile]) -> list[InputError]:
@@ -271,6 +291,33 @@ def _check_judges(values: dict, chain: list[StudyFile]) -> list[InputError]:
             errors.append(
                 InputError("A judged benchmark has no judge.", value=name, where=locate(chain, ("judges",)), hint=hint)
             )
+    return errors + [error for name in values["judges"] for error in _check_backend(name, values, chain)]
+
+
+# What a judge's backend cannot do without, by the key that gives it, with an example.
+BACKEND_NEEDS = {
+    "vllm_local_completions": ("python", "the interpreter that has vLLM, as .venv-judges/bin/python"),
+    "openai_completions": ("server", "its address, as http://node17:8000/v1"),
+}
+
+
+def _check_backend(name: str, values: dict, chain: list[StudyFile]) -> list[InputError]:
+    """A judge that could not be started, told before the first training instead of after the last."""
+    judge = values["judges"][name]
+    backend = judge.get("backend")
+    if backend not in BACKEND_NEEDS or name not in values["evaluation"]["benchmarks"]:
+        return []
+    errors = []
+    key, example = BACKEND_NEEDS[backend]
+    if key not in judge:
+        others = "backend: huggingface_local_completions runs it in process, openai_completions asks a running server"
+        what = f"A judge's backend needs `{key}`."
+        hint = f"Give {example}; or another backend ({others})."
+        errors.append(InputError(what, value=backend, where=locate(chain, ("judges", name, key)), hint=hint))
+    if judge.get("num_beams", 1) > 1:
+        what, hint = "A served judge decodes greedily.", "Set num_beams: 1, or backend: huggingface_local_completions."
+        where = locate(chain, ("judges", name, "num_beams"))
+        errors.append(InputError(what, value=judge["num_beams"], where=where, hint=hint))
     return errors
 
 

@@ -19,6 +19,7 @@ CONFIG_KEYS = {
     "samples": "folder that {samples} in a study's paths stands for",
     "finished_only": "true: make the artifacts from the runs that are measured already",
     "scores": "a score table (CSV): statistics, figures, tables and claims from it alone, nothing is trained",
+    "results": "packed results (a folder): figures, tables and claims of their study from them, nothing is trained",
 }
 
 
@@ -50,18 +51,40 @@ def load_configuration(config: dict, *, root: Path) -> dict:
                 for key in unknown
             ]
         )
+    packed = packed_results(config)
     study = load_study(
-        str(config.get("study", "demo")),
+        str(packed / "study.yaml" if packed else config.get("study", "demo")),
         folder=root / "config" / "studies",
         schema=read_yaml(root / "workflow" / "schemas" / "study.schema.yaml"),
         registries={"benchmarks": read_yaml(root / "config" / "benchmarks.yaml")},
-        samples=config.get("samples"),
+        samples="samples" if packed else config.get("samples"),  # nothing that is packed is read from there
     )
-    if config.get("scores"):
+    if packed:
+        study = {**study, "name": name_from(study["name"], packed)}
+    elif config.get("scores"):
         study = with_given_scores(study, str(config["scores"]))
     else:
         check_references(study)
     return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+
+
+def packed_results(config: dict) -> Path | None:
+    """The folder of packed results that the configuration names (scripts/report/pack_replication.py), or None."""
+    if not config.get("results"):
+        return None
+    folder = Path(str(config["results"]).rstrip("/"))
+    if config.get("scores"):
+        hint = "Give one of them: packed results have scores of their own."
+        raise InputError("Both results and scores are given.", value=str(folder), where="--config", hint=hint)
+    absent = [name for name in ("study.yaml", "runs.csv", "scores.csv") if not (folder / name).is_file()]
+    if absent:
+        raise InputError(
+            "This is no folder of packed results.",
+            value=str(folder),
+            where="config/config.yaml or --config, key results",
+            hint=f"It lacks {', '.join(absent)}; scripts/report/pack_replication.py makes such a folder.",
+        )
+    return folder
 
 
 def with_given_scores(study: dict, path: str) -> dict:
@@ -73,8 +96,13 @@ def with_given_scores(study: dict, path: str) -> dict:
             where="config/config.yaml or --config, key scores",
             hint="Give the path of a CSV file, from the folder that snakemake is called in.",
         )
-    stem = re.sub(r"[^a-z0-9]+", "_", Path(path).stem.lower()).strip("_") or "scores"
-    return {**study, "name": f"{study['name']}_from_{stem}"}
+    return {**study, "name": name_from(study["name"], Path(path))}
+
+
+def name_from(study: str, path: Path) -> str:
+    """A name for what is made of a file or a folder: not the study's own."""
+    stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "scores"
+    return f"{study}_from_{stem}"
 
 
 def check_references(study: dict) -> None:

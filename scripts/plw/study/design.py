@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from plw.study.runs import Run, batch_of, benchmarks_of
+from plw.study.runs import Run, batch_of, benchmarks_of, plws_of
 
 LEAST_LEVELS = 3  # a parabola in w_p (§5.2) and a smooth over R_g (App. D) need three different values
 
@@ -23,7 +23,7 @@ def batches(runs: Iterable[Run]) -> dict[str, list[str]]:
 def regressed_datasets(study: dict) -> list[str]:
     """The data sets with a regression of their own: those of the main experiment (§5.2), where it has enough PLWs."""
     main = study["experiments"]["main"]
-    return main["datasets"] if len(main["plw"]) >= LEAST_LEVELS else []
+    return [name for name in main["datasets"] if len(plws_of(main, name)) >= LEAST_LEVELS]
 
 
 def smoothed_datasets(study: dict) -> list[str]:
@@ -50,6 +50,7 @@ def made_artifacts(study: dict, *, from_scores: bool) -> list[str]:
         "figure_8": "regularizers" in experiments,
         "figure_9": "datasets" in experiments,
         "figure_10": bool(smoothed_datasets(study)),
+        "figure_claims": True,  # ours
         "table_1": not from_scores,
         "table_2": True,
         "table_3": bool(regressed_datasets(study)),

@@ -84,6 +84,14 @@ def _splits(entry: dict) -> tuple[str, ...]:
     return (*scored, "train") if drawn and has_split(entry["source"], "train") else scored
 
 
+def fetch_first(needs: Sequence[Need], study: str) -> str:
+    """What a cluster's user is told whose study is not fetched; `study` as the call names it."""
+    return (
+        f"This study needs {len(needs)} sources from the network, and they are not fetched. Fetch them first, where"
+        f" there is a network:\n  snakemake --cores 1 fetch --config study={study}"
+    )
+
+
 def fetch_sources(needs: Sequence[Need], *, say: Callable[[str], None] = print) -> list[dict]:
     """Fetch everything; returns the record: by repository or address its revision, commit, files and their sha256.
 
@@ -103,6 +111,17 @@ def fetch_sources(needs: Sequence[Need], *, say: Callable[[str], None] = print) 
         place = {"hub": wanted.listing.repository, "kind": wanted.listing.kind, "revision": wanted.listing.revision}
         record.append({**place, "commit": wanted.listing.commit, "for": wanted.where, "files": files})
     return record + addresses
+
+
+def unpinned(record: Sequence[dict]) -> list[str]:
+    """A warning for each source of the record that follows a branch, with the line that pins what was fetched."""
+    return [
+        f"Not pinned: {entry['hub']} (revision: {entry['revision']}) may be another one at the next fetch. This one"
+        f" stays with the line\n    revision: {entry['commit']}\n  in its entry of config/sources.yaml, or where the"
+        f" study sets {entry['for'][0]}."
+        for entry in record
+        if "hub" in entry and not COMMIT.fullmatch(entry["revision"])
+    ]
 
 
 def survey(needs: Sequence[Need], *, say: Callable[[str], None]) -> tuple[list[Wanted], list[dict]]:
@@ -177,7 +196,6 @@ def _check_room(repositories: Sequence[Wanted]) -> None:
     if not needed:
         return
     folder = Path(constants.HF_HUB_CACHE)
-    hint = "Free it, or set HF_HOME to a folder on a larger disk (for the jobs as well)."
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -186,7 +204,9 @@ def _check_room(repositories: Sequence[Wanted]) -> None:
         writable = False
     if not writable:
         what = "The folder of the Hub client's cache cannot be written to."
+        hint = "Set HF_HOME to a folder that you may write to (for the jobs as well)."
         raise InputError(what, value=str(folder), where="HF_HOME or HF_HUB_CACHE", hint=hint)
     if needed > free:
         what = f"There is no room for what is to be fetched: {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free."
+        hint = "Free it, or set HF_HOME to a folder on a larger disk (for the jobs as well)."
         raise InputError(what, value=str(folder), where="HF_HOME", hint=hint)

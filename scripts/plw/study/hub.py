@@ -87,7 +87,7 @@ def switched_off() -> Iterator[None]:
 
 def not_fetched(what: str, where: str | None = None) -> InputError:
     """What a job says that may not use the network and lacks something."""
-    hint = f"Fetch it where there is a network: {FETCH}. Then run this again."
+    hint = f"Fetch it where there is a network, then run this again: `{FETCH}`"
     return InputError("The Hub is switched off and this is not fetched.", value=what, where=where, hint=hint)
 
 
@@ -255,7 +255,9 @@ def explain(
     refused = (response.headers.get("X-Error-Message") if response is not None else None) or ""
     tokens = "a token (https://huggingface.co/settings/tokens) as HF_TOKEN in the environment, or `hf auth login`"
     if status == 401 and "invalid credentials" in refused.lower():
-        return say("The Hub does not know this token.", f"It is wrong or has expired: make a new one and set {tokens}.")
+        return say(
+            "The Hub does not know this token.", f"It is wrong or has expired: make a new one, then give {tokens}."
+        )
     if isinstance(error, errors.GatedRepoError) and status == 401:
         return say("The licence must be accepted and no token is set.", f"Accept it at {page}, then give {tokens}.")
     if isinstance(error, errors.GatedRepoError):
@@ -292,6 +294,12 @@ def explain(
     if isinstance(error, errors.OfflineModeIsEnabled):
         return not_fetched(what, where)
     names = {base.__name__ for base in type(error).__mro__}
+    if file and names & {"RemoteProtocolError", "ReadError", "ReadTimeout"}:  # it answered, and then no more
+        return say(
+            f"The download was cut ({type(error).__name__}).",
+            "Try again: what is whole is not fetched twice. If it stays so, something between here and the Hub ends"
+            " long connections.",
+        )
     if names & {"TransportError", "ConnectionError", "TimeoutError"}:
         from huggingface_hub import constants
 

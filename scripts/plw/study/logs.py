@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from plw.files import read_json
+from plw.study.fetching import unpinned
 
 LINES = 16  # a longer message is shown by its first line and its last six
 
@@ -20,6 +21,15 @@ def failures(folder: Path, *, since: float) -> list[str]:
             shown = lines if len(lines) < LINES else [*lines[:1], "    …", *lines[-6:]]
             said.append("\n".join([f"--- {file}", *shown]))
     return said
+
+
+def fetched(record: Path, *, since: float) -> str:
+    """What this call fetched, and what of it is not pinned; empty where `record` was not written after `since`."""
+    if not record.is_file() or record.stat().st_mtime < since:
+        return ""
+    sources = read_json(record)["sources"]
+    size = sum(file["bytes"] for source in sources for file in source.get("files", [source]))
+    return "\n".join([f"Fetched: {len(sources)} sources, {size / 1e9:,.2f} GB  ({record})", *unpinned(sources)])
 
 
 def finished(folder: Path, *, seconds: float) -> str:

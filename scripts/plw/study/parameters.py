@@ -53,6 +53,11 @@ def evaluation_settings(study: dict) -> str:
     return as_json({key: value for key, value in study["evaluation"].items() if key not in left_out})
 
 
+def judge_settings(study: dict, benchmark: str) -> str:
+    """What a judge is and how it is asked."""
+    return as_json({key: value for key, value in study["judges"][benchmark].items() if key not in GRANTED})
+
+
 def benchmark_entries(study: dict, names: list[str]) -> str:
     """Registry entries of benchmarks, each with its name and without what only a dry run reads."""
     entries = [{"name": name, **study["benchmarks"][name]} for name in names]

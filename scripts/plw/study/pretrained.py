@@ -20,7 +20,7 @@ from plw.study.hub import (
     own_folder,
     page_of,
 )
-from plw.study.sources import warn_if_moving
+from plw.study.sources import MOVING_REVISION, warn_if_moving
 
 INDEX = "model.safetensors.index.json"
 # Weights in the order in which they are preferred: the list of the parts, and the name of an undivided file.
@@ -66,29 +66,35 @@ def converted_folder(listing: Listing) -> Path:
     return own_folder() / "converted" / f"{listing.repository.replace('/', '--')}--{listing.commit}"
 
 
-def _fetched_place(source: dict, kind: str) -> str:
-    """The converted folder of a Hub model, else its id; InputError if the Hub is off and something is not fetched."""
-    listing = kept_listing(source["hub"], source.get("revision") or "main", "model")
-    if listing is None:
-        return source["hub"]  # loading tells whether it is in the client's cache
-    folder = converted_folder(listing)
-    if (folder / CONVERSION).is_file():
-        return str(folder)
-    if is_offline():
-        names = small_files(listing) + (weight_files(listing) if kind == "model" else [])
-        for name in names:
-            if cached_file(listing, name) is None:
-                raise not_fetched(f"{listing.repository}@{listing.revision}/{name}")
-            if name.endswith(PICKLED):
-                raise not_fetched(f"{listing.repository}@{listing.revision}, its weights as safetensors")
-    return source["hub"]
+def _converted(source: dict) -> Path | None:
+    """The folder of a Hub model that was published with pickled weights only, once it is converted."""
+    listing = kept_listing(source["hub"], source.get("revision") or MOVING_REVISION, "model")
+    folder = None if listing is None else converted_folder(listing)
+    return folder if folder is not None and (folder / CONVERSION).is_file() else None
+
+
+def _check_fetched(source: dict, kind: str) -> None:
+    """InputError if the Hub is off and a file of the model or tokenizer is not fetched."""
+    listing = kept_listing(source["hub"], source.get("revision") or MOVING_REVISION, "model")
+    if listing is None or not is_offline():
+        return  # without a list, loading tells whether it is in the client's cache
+    for name in small_files(listing) + (weight_files(listing) if kind == "model" else []):
+        if cached_file(listing, name) is None:
+            raise not_fetched(f"{listing.repository}@{listing.revision}/{name}")
+        if name.endswith(PICKLED):
+            raise not_fetched(f"{listing.repository}@{listing.revision}, its weights as safetensors")
 
 
 def pretrained_location(source: dict, *, where: str | None = None) -> tuple[str, dict]:
-    """What `from_pretrained` takes for a model or tokenizer: first argument and keyword arguments."""
+    """What `from_pretrained` takes for a model or tokenizer: first argument and keyword arguments.
+
+    A Hub model whose pickled weights were converted is the folder of what was made of them.
+    """
     if "hub" in source:
+        if folder := _converted(source):
+            return str(folder), {}
         warn_if_moving(source)
-        return source["hub"], {"revision": source["revision"]}
+        return source["hub"], {"revision": source.get("revision") or MOVING_REVISION}
     path = Path(source.get("path", ""))
     if "path" not in source or not path.exists():
         raise InputError(
@@ -103,13 +109,16 @@ def pretrained_location(source: dict, *, where: str | None = None) -> tuple[str,
 def load_pretrained(loader, source: dict, kind: str, **options):
     """Call `from_pretrained` for a source; turn its many failures into one clear message."""
     if "path" in source:
-        name, revision = _folder(source["path"], kind), None
+        place: dict = {}
+        name = _folder(source["path"], kind)
     elif "hub" in source:
-        name, revision = _fetched_place(source, kind), source.get("revision")
+        name, place = pretrained_location(source)
+        if name == source["hub"]:
+            _check_fetched(source, kind)
     else:
         raise InputError(f"A {kind} source needs `path` or `hub`.", value=source)
     try:
-        return loader.from_pretrained(name, revision=revision or "main", trust_remote_code=False, **options)
+        return loader.from_pretrained(name, trust_remote_code=False, **place, **options)
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot load the {kind}.", value=source, hint=_loading_hint(source, str(error))) from error
 

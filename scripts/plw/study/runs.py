@@ -50,24 +50,35 @@ def _settings(experiment: dict) -> list[tuple[str, float]]:
     return [(name, float(strength)) for name, strengths in regularizers.items() for strength in strengths]
 
 
+def plws_of(experiment: dict, dataset: str) -> list[float]:
+    """The prompt loss weights of an experiment's runs on a data set: its `plw`, for all or by data set."""
+    plws = experiment["plw"]
+    return [float(plw) for plw in (plws[dataset] if isinstance(plws, dict) else plws)]
+
+
+def seeds_of(experiment: dict, dataset: str, study: dict) -> list[int]:
+    """The seeds of an experiment's runs on a data set: its `seeds`, for all or by data set, else the study's."""
+    seeds = experiment.get("seeds", study["seeds"])
+    return seeds.get(dataset, study["seeds"]) if isinstance(seeds, dict) else seeds
+
+
 def list_runs(study: dict) -> list[Run]:
     """All runs of the study's `run_experiments`, in order of first appearance; a shared run is listed once."""
     cells: dict[tuple[str, str, float, str, str, float, int], list[str]] = {}
     for name in study["run_experiments"]:
         experiment = study["experiments"][name]
-        factors = itertools.product(
-            experiment["ptlms"],
-            experiment["datasets"],
-            [float(plw) for plw in experiment["plw"]],
-            experiment.get("normalizations", [study["training"]["normalization"]]),
-            _settings(experiment),
-            experiment.get("seeds", study["seeds"]),
-        )
-        for ptlm, dataset, plw, normalization, (regularizer, strength), seed in factors:
-            cell = (ptlm, dataset, plw, normalization, regularizer, strength, seed)
-            names = cells.setdefault(cell, [])
-            if name not in names:
-                names.append(name)
+        for ptlm, dataset in itertools.product(experiment["ptlms"], experiment["datasets"]):
+            factors = itertools.product(
+                plws_of(experiment, dataset),
+                experiment.get("normalizations", [study["training"]["normalization"]]),
+                _settings(experiment),
+                seeds_of(experiment, dataset, study),
+            )
+            for plw, normalization, (regularizer, strength), seed in factors:
+                cell = (ptlm, dataset, plw, normalization, regularizer, strength, seed)
+                names = cells.setdefault(cell, [])
+                if name not in names:
+                    names.append(name)
     return [
         Run(
             run_id(

@@ -79,4 +79,8 @@ def table_1(datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict
         "prints although its text (§2.1) defines the mean of each instance's ratio. 'paper' rows: numbers "
         "that are printed for the data set that ours stands for."
     ]
+    # Statistics of an earlier version do not say what counted.
+    counted = dict.fromkeys(found["counted_with"] for found in statistics.values() if "counted_with" in found)
+    if counted:
+        notes.append(f"Tokens are those of the {' and the '.join(counted)}, each field by itself, no special tokens.")
     return Table("Table 1: data set statistics", columns, rows, notes=notes)

@@ -77,10 +77,11 @@ def _attach_to_trainer(trainer) -> None:
     per_update = collator.unit == "update"
     arguments.remove_unused_columns = False  # prompt_length is no argument of the model
     # What the trainer may still scale: with "microbatch" it takes the mean over accumulation steps, with "update"
-    # nothing, because the denominator covers them. The second name is what transformers looked at before 5.11.
+    # nothing, because the denominator covers them. Before 5.19 transformers looked at the other two names for that.
     trainer.loss_is_scaled_for_ga = trainer.model_accepts_loss_kwargs = per_update
     trainer.label_names = ["token_scales"]  # so that an evaluation has a loss, too
     trainer.compute_loss = _trainer_loss(float(getattr(arguments, "label_smoothing_factor", 0.0)))
+    trainer.compute_loss_func = trainer.compute_loss if per_update else None
     if per_update:
         trainer.get_batch_samples = _shared_denominator(trainer, trainer.get_batch_samples)
 

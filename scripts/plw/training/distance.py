@@ -76,9 +76,9 @@ def stored_weights(source: dict) -> StoredWeights:
 
 
 def _local_folder(source: dict) -> Path:
-    """The folder of a model; one on the Hub is taken from the cache, or fetched."""
+    """The folder of a model; one on the Hub is taken from the cache (its weights converted), or fetched."""
     place, options = pretrained_location(source)
-    if "hub" not in source:
+    if not options:
         return Path(place)
     try:
         return Path(snapshot_download(place, allow_patterns=HUB_FILES, **options))

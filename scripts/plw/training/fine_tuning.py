@@ -12,7 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -31,6 +31,9 @@ from plw.training.trainer import PromptLossTrainer
 from plw.training.zero import deepspeed_config, is_partitioned, prepare_deepspeed, weight_parts
 
 LOSS_FILE = "loss.csv"  # in the checkpoint folder while the run goes on
+# What transformers 5.17 calls gradient_checkpointing has been activation_checkpointing since; 6 drops the old name.
+CHECKPOINTING = next(field.name for field in fields(TrainingArguments)
+                     if field.name in ("activation_checkpointing", "gradient_checkpointing"))  # fmt: skip
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what Slurm sends before a time limit or a preemption
 
 
@@ -135,7 +138,7 @@ def training_arguments(
         optim="adamw_torch_fused",  # same mathematics as adamw_torch in one kernel
         # autocast; DeepSpeed has its own switch for it, and this one would turn on its rounding "bf16" instead
         bf16=settings.compute_dtype == "bfloat16" and settings.zero_stage is None,
-        activation_checkpointing=settings.gradient_checkpointing,
+        **{CHECKPOINTING: settings.gradient_checkpointing},
         deepspeed=deepspeed_config(settings) if settings.zero_stage is not None else None,
         ddp_find_unused_parameters=False,
         ddp_backend="gloo" if device == "cpu" and plan.ranks > 1 else None,

@@ -44,11 +44,15 @@ def git_state(folder: Path) -> dict[str, str | bool | None]:
 
 
 def device_state(device: str) -> dict:
-    """Return the device's type and model, the CPU's model, threads and host."""
+    """Return the device's type and model, the CPU's model and instruction set, threads and host.
+
+    instruction_set is what PyTorch computes with (AVX2, AVX512, …): sums are rounded in another order with another.
+    """
     return {
         "type": device,
         "model": torch.cuda.get_device_name() if device == "cuda" else None,
         "cpu": _cpu_model(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "host": platform.node(),
     }

@@ -36,7 +36,7 @@ class PromptLossTrainer(Trainer):
                       and the unweighted cross-entropies in nats); whoever logs an update resets them
     """
 
-    loss_is_scaled_for_ga = True  # transformers must not divide by accumulation steps: the plan's scales did
+    loss_is_scaled_for_ga = True  # transformers must not divide by accumulation steps: the plan's scales did (≥ 5.19)
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class PromptLossTrainer(Trainer):
         super().__init__(*args, train_dataset=plan, **kwargs)
         self.remove_callback(PrinterCallback)  # the loss goes to loss.csv, not to the terminal
         self.model_accepts_loss_kwargs = False  # no count of labels is handed to the model
+        self.compute_loss_func = self.compute_loss  # transformers < 5.19 divides by the steps unless this is set
         self.plan, self.label_smoothing, self.monitor = plan, label_smoothing, monitor
         self.fingerprint = dict(fingerprint or {})
         self.selector = PositionSelector(self.model)

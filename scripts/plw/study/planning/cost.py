@@ -1,13 +1,28 @@
 """GPU hours of the jobs of a study, as a range: from published rates, or from those that a pilot measured.
 
 The study's `plan` section gives the card and each rate as [slow, fast] with its source; `plan.measured` names the
-rates.json of a pilot (scripts/report/compare_plan.py), whose numbers take their place where the file is there.
+rates.json of a pilot (scripts/report/compare_plan.py) or the gpu.json of `make test-gpu`, whose numbers take their
+place where the file is there. Hours of a study that makes its own small models are a processor's
+(plw.study.planning.processor).
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from plw.study.planning.device import measured_value
+from plw.study.planning.processor import (
+    Amounts,
+    evaluation_amounts,
+    is_planned_so,
+    judge_attempts,
+    judging_amounts,
+    mechanism_amounts,
+    remaining_amounts,
+    seconds_of,
+    training_amounts,
+    world_amounts,
+)
 from plw.study.planning.workload import (
     InferenceWork,
     Lengths,
@@ -31,6 +46,7 @@ CHECKPOINT_BYTES = 14  # float32 master weights, Adam's two moments, and the wei
 CACHE_BYTES_PER_WEIGHT = 2 * 2 * 32 * 4096 / 6.74e9
 DEFAULT_JUDGE_BATCH = 32  # plw.evaluation.judge's own
 SECONDS_PER_HOUR = 3600.0
+NO_SECONDS = 1e-12  # a step's floor where the plan gives none
 
 
 @dataclass(frozen=True)
@@ -59,17 +75,25 @@ class Cost:
     study    the study
     printed  `table_1.rows` of config/paper_numbers.yaml
     root     the project's folder, below which measured lengths and rates lie
+    factor   how many times as long as `plan.processor` says this machine takes (plw.study.planning.machine)
     """
 
-    def __init__(self, study: dict, printed: dict, root: Path = Path()):
+    def __init__(self, study: dict, printed: dict, root: Path = Path(), *, factor: float = 1.0):
         self.study, self.plan = study, study["plan"]
         names = dict.fromkeys(study["datasets"])
         self.lengths: dict[str, Lengths | None] = {name: dataset_lengths(study, name, printed, root) for name in names}
         self.measured = read_rates(root, self.plan.get("measured"))
+        self.on_processor = is_planned_so(study)
+        self._factor = factor
         self.work: dict[str, TrainingWork | None] = {
             name: training_work(lengths, study["training"]) if lengths else None
             for name, lengths in self.lengths.items()
         }
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether rates that were measured take the place of the plan's."""
+        return "processor" in self.measured if self.on_processor else bool(self.measured)
 
     def _parameters(self, run: Run) -> float | None:
         """Weights of the run's ptlm; None where it is not said."""
@@ -80,6 +104,8 @@ class Cost:
         work, parameters, training = self.work[run.dataset], self._parameters(run), self.study["training"]
         if work is None:
             return None
+        if self.on_processor:
+            return self._taken("train_model", training_amounts(self.study, run, work))
         if (rate := self._measured_rate("training", run.ptlm, parameters, "tokens_per_second")) is not None:
             start = self.measured["training_start_seconds"]
             return Span.of(work.tokens, rate) + Span(min(start), max(start))
@@ -87,13 +113,14 @@ class Cost:
             return None
         ranks = training["processes"]
         flops = RECOMPUTING_FLOPS if training.get("gradient_checkpointing") else TRAINING_FLOPS
-        peak = self.plan["gpu_flops"]
-        computing = Span.of(
-            flops * parameters * work.computed / ranks, [peak * u for u in self.plan["training_utilisation"]]
-        )
+        peak, shares = (self._assumed(key, parameters) for key in ("gpu_flops", "training_utilisation"))
+        computing = Span.of(flops * parameters * work.computed / ranks, [peak * share for share in shares])
         # ZeRO-3 gathers bfloat16 weights for forward and backward and scatters gradients, at each step.
         moved = (3 if training.get("zero_stage") == 3 else 2) * 2 * parameters * (ranks - 1) / ranks
         moving = Span.of(work.steps * moved, self.plan["gpu_link"])
+        # A backward pass launches about twice the kernels of a forward pass.
+        launching = Span.of(3 * work.steps, [1 / seconds for seconds in self._step_seconds()])
+        computing = Span(max(computing.low, launching.low), max(computing.high, launching.high))
         # At best it is hidden behind the arithmetic, at worst it comes on top.
         updating = Span(max(computing.low, moving.low), computing.high + moving.high)
         every = training.get("checkpoint_steps")
@@ -108,6 +135,9 @@ class Cost:
 
     def evaluation_hours(self, run: Run) -> Span | None:
         """GPU hours of measuring one run on its benchmarks."""
+        if self.on_processor:
+            evaluated = evaluation_amounts(self.study, run)
+            return self._taken("evaluate_model", evaluated) * (1 / SECONDS_PER_HOUR) if evaluated else None
         parameters, names = self._parameters(run), benchmarks_of(run, self.study)
         total = Span()
         for name in names:
@@ -126,6 +156,9 @@ class Cost:
     def mechanism_hours(self, run: Run) -> Span | None:
         """GPU hours of a run's memorisation; none are held for a weight distance, which reads files."""
         parameters, lengths = self._parameters(run), self.lengths[run.dataset]
+        if self.on_processor:
+            amounts = mechanism_amounts(self.study, run, lengths) if "mechanism" in self.study else {}
+            return self._taken("measure_mechanism", amounts) * (1 / SECONDS_PER_HOUR)
         prompts = memorisation_prompts(self.study, run, lengths)
         if not prompts:
             return Span()
@@ -140,6 +173,9 @@ class Cost:
 
     def judging_hours(self, name: str, verdicts: int, batches: int) -> Span | None:
         """GPU hours of one judge: `verdicts` in all, in `batches` jobs that each load it."""
+        if self.on_processor:
+            amounts = judging_amounts(self.study, name, verdicts, batches)
+            return self._taken("judge_outputs", amounts) * (1 / SECONDS_PER_HOUR)
         judge, cost = self.study["judges"][name], self.study["benchmarks"][name].get("cost")
         gpus = max(judge.get("gpus", 0), 1)  # without one its hours are a processor's
         parameters = judge.get("parameters") if judge.get("gpus", 0) else None  # the rates are a GPU's
@@ -158,14 +194,56 @@ class Cost:
         loading = self._start(stored) * (batches * gpus)
         return (seconds + loading) * (1 / SECONDS_PER_HOUR)
 
+    def world_seconds(self, runs: list[Run]) -> dict[str, list[Span]]:
+        """Seconds of each job that makes the study's world, by rule; a judge may need several attempts, and what it
+        needed here was measured with it."""
+        attempts = 1 if self.has_measured else judge_attempts(self.study)
+        least, most = (world_amounts(self.study, runs, number) for number in (1, attempts))
+        return {
+            rule: [
+                Span(self._taken(rule, low).low, self._taken(rule, high).high)
+                for low, high in zip(least[rule], most[rule], strict=True)
+            ]
+            for rule in least
+        }
+
+    def remaining_seconds(self, runs: list[Run]) -> dict[str, list[Span]]:
+        """Seconds of each job on data, scores, statistics, figures, tables, claims and report, by rule."""
+        jobs = remaining_amounts(self.study, runs)
+        return {rule: [self._taken(rule, amounts) for amounts in found] for rule, found in jobs.items()}
+
+    def starting_seconds(self) -> Span:
+        """Seconds in which nothing else runs: Snakemake reads the study, and the libraries are loaded once."""
+        return self._taken("starting", {"starting": 1})
+
+    def _taken(self, rule: str, amounts: Amounts) -> Span:
+        """Seconds of a job on one core: as the study says, times what this machine takes, or took, for such jobs."""
+        taken = self.measured.get("processor", {})
+        factor = taken.get(rule, taken.get("all", self._factor))
+        seconds = seconds_of(amounts, self.plan["processor"]["seconds"]) * factor
+        return Span(seconds, seconds)
+
     def _inference(self, parameters: float, work: InferenceWork, *, context: float, rows: int | None = None) -> Span:
         """Seconds of one GPU: reading is bound by arithmetic, writing by moving weights and the rows' caches."""
         rows = rows or self.study["evaluation"].get("batch_size", 1)
-        peak, bandwidth = self.plan["gpu_flops"], self.plan["gpu_bandwidth"]
-        reading = Span.of(READING_FLOPS * parameters * work.read, [peak * u for u in self.plan["reading_utilisation"]])
+        peak, bandwidth = (self._assumed(key, parameters) for key in ("gpu_flops", "gpu_bandwidth"))
+        shares = self._assumed("reading_utilisation", parameters)
+        reading = Span.of(READING_FLOPS * parameters * work.read, [peak * share for share in shares])
         moved = parameters * (BYTES_PER_WEIGHT["bfloat16"] + CACHE_BYTES_PER_WEIGHT * rows * context)
-        steps = (work.steps[0] * moved, work.steps[1] * moved)
-        return reading + Span.of(steps, [bandwidth * u for u in self.plan["writing_utilisation"]])
+        shares = self._assumed("writing_utilisation", parameters)
+        step = Span.of(moved, [bandwidth * share for share in shares])
+        floor = self._step_seconds()
+        step = Span(max(step.low, min(floor)), max(step.high, max(floor)))
+        return reading + Span(work.steps[0] * step.low, work.steps[1] * step.high)
+
+    def _assumed(self, key: str, parameters: float):
+        """A value of the study's `plan` for a model of that size: what a card measured, or what the study assumes."""
+        measured = measured_value(self.measured, key, parameters)
+        return self.plan[key] if measured is None else measured
+
+    def _step_seconds(self) -> list[float]:
+        """What a forward pass takes at least, however small the model: launching its kernels."""
+        return self.plan.get("step_seconds", [NO_SECONDS, NO_SECONDS])
 
     def _start(self, parameters: float) -> Span:
         """Seconds until a job works: libraries, and the weights from disk."""
@@ -189,7 +267,7 @@ class Cost:
 
 
 def read_rates(root: Path, name: str | None) -> dict:
-    """A pilot's rates, or none where the file is not there."""
+    """The rates of a pilot or a card, or none where the file is not there."""
     try:
         return json.loads((root / name).read_text(encoding="utf-8")) if name else {}
     except (OSError, ValueError):

@@ -30,6 +30,11 @@ def mechanism_gpus(study: dict, run: Run) -> int:
     return gpus(study["evaluation"]) if asked else 0
 
 
+def judging_grant(study: dict, benchmark: str, key: str, default: int | None) -> int | None:
+    """`runtime_min`, `mem_mb` or `threads` of a judge's jobs: its own, else those of the evaluation, else `default`."""
+    return study["judges"][benchmark].get(key, study["evaluation"].get(key, default))
+
+
 def minutes(granted: int | None, planned: Span | None, attempt: int) -> int:
     """Minutes of a job, times the attempt, so that a job that ran out of time gets more.
 
@@ -69,9 +74,10 @@ class Runtimes:
 
     def judging(self, benchmark: str, runs: Sequence[str], attempt: int) -> int:
         """Minutes of one batch of verdicts."""
+        granted = judging_grant(self._study, benchmark, "runtime_min", None)
         planned = None
-        if self._evaluation is None:
+        if granted is None:
             verdicts = sum(judgements(self._runs[run], self._study).get(benchmark, 0) for run in runs)
             hours = self._cost.judging_hours(benchmark, verdicts, 1)
             planned = hours and hours * (1 / max(self._study["judges"][benchmark].get("gpus", 0), 1))
-        return minutes(self._evaluation, planned, attempt)
+        return minutes(granted, planned, attempt)

@@ -1,8 +1,9 @@
 """What the jobs of a study read and write, in tokens, counted before anything runs.
 
 A data set's lengths are those that its preflight.json and statistics.json hold once it is prepared; before that, those
-of the paper's Table 1. Rows are taken as a template and a lognormal number of tokens with the table's mean and standard
-deviation (its fields taken as independent), cut at `training.max_length`: a row costs at most that.
+that the study's plan estimates (`plan.lengths`), or those of the paper's Table 1. Printed rows are taken as a template
+and a lognormal number of tokens with the table's mean and standard deviation (its fields taken as independent), cut at
+`training.max_length`: a row costs at most that.
 """
 
 import json
@@ -31,14 +32,14 @@ class Lengths:
     quantile    share of the rows, in (0, 1) → length
     prompt      mean tokens of a prompt, template included
     completion  mean tokens of a completion, uncut
-    measured    whether they were counted in the prepared data set
+    origin      measured (counted in the prepared data set) | estimated (by the study) | printed (Table 1)
     """
 
     rows: float
     quantile: Callable[[float], float]
     prompt: float
     completion: float
-    measured: bool
+    origin: str
 
     @cached_property
     def mean(self) -> float:
@@ -63,13 +64,14 @@ def longest_of(count: int, mean: float, *, spread: float, limit: float = math.in
 
 
 def dataset_lengths(study: dict, name: str, printed: dict, root: Path = Path()) -> Lengths | None:
-    """Lengths of a data set: measured where it is prepared, else printed for the set that it stands for, else None.
+    """Lengths of a data set: measured where it is prepared, else as the study estimates them, else printed for the set
+    that it stands for, else None.
 
     printed  `table_1.rows` of config/paper_numbers.yaml; Medium and Tiny (App. D) are taken as large as Short,
              the set that they resemble, because their sizes are not published
     root     the project's folder, below which the study's results lie
     """
-    return _measured(study, name, root) or _printed(study, name, printed)
+    return _measured(study, name, root) or _estimated(study, name) or _printed(study, name, printed)
 
 
 def _measured(study: dict, name: str, root: Path) -> Lengths | None:
@@ -92,7 +94,22 @@ def _measured(study: dict, name: str, root: Path) -> Lengths | None:
         lambda share: min(limit, level * free(share)),
         preflight["mean_prompt_tokens"],
         preflight["mean_completion_tokens"],
-        measured=True,
+        origin="measured",
+    )
+
+
+def _estimated(study: dict, name: str) -> Lengths | None:
+    found = study["plan"].get("lengths", {}).get(name)
+    if found is None:
+        return None
+    limit, rows = study["training"]["max_length"], found["rows"]
+    free = lognormal(found["prompt"] + found["completion"], found["sd"])
+    return Lengths(
+        min(rows, study["datasets"][name].get("limit", rows)),
+        lambda share: min(limit, free(share)),
+        found["prompt"],
+        found["completion"],
+        origin="estimated",
     )
 
 
@@ -113,7 +130,7 @@ def _printed(study: dict, name: str, printed: dict) -> Lengths | None:
         lambda share: min(limit, TEMPLATE_TOKENS + free(share)),
         TEMPLATE_TOKENS + means["instruction"] + means["input"],
         means["output"],
-        measured=False,
+        origin="printed",
     )
 
 

@@ -1,0 +1,70 @@
+"""How fast this machine is, in a second: a fixed piece of work of the kind that the small models' jobs do.
+
+Products of matrices of their sizes, and plain Python, on as many cores at once as jobs will run. Processor time hardly
+depends on what else the machine does; wall time beside it says how much of a core a job gets now.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+# Half matrices, half interpreter: an update of a small training has a fixed part, and arithmetic that takes as long.
+WORK = """
+import os, time
+import numpy
+left, right = numpy.ones((1024, 96), numpy.float32), numpy.ones((96, 256), numpy.float32)
+left @ right
+print("ready", flush=True)
+input()
+wall, used = time.perf_counter(), time.process_time()
+for _ in range(75):
+    numpy.exp(-(left @ right))
+total = 0
+for number in range(750_000):
+    total += number % 7
+print(time.process_time() - used, time.perf_counter() - wall)
+"""
+SECONDS = 60.0  # after which a machine is too busy to be measured
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of the piece of work: of processor time, and on the clock."""
+
+    processor: float
+    wall: float
+
+    @property
+    def share(self) -> float:
+        """How much of a core a job gets now, in (0, 1]."""
+        return min(1.0, self.processor / self.wall)
+
+
+def measure_speed(cores: int = 1) -> Speed | None:
+    """Mean speed of `cores` processes that work at the same time; None where it cannot be measured."""
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **single},
+        )
+        for _ in range(cores)
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()  # all have loaded what they need before any begins
+        found = [process.communicate("\n", timeout=SECONDS)[0].split() for process in started]
+        times = [(float(used), float(wall)) for used, wall in found]
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    return Speed(*(sum(column) / cores for column in zip(*times, strict=True)))
