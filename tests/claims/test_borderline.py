@@ -70,6 +70,10 @@ def test_tests_that_disagree_make_the_effect_inconclusive_and_are_named(evidence
     for changes, said in (
         ({"checks": {"AlpacaDataShort": {"permutation": {"p": 0.6}}}}, "permutation"),
         ({"checks": {"AlpacaDataShort": {"seed_test": {"p": 0.2}}}}, "PLW × seed"),
+        (
+            {"checks": {"AlpacaDataShort": {"item_model": {"converged": True, "test": {"p": 0.3}}}}},
+            "item-level model",
+        ),
     ):
         finding = judge(CLAIM["C01"], replace(evidence, **changes), studies)
         assert finding.verdict == INCONCLUSIVE

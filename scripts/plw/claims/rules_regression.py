@@ -69,6 +69,9 @@ def tests_of(evidence: Evidence, role: str) -> dict[str, float]:
     checks = evidence.checks.get(role, {})
     for name, about in (("permutation", "permutation"), ("seed_test", "PLW against PLW × seed")):
         found[about] = (checks.get(name) or {}).get("p")
+    items = checks.get("item_model") or {}
+    if items.get("converged"):
+        found["the item-level model"] = (items.get("test") or {}).get("p")
     return {name: p for name, p in found.items() if p is not None}
 
 
