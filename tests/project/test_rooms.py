@@ -17,7 +17,7 @@ ROOMS = (
     *("study", "data", "models", "training", "evaluation", "mechanism", "scores", "statistics"),
     *("figures", "tables", "claims", "report"),
 )
-ROOT_FILES = {"__init__.py", "cli.py", "errors.py", "files.py", "loss.py", "preload.py"}
+ROOT_FILES = {"__init__.py", "cli.py", "errors.py", "files.py", "loss.py", "preload.py", "program.py", "environment.py"}
 LARGEST_ROOM = 16
 
 
