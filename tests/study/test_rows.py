@@ -1,5 +1,6 @@
 """Rows of files: every form that is read, and the name of what is not."""
 
+import csv
 import gzip
 import json
 
@@ -77,6 +78,13 @@ def test_tables_have_a_header_text_cells_and_lines_of_the_file():
         values("a,b\nx,\xe9\n".encode("latin-1"), "x.csv")
     with pytest.raises(InputError, match="twice"):
         values(b"a,a\n1,2\n", "x.csv")
+
+
+def test_a_cell_may_be_as_long_as_the_table_and_other_readers_keep_their_limit():
+    limit = csv.field_size_limit()
+    values(b"a\nb\n", "x.csv")
+    assert csv.field_size_limit() == limit
+    assert values(b"a\n" + b"b" * (limit + 1) + b"\n", "x.csv") == [{"a": "b" * (limit + 1)}]
 
 
 def test_a_row_that_is_itself_one_object_is_not_taken_apart():

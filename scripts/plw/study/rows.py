@@ -247,7 +247,7 @@ def _table_rows(content: bytes, file: str, delimiter: str) -> Iterator[SourceRow
         line = content.count(b"\n", 0, error.start) + 1
         hint = f"{error}. Save it as UTF-8 (e.g. `iconv -f LATIN1 -t UTF-8`, if it is Latin-1)."
         raise InputError("A table is not UTF-8.", where=f"{file}, line {line}", hint=hint) from None
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the process, so it may only grow
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
