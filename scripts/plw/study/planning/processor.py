@@ -34,7 +34,7 @@ VOCABULARY = 1200
 TRAINING_OPERATIONS, BILLION = 6, 1e9  # for each weight and token: 2 forward, 4 backward
 # One of each in every study that is run to its report.
 ONCE = ("list_runs", "write_study", "check_loss", "collect_scores", "collect_items", "compare_plan", "judge_claims",
-        "build_report", "all")  # fmt: skip
+        "check_showing", "build_report", "all")  # fmt: skip
 
 
 def is_planned_so(study: dict) -> bool:
@@ -70,6 +70,8 @@ def count_all_jobs(study: dict, runs: list[Run]) -> dict[str, int]:
     if made:
         counts |= {"make_world": 1, "train_tokenizer": 1, "pretrain_model": len(made)}
         counts["train_judge"] = int(_judged_by_the_world(study))
+        counts["evaluate_ptlm"] = len(study["world"]["ptlms"])
+        counts["judge_ptlms"] = len(judged_benchmarks(study))
     return {rule: count for rule, count in counts.items() if count}
 
 
