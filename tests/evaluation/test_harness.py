@@ -6,7 +6,6 @@ Our numbers are lm-eval's own, and the ways in which we are faster change none o
 import copy
 import json
 import random
-from contextlib import contextmanager
 from pathlib import Path
 
 import lm_eval
@@ -397,41 +396,3 @@ def test_a_perfect_corpus_scores_one_and_not_a_rounding_error_more():
         "versions": {"t": 1},
     }
     assert format_result(answer, "t", output_type="generate_until", metric="bleu")["metrics"]["bleu"]["score"] == 1.0
-
-
-@contextmanager
-def memory_for(rows: int, model):
-    """A device on which a forward pass of more rows runs out of memory; gives the rows of all passes."""
-    seen: list[int] = []
-
-    def before(_module, arguments, keywords):
-        given = keywords.get("input_ids", arguments[0] if arguments else None)
-        seen.append(len(given))
-        if len(given) > rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-
-    hook = model.register_forward_pre_hook(before, with_kwargs=True)
-    try:
-        yield seen
-    finally:
-        hook.remove()
-
-
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("name", ["piqa", "truthfulqa_gen"])
-def test_out_of_memory_halves_lm_evals_batches_and_the_scores_are_those_of_the_smaller_batch(
-    name, shared, sources, loaded
-):
-    entry = make_entry(name, sources)
-    small = HarnessModel(*loaded, batch_size=2, shared_contexts=shared)
-    expected = run_benchmark(entry, small, folder=DEFINITIONS, evaluation={})
-    with memory_for(2, loaded[0]) as seen:
-        found = score(entry, loaded, shared_contexts=shared)  # in batches of four
-    assert max(seen) > 2
-    assert found["items"] == expected["items"] and found["metrics"] == expected["metrics"]
-    assert found["truncated_requests"] == expected["truncated_requests"]
-
-
-def test_a_request_that_does_not_fit_alone_is_an_error_that_says_what_to_do(sources, loaded):
-    with memory_for(0, loaded[0]), pytest.raises(InputError, match="does not fit into the device's memory"):
-        score(make_entry("piqa", sources), loaded)

@@ -1,9 +1,7 @@
 """The regression: equal to a plain Rscript fit, honest where it fails, right on data whose truth is known."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import fit_glmm as program
@@ -14,7 +12,7 @@ import yaml
 from plw.errors import InputError
 from plw.scores.transform import POWER
 from plw.statistics import r_calls
-from plw.statistics.r_calls import call_r, start_r
+from plw.statistics.r_calls import call_r
 from plw.statistics.regression import fit_dataset, regression_rows
 from scipy.stats import norm
 from simulated_scores import PLWS, TABLE_3_SHORT, beta_data, score_table, sweep_scores
@@ -346,26 +344,6 @@ def test_an_unknown_setting_is_refused_with_the_known_ones():
     assert "squeeze_alternatives" in str(error.value)
 
 
-def test_missing_rpy2_is_explained(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rpy2.robjects", None)
-    with pytest.raises(InputError, match="R cannot be started") as error:
-        r_calls.start_r()
-    assert "r-cran-glmmtmb" in str(error.value)
-
-
-@pytest.mark.r
-def test_a_missing_r_package_is_named(monkeypatch):
-    monkeypatch.setattr(r_calls, "R_PACKAGES", ("glmmTMB", "packagethatnobodywrote"))
-    with pytest.raises(InputError, match=r"missing: packagethatnobodywrote\."):
-        r_calls.start_r()
-
-
-def test_a_missing_rscript_is_explained(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="Rscript is not on the PATH"):
-        fit_dataset(short_scores(), dataset="short", engine="rscript")
-
-
 # ---- the program
 
 
@@ -396,13 +374,3 @@ def test_the_program_writes_everything_about_the_fit(tmp_path):
         assert fit["flags"].keys() >= {"optimizer_code", "pd_hessian", "finite_se", "warnings"}
     assert result["versions"]["glmmTMB"]
     assert result["residuals"]["implementation"]
-
-
-@pytest.mark.r
-def test_programs_started_after_r_find_their_own_libraries():
-    before = os.environ.get("LD_LIBRARY_PATH")
-    start_r()
-    assert os.environ.get("LD_LIBRARY_PATH") == before
-    done = subprocess.run([sys.executable, "-c", "import ssl, os; print(os.environ.get('LD_LIBRARY_PATH'))"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    assert done.stdout.strip() == str(before)

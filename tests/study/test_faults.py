@@ -188,7 +188,7 @@ def sections() -> dict[str, str]:
 
 def as_on_the_page(message: str, hub, tmp_path) -> str:
     """The message of this machine's small Hub as it would be of the real one."""
-    text = message.replace(hub.endpoint, "https://huggingface.co").replace(str(tmp_path / "hf"), "/home/me/hf")
+    text = message.replace(hub.endpoint, "https://huggingface.co").replace(str(tmp_path / "hf"), "/users/me/hf")
     return re.sub(r"model-\d{5}-of-\d{5}", "model-00001-of-00002", text)
 
 
