@@ -121,18 +121,6 @@ def figure_1(folder: Path, environment: dict[str, str]) -> dict[str, bytes]:
     return bytes_of(folder, "figure.*")
 
 
-@pytest.mark.slow
-def test_a_figure_has_the_same_bytes_under_any_environment(tmp_path):
-    plain = figure_1(tmp_path / "plain", BASE)
-    assert len(plain) == 3
-    assert figure_1(tmp_path / "hostile", hostile(tmp_path / "shell", BASE)) == plain
-    assert figure_1(tmp_path / "homeless", {**BASE, "HOME": "/dev/null"}) == plain
-    beside = tmp_path / "beside"
-    beside.mkdir()
-    (beside / "matplotlibrc").write_text(MATPLOTLIBRC)
-    assert figure_1(beside, BASE) == plain, "a matplotlibrc in the folder where the program runs"
-
-
 def regression(folder: Path, environment: dict[str, str]) -> dict[str, bytes]:
     """The regression of one data set, fitted in `folder` by R inside the program."""
     folder.mkdir(exist_ok=True)
@@ -145,14 +133,22 @@ def regression(folder: Path, environment: dict[str, str]) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_regression_does_not_read_start_up_files_of_r(tmp_path):
-    plain = regression(tmp_path / "plain", BASE)
-    assert len(plain) == 1
-    assert regression(tmp_path / "hostile", hostile(tmp_path / "shell", BASE)) == plain
+@pytest.mark.parametrize(
+    ("made", "start_up", "text"),
+    [(figure_1, "matplotlibrc", MATPLOTLIBRC), pytest.param(regression, ".Rprofile", RPROFILE, marks=pytest.mark.r)],
+    ids=["figure", "regression"],
+)
+def test_what_is_made_has_the_same_bytes_under_any_environment_and_beside_any_start_up_file(
+    tmp_path, made, start_up, text
+):
+    plain = made(tmp_path / "plain", BASE)
+    assert plain
+    assert made(tmp_path / "hostile", hostile(tmp_path / "shell", BASE)) == plain
+    assert made(tmp_path / "homeless", {**BASE, "HOME": "/dev/null"}) == plain
     beside = tmp_path / "beside"
     beside.mkdir()
-    (beside / ".Rprofile").write_text(RPROFILE)
-    assert regression(beside, BASE) == plain, "start-up files in the folder where the program runs"
+    (beside / start_up).write_text(text)
+    assert made(beside, BASE) == plain
 
 
 @pytest.mark.slow

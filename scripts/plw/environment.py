@@ -13,60 +13,38 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Rule:
-    """pattern: of whole names; value: what is set instead, or None to take the variable away; reason: for people."""
-
-    pattern: str
-    value: str | None
-    reason: str
-
 
 # torchrun's own variables; only a process that torchrun started may have them.
 RANKS = (
     "RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|GROUP_WORLD_SIZE|ROLE_RANK|ROLE_WORLD_SIZE|ROLE_NAME"
     "|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_.*"
 )
-TAKEN_AWAY = (
-    Rule("ACCELERATE_.*|FSDP_.*|MIXED_PRECISION", None, "accelerate takes precision and sharding from them"),
-    Rule("DEEPSPEED_.*|DS_(?!ACCELERATOR|BUILD_).*", None, "DeepSpeed's settings come from the study"),
-    Rule("PET_.*", None, "torchrun takes them for its own flags"),
-    Rule(
-        "TORCH_ALLOW_TF32.*|NVIDIA_TF32_OVERRIDE|(ONE)?DNNL_DEFAULT_FPMATH_MODE|MKL_CBWR",
-        None,
-        "they round sums differently",
+TAKEN_AWAY = {  # patterns of whole names, and why
+    "ACCELERATE_.*|FSDP_.*|MIXED_PRECISION": "accelerate takes precision and sharding from them",
+    "DEEPSPEED_.*|DS_(?!ACCELERATOR|BUILD_).*": "DeepSpeed's settings come from the study",
+    "PET_.*": "torchrun takes them for its own flags",
+    "TORCH_ALLOW_TF32.*|NVIDIA_TF32_OVERRIDE|(ONE)?DNNL_DEFAULT_FPMATH_MODE|MKL_CBWR": "they round sums differently",
+    "TORCHDYNAMO_.*|TORCHINDUCTOR_.*|TORCH_COMPILE.*|TORCH_LOGS|PYTORCH_JIT.*": "they compile or trace unasked",
+    "TORCH_FORCE_(NO_)?WEIGHTS_ONLY_LOAD|HF_DATASETS_TRUST_REMOTE_CODE": "no code of a model or data set runs",
+    "MATPLOTLIBRC|MPLSTYLE": "figures are drawn from the study's style alone",
+    "R_DEFAULT_PACKAGES|R_DATATABLE.*": "R starts with its own packages and threads",
+    "R_ENVIRON|R_ENVIRON_USER|R_PROFILE|R_PROFILE_USER": "R starts without anybody's start-up files",
+    "LANG|LANGUAGE|LC_.*": "one locale for sorting, numbers and messages: LC_ALL below",
+    "PYTHON(OPTIMIZE|WARNINGS|DEVMODE|INSPECT|IOENCODING|HOME|STARTUP|CASEOK|INTMAXSTRDIGITS|LEGACY.*|ASYNCIODEBUG"
+    "|VERBOSE|TRACEMALLOC|DEBUG|PROFILEIMPORTTIME|BREAKPOINT|COERCECLOCALE)": (
+        "they change how Python reads, checks or encodes"
     ),
-    Rule(
-        "TORCHDYNAMO_.*|TORCHINDUCTOR_.*|TORCH_COMPILE.*|TORCH_LOGS|PYTORCH_JIT.*",
-        None,
-        "they compile or trace unasked",
+    "TQDM_(?!DISABLE).*": "progress bars go to terminals only",
+}
+SET = {  # variable: value and why
+    "MPLBACKEND": ("agg", "figures go to files; a notebook's backend cannot be loaded here"),
+    "LC_ALL": (
+        "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8",
+        "UTF-8, points in numbers, sorted by code",
     ),
-    Rule(
-        "TORCH_FORCE_(NO_)?WEIGHTS_ONLY_LOAD|HF_DATASETS_TRUST_REMOTE_CODE",
-        None,
-        "no code of a model or data set runs",
-    ),
-    Rule("MATPLOTLIBRC|MPLSTYLE", None, "figures are drawn from the study's style alone"),
-    Rule("R_DEFAULT_PACKAGES|R_DATATABLE.*", None, "R starts with its own packages and threads"),
-    Rule("R_ENVIRON|R_ENVIRON_USER|R_PROFILE|R_PROFILE_USER", None, "R starts without anybody's start-up files"),
-    Rule("LANG|LANGUAGE|LC_.*", None, "one locale for sorting, numbers and messages: LC_ALL below"),
-    Rule(
-        "PYTHON(OPTIMIZE|WARNINGS|DEVMODE|INSPECT|IOENCODING|HOME|STARTUP|CASEOK|INTMAXSTRDIGITS|LEGACY.*|ASYNCIODEBUG"
-        "|VERBOSE|TRACEMALLOC|DEBUG|PROFILEIMPORTTIME|BREAKPOINT|COERCECLOCALE)",
-        None,
-        "they change how Python reads, checks or encodes",
-    ),
-    Rule("TQDM_(?!DISABLE).*", None, "progress bars go to terminals only"),
-)
-SET = (
-    Rule("MPLBACKEND", "agg", "figures go to files; a notebook's backend cannot be loaded here"),
-    Rule("LC_ALL", "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8", "UTF-8, points in numbers, sorted by code"),
-    Rule("PYTHONUTF8", "1", "files and pipes are UTF-8 whatever the locale says"),
-)
+    "PYTHONUTF8": ("1", "files and pipes are UTF-8 whatever the locale says"),
+}
 # Without a home that can be written, the places in which libraries insist on keeping something.
 CACHES = {
     "XDG_CACHE_HOME": "",
@@ -87,9 +65,9 @@ def closed(
     torchrun  whether torchrun started this process: then its variables stay
     home      whether the home folder can be written
     """
-    away = "|".join(rule.pattern for rule in TAKEN_AWAY) + ("" if torchrun else f"|{RANKS}")
+    away = "|".join((*TAKEN_AWAY, *(() if torchrun else (RANKS,))))
     kept = {name: value for name, value in environment.items() if not re.fullmatch(away, name)}
-    kept |= {rule.pattern: rule.value for rule in SET if rule.value is not None}
+    kept |= {name: value for name, (value, _) in SET.items()}
     if threads:
         kept |= dict.fromkeys(THREADS, str(threads))
     if not home:
@@ -141,11 +119,11 @@ def home_writable(environment: Mapping[str, str]) -> bool:
 
 def table() -> str:
     """The variables that are taken away or set, and why: the table of docs/environment.md."""
-    ranks = Rule(RANKS, None, "left over from another job, a program would wait for ranks that never come")
+    ranks = {RANKS: "left over from another job, a program would wait for ranks that never come"}
     rows = [("variables", "become", "because")]
-    for rule in (*TAKEN_AWAY, ranks, *SET):
-        pattern = rule.pattern.replace("|", "\\|")
-        rows.append((f"`{pattern}`", f"`{rule.value}`" if rule.value else "away", rule.reason))
+    for pattern, reason in (TAKEN_AWAY | ranks).items():
+        rows.append((f"`{pattern}`".replace("|", "\\|"), "away", reason))
+    rows += [(f"`{name}`", f"`{value}`", reason) for name, (value, reason) in SET.items()]
     rows.append((_listed(THREADS), "`--threads`", "read before our code runs; kept without the flag"))
     rows.append((_listed(CACHES), "beside TMPDIR", "only where the home folder cannot be written; kept where set"))
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
