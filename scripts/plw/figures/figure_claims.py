@@ -84,7 +84,7 @@ def _region(row) -> str:
         return f"≤ {_number(high)}"
     if np.isnan(high):
         return f"> {_number(low)}" if low == 0 else f"≥ {_number(low)}"
-    return f"{_number(low)} to {_number(high)}"
+    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
 
 
 def _estimate(row) -> str:
