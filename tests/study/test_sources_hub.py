@@ -158,6 +158,7 @@ def test_the_stock_loader_refuses_a_repository_with_a_script_and_reads_the_other
     """Why files are read here: and that the local Hub is one that the real client accepts."""
     import datasets
 
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)  # taken over when it was first imported
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", real.endpoint)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     named = source("alpaca_eval_dataset")
