@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # one is measured
 
-    from plw.errors import run_program
+    from plw.program import run_program
 
     def work() -> None:
         import importlib
