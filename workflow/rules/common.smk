@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.io import IOFile
+
 STARTED = time.time()
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -29,6 +31,9 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
+from plw.study.records import code
+from plw.study.records.drift import drift_text, find_drift, records_of
+from plw.study.records.earlier import Earlier
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -72,6 +77,9 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
+    recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
+    if said := drift_text(find_drift(STUDY, recorded)):
+        print(said, file=sys.stderr)
     print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
@@ -95,6 +103,43 @@ wildcard_constraints:
     batch="|".join(map(re.escape, BATCHES)),
     judged="|".join(map(re.escape, design.judged_benchmarks(STUDY))) or "none",
     ptlm="[a-z0-9_]+",
+
+
+# What an earlier call recorded of a file; a study that was finished when rules were told more or less stays finished.
+EARLIER = Earlier(lambda path: workflow.persistence and workflow.persistence.metadata(IOFile(path)))
+
+
+def model_inputs(made, source):
+    """The files of a local model that decide, as inputs of the job that makes `made`."""
+    files = inputs.model_files(STUDY, source)
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def tokenizer_inputs(made, files):
+    """The same of a tokenizer alone."""
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def project_inputs(made, files):
+    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
+    return EARLIER.files(made, files, before=[], dated=False)
+
+
+def measured_parameter(made, benchmarks):
+    """What is measured on these benchmarks, as a parameter of the job that makes `made`."""
+    text = as_json(parameters.measured_entries(STUDY, benchmarks))
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judged_parameter(made, benchmark):
+    """The same of a judged benchmark alone."""
+    text = as_json(parameters.measured_entries(STUDY, [benchmark])[0])
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judge_parameter(made, benchmark):
+    """What a benchmark's judge is, as a parameter of the job that makes `made`."""
+    return EARLIER.text(made, parameters.judge_settings(STUDY, benchmark), left_out=parameters.DESCRIBING["judges"])
 
 
 def measured(*names):
