@@ -1,4 +1,4 @@
-"""What each key of a study runs again: what only describes nothing expensive, what decides its stage and what follows."""
+"""What each key of a study runs again: what only describes nothing expensive, what decides its stage and the rest."""
 
 import re
 

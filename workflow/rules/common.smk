@@ -31,7 +31,7 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
-from plw.study.records import code
+from plw.study.records import code, manifest
 from plw.study.records.drift import drift_text, find_drift, records_of
 from plw.study.records.earlier import Earlier
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
@@ -156,6 +156,30 @@ def measured_statistics(datasets):
 
 MECHANISM = measured("mechanism.csv") if "mechanism" in STUDY else []
 ITEMS = measured("items.parquet")
+
+
+def recorded_jobs(jobs):
+    """Jobs of Snakemake as the manifest records them: those that make files of this study."""
+    own = f"results/{STUDY_NAME}/"
+    for job in jobs:
+        outputs = [str(file) for file in (*job.output, *([job.benchmark] if job.benchmark else []))]
+        if job.output and outputs[0].startswith(own):
+            program = re.search(r"scripts/(\S+\.py)", job.shellcmd or "")
+            yield manifest.Job(job.rule.name, tuple(outputs), tuple(map(str, job.input)), program and program[1])
+
+
+def begin_records():
+    """Before anything runs: which files this call is about to make."""
+    if workflow.is_main_process and not workflow.touch:
+        manifest.begin_call(Path(), STUDY_NAME, recorded_jobs(workflow.dag.needrun_jobs()))
+
+
+def end_records():
+    """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
+    if workflow.touch:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
+    manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
 
 
 def what_failed():

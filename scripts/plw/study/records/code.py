@@ -42,6 +42,18 @@ def code_sum(rule: str, scripts: Path = SCRIPTS) -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
+def program_sum(program: str, scripts: Path = SCRIPTS) -> str | None:
+    """The same of a program by its place below scripts/, with all that it imports; None where it is not there."""
+    file = scripts / program
+    if not file.is_file():
+        return None
+    digest = hashlib.sha256(file_sum(file).encode())
+    for name, module in sorted(deciding_files(_imported(file), scripts).items()):
+        digest.update(f"{name}\0{file_sum(module)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
 def code_record(rule: str, version: int) -> dict:
     """What a record says of the code: the rule's version, and the sum of the code that ran."""
     return {"version": version, "sum": code_sum(rule)}
