@@ -11,6 +11,10 @@ rule prepare_dataset:
     """Read a data set, or derive it from another by prompt inversion (App. A)."""
     input:
         lambda wildcards: inputs.dataset_files(STUDY, wildcards.dataset),
+        tokenizer=lambda wildcards: tokenizer_inputs(
+            f"results/{STUDY_NAME}/data/{wildcards.dataset}/instances.jsonl",
+            inputs.inverting_tokenizer_files(STUDY, wildcards.dataset),
+        ),
     output:
         instances="results/{study}/data/{dataset}/instances.jsonl",
         rows="results/{study}/data/{dataset}/rows.json",
@@ -20,7 +24,11 @@ rule prepare_dataset:
     conda:
         "../../envs/workflow.yaml"
     params:
-        dataset=lambda wildcards: as_json(STUDY["datasets"][wildcards.dataset]),
+        dataset=lambda wildcards: EARLIER.text(
+            f"results/{STUDY_NAME}/data/{wildcards.dataset}/instances.jsonl",
+            parameters.dataset_entry(STUDY, wildcards.dataset),
+            left_out=parameters.DESCRIBING["datasets"],
+        ),
         parent=lambda wildcards, input: (
             f"--parent {input[0]}" if "from" in STUDY["datasets"][wildcards.dataset] else ""
         ),
@@ -34,8 +42,13 @@ rule describe_dataset:
     """Table 1's row of a data set, and what truncation and tokenisation do to it."""
     input:
         instances="results/{study}/data/{dataset}/instances.jsonl",
-        tokenizer=inputs.counting_tokenizer_files(STUDY),
-        training_tokenizer=inputs.model_files(STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]),
+        tokenizer=lambda wildcards: tokenizer_inputs(
+            f"results/{STUDY_NAME}/data/{wildcards.dataset}/statistics.json", inputs.counting_tokenizer_files(STUDY)
+        ),
+        training_tokenizer=lambda wildcards: tokenizer_inputs(
+            f"results/{STUDY_NAME}/data/{wildcards.dataset}/statistics.json",
+            inputs.tokenizer_files(STUDY, STUDY["ptlms"][STUDY["tokenizer_of"]]["source"]),
+        ),
     output:
         statistics="results/{study}/data/{dataset}/statistics.json",
         preflight="results/{study}/data/{dataset}/preflight.json",

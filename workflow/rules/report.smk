@@ -75,7 +75,7 @@ if not GIVEN_SCORES:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, design.experiment_benchmarks(STUDY, "main")),
+            benchmarks=parameters.scored_entries(STUDY, design.experiment_benchmarks(STUDY, "main")),
             named=lambda wildcards, input: " ".join(
                 option(name, input.get(name)) for name in ("mechanism", "evaluations", "judgements", "judge")
             ),

@@ -23,7 +23,7 @@ if GIVEN_SCORES:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
             experiments=parameters.asked_benchmarks(STUDY),
             normalization=STUDY["training"]["normalization"],
         shell:
@@ -52,7 +52,7 @@ else:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
             experiments=parameters.asked_benchmarks(STUDY),
         shell:
             "$PLW_PYTHON scripts/scores/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
@@ -75,7 +75,7 @@ else:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
         shell:
             "$PLW_PYTHON scripts/scores/collect_items.py --evaluations {input.evaluations:q} --judgements {input.judgements:q}"
             " --benchmarks {params.benchmarks:q} --out {output:q} > {log:q} 2>&1"

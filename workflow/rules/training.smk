@@ -17,7 +17,10 @@ rule train_model:
     """One fine-tuning, resumed where it stopped."""
     input:
         instances=lambda wildcards: layout.of_datasets(STUDY, [RUNS[wildcards.run].dataset], "instances.jsonl"),
-        ptlm=lambda wildcards: inputs.model_files(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"]),
+        ptlm=lambda wildcards: model_inputs(
+            layout.of_runs(STUDY, [wildcards.run], "run.json")[0],
+            STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"],
+        ),
     output:
         model=(
             directory("results/{study}/runs/{run}/model")
@@ -39,7 +42,7 @@ rule train_model:
         runtime=lambda wildcards, attempt: RUNTIMES.training(wildcards.run, attempt),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
-        version=parameters.training_version(STUDY),  # raise it when a change of the training code changes results
+        version=code.training_version(STUDY["training"]),
         launcher=training_launcher,
         run=lambda wildcards: parameters.training_row(RUNS[wildcards.run]),
         training=parameters.training_settings(STUDY),

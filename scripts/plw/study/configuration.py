@@ -11,7 +11,7 @@ import yaml
 from plw.errors import InputError, InputErrors, nearest_hint
 from plw.study.chain import YamlLoader, load_study, read_utf8
 from plw.study.runs import list_runs, reference_run
-from plw.study.sources import resolve_source
+from plw.study.sources import at_home, resolve_source
 
 # What config/config.yaml and `snakemake --config` may set.
 CONFIG_KEYS = {
@@ -135,6 +135,14 @@ def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
                 resolved[registry][name] = {**entry, **source}
             except InputError as error:
                 errors.append(error)
+    try:
+        if "statistics_tokenizer" in study:
+            tokenizer = resolve_source(study["statistics_tokenizer"], sources, where="statistics_tokenizer")
+            resolved["statistics_tokenizer"] = tokenizer
+    except InputError as error:
+        errors.append(error)
     if errors:
         raise InputErrors(errors)
+    if preamble := study["evaluation"].get("truthfulqa_preamble"):
+        resolved["evaluation"] = {**study["evaluation"], "truthfulqa_preamble": at_home(preamble)}
     return resolved

@@ -18,6 +18,7 @@ from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
 from plw.models.flags import use_threads
 from plw.models.loading import fit_embeddings, load_model, save_model
+from plw.study.records.code import code_record, training_version
 from plw.training import record as run_card
 from plw.training.checkpoints import sole_user
 from plw.training.fine_tuning import (
@@ -57,6 +58,7 @@ def train_run(
 ) -> None:
     """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted."""
     started = time.perf_counter()
+    code = code_record("train_model", training_version(training))  # that runs now, whatever is edited meanwhile
     gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
     check_launch(os.environ)
     row, settings = read_row(row, read_settings(training))
@@ -108,6 +110,7 @@ def train_run(
                 "weight_distance": asdict(finished.weight_distance) if finished.weight_distance else None,
                 "energy_joules": energy,
                 "seconds_in_all": time.perf_counter() - started,
+                "code": code,
             }
             write_json(record_file, record)
             discard_checkpoints(checkpoints)
