@@ -66,7 +66,10 @@ if not GIVEN_SCORES:
             evaluations=UNTUNED,
             judgements=UNTUNED_JUDGEMENTS,
             judge=JUDGE_RECORD,
-            code=layout.code("report/check_showing.py", "plw/report/showing.py", "plw/scores/collection.py"),
+            code=layout.code(
+                *("report/check_showing.py", "plw/report/showing.py"),
+                *("plw/scores/collection.py", "plw/scores/scale.py"),
+            ),
         output:
             "results/{study}/showing.json",
         log:

@@ -45,7 +45,7 @@ TABLES = {
     ),
 }
 
-SCORE_CODE = ["plw/scores/flags.py", "plw/scores/table.py"]
+SCORE_CODE = ["plw/scores/flags.py", "plw/scores/scale.py", "plw/scores/table.py"]
 TABLE_CODE = {
     "table_4": [*SCORE_CODE, "plw/scores/regularizer_comparison.py", "plw/scores/pooled.py"],
     "table_losses": SCORE_CODE,
