@@ -8,7 +8,7 @@ Local rules: they are small, and a cluster's compute nodes often have no network
 
 
 rule prepare_dataset:
-    """Read a data set, or derive it from another by prompt inversion (App. A)."""
+    """Read a data set, or derive it from another by prompt inversion (App. A); what was left out is said on the terminal."""
     input:
         lambda wildcards: inputs.dataset_files(STUDY, wildcards.dataset),
     output:
@@ -28,6 +28,7 @@ rule prepare_dataset:
     shell:
         "$PLW_PYTHON scripts/data/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
         " --tokenizer {params.tokenizer:q} --instances {output.instances:q} --rows {output.rows:q} > {log:q} 2>&1"
+        " && sed -n 's/^Data set /&/p' {log:q} >&2"
 
 
 rule describe_dataset:

@@ -13,7 +13,9 @@ if GIVEN_SCORES:
         input:
             runs="results/{study}/runs.csv",
             scores=GIVEN_SCORES,
-            code=layout.code("scores/take_scores.py", "plw/scores/given.py", "plw/scores/scale.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/take_scores.py", "plw/scores/given.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",
@@ -42,7 +44,9 @@ else:
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
             ),
-            code=layout.code("scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/scale.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",

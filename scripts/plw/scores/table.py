@@ -26,7 +26,8 @@ def _shown(rows: pd.DataFrame, *names: str) -> list[str]:
 def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The frame with its columns in order; InputErrors that show everything wrong with it at once.
 
-    Checked: columns, finite scores, `stderr` and `n` numbers or empty, PLWs in [0, 1], one row per run, benchmark and metric, one run per cell.
+    Checked: columns, finite scores, PLWs in [0, 1], `stderr` and `n` numbers or empty, one row per run, benchmark and
+    metric, one run per cell.
     """
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
