@@ -40,6 +40,7 @@ else:
         """scores.csv, and the list of what is missing."""
         input:
             runs="results/{study}/runs.csv",
+            benchmarks=ancient("results/{study}/benchmarks.json"),  # read in any case, whatever a call asks for
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
