@@ -48,9 +48,9 @@ rule describe_dataset:
     params:
         tokenizer=as_json(inputs.counting_tokenizer(STUDY)),
         training_tokenizer=parameters.ptlm_source(STUDY, STUDY["tokenizer_of"]),
-        max_length=STUDY["training"]["max_length"],
+        encoding=parameters.encoding_settings(STUDY),
     shell:
         "$PLW_PYTHON scripts/data/describe_dataset.py --name {wildcards.dataset} --instances {input.instances:q}"
         " --tokenizer {params.tokenizer:q} --training-tokenizer {params.training_tokenizer:q}"
-        " --max-length {params.max_length} --statistics {output.statistics:q} --preflight {output.preflight:q}"
+        " --max-length {params.encoding} --statistics {output.statistics:q} --preflight {output.preflight:q}"
         " > {log:q} 2>&1"

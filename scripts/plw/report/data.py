@@ -37,16 +37,17 @@ def preflight_table(preflights: Sequence[dict], labels: dict[str, str]) -> dict:
         "completion_lost": "completion lost",
         "eos_lost": "EOS lost",
         "prompt_not_prefix": "prompt not a prefix",
+        "special_token_in_text": "special token in the text",
     }
     columns = ["data set", "rows", *problems.values(), "prompt tokens", "completion tokens", "R_g that the loss sees"]
     rows = []
     for found in preflights:
-        counts = [found["problems"][key] for key in problems]
+        counts = [found["problems"].get(key) for key in problems]  # an older file counts less
         rows.append(
             [
                 labels.get(found["dataset"], found["dataset"]),
                 f"{found['rows']:,}",
-                *(f"{count['rows']:,} ({100 * count['share']:.1f} %)" for count in counts),
+                *(f"{count['rows']:,} ({100 * count['share']:.1f} %)" if count else "–" for count in counts),
                 f"{found['mean_prompt_tokens']:.1f}",
                 f"{found['mean_completion_tokens']:.1f}",
                 shown_number(found["r_g_of_loss"]),
