@@ -21,7 +21,7 @@ rule judge_claims:
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
         statistics=measured_statistics(DATASETS),
         loss="results/{study}/loss_identities.json",
-        code=layout.code("claims/judge_claims.py", "plw/scores/table.py") + room_files("claims"),
+        code=layout.code("claims/judge_claims.py", "plw/scores/scale.py", "plw/scores/table.py") + room_files("claims"),
     output:
         json="results/{study}/claims.json",
         md=report(

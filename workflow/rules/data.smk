@@ -8,7 +8,7 @@ Local rules: they are small, and a cluster's compute nodes often have no network
 
 
 rule prepare_dataset:
-    """Read a data set, or derive it from another by prompt inversion (App. A)."""
+    """Read a data set, or derive it from another by prompt inversion (App. A); what was left out is said on the terminal."""
     input:
         lambda wildcards: inputs.dataset_files(STUDY, wildcards.dataset),
         tokenizer=lambda wildcards: tokenizer_inputs(
@@ -36,6 +36,7 @@ rule prepare_dataset:
     shell:
         "$PLW_PYTHON scripts/data/prepare_dataset.py --name {wildcards.dataset} --dataset {params.dataset:q} {params.parent}"
         " --tokenizer {params.tokenizer:q} --instances {output.instances:q} --rows {output.rows:q} > {log:q} 2>&1"
+        " && sed -n 's/^Data set /&/p' {log:q} >&2"
 
 
 rule describe_dataset:
@@ -60,9 +61,9 @@ rule describe_dataset:
     params:
         tokenizer=as_json(inputs.counting_tokenizer(STUDY)),
         training_tokenizer=parameters.ptlm_source(STUDY, STUDY["tokenizer_of"]),
-        max_length=STUDY["training"]["max_length"],
+        encoding=parameters.encoding_settings(STUDY),
     shell:
         "$PLW_PYTHON scripts/data/describe_dataset.py --name {wildcards.dataset} --instances {input.instances:q}"
         " --tokenizer {params.tokenizer:q} --training-tokenizer {params.training_tokenizer:q}"
-        " --max-length {params.max_length} --statistics {output.statistics:q} --preflight {output.preflight:q}"
+        " --max-length {params.encoding} --statistics {output.statistics:q} --preflight {output.preflight:q}"
         " > {log:q} 2>&1"

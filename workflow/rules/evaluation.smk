@@ -4,7 +4,8 @@ Measure each fine-tuned model on the study's benchmarks (§4.4): the harness's t
 
 REQUIRED INPUTS:  results/STUDY/runs/RUN/model/, the benchmarks' data, the judges' models
 OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/judgements/BENCHMARK/PTLM.DATASET.json;
-                  results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning)
+                  results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning); results/STUDY/benchmarks.json
+All rows of the benchmarks are read before the first training, so that a fault of theirs costs none.
 One process loads a model once. Each benchmark's result lies undeclared in runs/RUN/benchmarks/, so a benchmark that is
 added later runs alone; the index names the weights and the specification that each result belongs to. A judge is loaded
 once for all runs of a ptlm on a data set; its verdicts are cached by content, undeclared, in judgements/BENCHMARK/cache,
@@ -35,6 +36,26 @@ rule fetch:
     shell:
         "python scripts/evaluation/read_sources.py --config {params.config:q} --sources {input:q} --record {output:q}"
         " > {log:q} 2>&1"
+
+
+rule read_benchmarks:
+    """All rows of all benchmarks of the study, in the form in which they are scored."""
+    input:
+        list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
+    output:
+        "results/{study}/benchmarks.json",
+    log:
+        "results/{study}/logs/read_benchmarks.log",
+    priority: 200  # before what takes long
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        config=CHOSEN,
+        benchmarks=as_json(parameters.measured_entries(STUDY, list(STUDY["benchmarks"]))),
+        evaluation=parameters.evaluation_settings(STUDY),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/read_benchmarks.py --config {params.config:q} --record {output:q} > {log:q} 2>&1"
 
 
 rule evaluate_model:

@@ -37,7 +37,7 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
             regressions=layout.regressions(STUDY, REGRESSED) if artifact == "figure_1" else [],
             code=layout.code(
                 f"figures/{program.split()[0]}",
-                *("plw/scores/flags.py", "plw/scores/table.py"),
+                *("plw/scores/flags.py", "plw/scores/scale.py", "plw/scores/table.py"),
                 *FIGURE_CODE,
                 *(f"plw/{module}.py" for module in modules),
             ),

@@ -13,7 +13,9 @@ if GIVEN_SCORES:
         input:
             runs="results/{study}/runs.csv",
             scores=GIVEN_SCORES,
-            code=layout.code("scores/take_scores.py", "plw/scores/given.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/take_scores.py", "plw/scores/given.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",
@@ -38,11 +40,14 @@ else:
         """scores.csv, and the list of what is missing."""
         input:
             runs="results/{study}/runs.csv",
+            benchmarks=ancient("results/{study}/benchmarks.json"),  # read in any case, whatever a call asks for
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
             ),
-            code=layout.code("scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",

@@ -13,6 +13,7 @@ GLMM_CODE = (
     "plw/statistics/residuals.R",
     "plw/statistics/json.R",
     "plw/scores/flags.py",
+    "plw/scores/scale.py",
     "plw/scores/table.py",
     "plw/scores/transform.py",
 )

@@ -38,6 +38,16 @@ def training_settings(study: dict) -> str:
     return as_json(settings)
 
 
+def encoding_settings(study: dict) -> int | str:
+    """What decides how rows are encoded: the value of --max-length, and the flag of special tokens where it is set.
+
+    The number alone where the study says nothing of them: data sets that were described before the key stay so.
+    """
+    training = study["training"]
+    length, special = training["max_length"], training.get("special_tokens", "keep")
+    return length if special == "keep" else f"{length} --special-tokens {special}"
+
+
 def ptlm_source(study: dict, ptlm: str) -> str:
     """Source of a pre-trained model."""
     return as_json(study["ptlms"][ptlm]["source"])

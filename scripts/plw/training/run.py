@@ -72,7 +72,7 @@ def train_run(
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tokenizer = load_tokenizer(source, max_length=settings.max_length)
     prepare_tokenizer(tokenizer)
-    examples = read_examples(instances_file, tokenizer, settings.max_length)
+    examples = read_examples(instances_file, tokenizer, settings.max_length, special_tokens=settings.special_tokens)
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
 
@@ -137,14 +137,14 @@ def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSetti
     return row, apply_regularizer(own, row["regularizer"], row["strength"])
 
 
-def read_examples(path: Path, tokenizer, max_length: int) -> list[SourcedExample]:
+def read_examples(path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep") -> list[SourcedExample]:
     """Read instances.jsonl and encode it."""
     if not path.is_file():
         raise InputError("There is no file of instances.", value=str(path), where="--instances")
     instances = read_jsonl(path)
     if not instances:
         raise InputError("The file of instances is empty.", value=str(path), where="--instances")
-    encoded = encode_examples(tokenizer, instances, max_length)
+    encoded = encode_examples(tokenizer, instances, max_length, special_tokens=special_tokens)
     return [
         SourcedExample(
             example.input_ids,
