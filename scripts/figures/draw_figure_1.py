@@ -3,8 +3,7 @@
 from plw.program import run_program
 
 from plw.figures.figure_1 import draw, figure_data
-from plw.figures.flags import score_figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_style, score_figure_flags, write_figure
 from plw.scores.flags import experiment_scores, primary_metrics
 from plw.scores.table import coverage_note
 
@@ -12,7 +11,7 @@ from plw.scores.table import coverage_note
 def main(argv: list[str] | None = None) -> None:
     """Draw figure 1 as PDF and PNG and write its data."""
     arguments = score_figure_flags(__doc__).parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     names = [entry["name"] for entry in arguments.datasets]
     scores, runs = experiment_scores(arguments)
     data = figure_data(scores[scores["dataset"].isin(names)])

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from plw.environment import shell_commands
 from plw.errors import InputError, InputErrors
+from plw.figures.fonts import check_labels
+from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
@@ -33,6 +35,8 @@ from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run,
 
 try:
     STUDY = load_configuration(dict(config), root=ROOT)
+    if workflow.is_main_process:  # jobs need not ask again
+        check_labels(STUDY, style_with(STUDY.get("figures")))
 except (InputError, InputErrors) as error:
     raise WorkflowError(str(error)) from None
 
