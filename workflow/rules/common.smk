@@ -76,19 +76,21 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
-    print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
+    print(f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}", file=sys.stderr)
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
 # that of this checkout. Progress bars are off, because they fill log files with control characters. Once the study's
 # sources are fetched, its jobs run with the Hub off: what is missing is said in seconds, and nothing changes any more.
 python = "python -m plw.preload" if STUDY.get("preload") else "python"
-path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
+binaries = shlex.quote(str(Path(sys.executable).parent))
+path = "" if workflow.deployment_settings.deployment_method else f"PATH={binaries}:$PATH "
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
 hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
-shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}')
+prefix = f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}'
+shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 
 wildcard_constraints:
