@@ -1,8 +1,14 @@
 # The paper, end to end. The study (config/config.yaml, config/studies/) says what; the rules, included here in the
 # order in which they run, say how. `snakemake --cores all` makes everything, `snakemake --cores all figure_1` one piece.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
+if not os.path.samefile(workflow.basedir, os.getcwd()):  # results, programs and your files are named from there
+    raise WorkflowError(
+        f"Run this in the project's folder: cd {workflow.basedir}, or add --directory {workflow.basedir}"
+    )
 
 
 configfile: "config/config.yaml"

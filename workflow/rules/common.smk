@@ -24,7 +24,7 @@ from plw.errors import InputError, InputErrors
 from plw.figures.fonts import check_labels
 from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
-from plw.study.configuration import load_configuration, read_yaml
+from plw.study.configuration import check_links, load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
 from plw.study.logs import failures, fetched, finished
 from plw.study.parameters import as_json
@@ -34,6 +34,8 @@ from plw.study.planning.processor import is_planned_so
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
+    if workflow.is_main_process:
+        check_links(ROOT)
     STUDY = load_configuration(dict(config), root=ROOT)
     if workflow.is_main_process:  # jobs need not ask again
         check_labels(STUDY, style_with(STUDY.get("figures")))
@@ -76,7 +78,10 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
-    print(f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}", file=sys.stderr)
+    print(
+        f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}",
+        file=sys.stderr,
+    )
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always

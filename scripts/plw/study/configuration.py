@@ -124,6 +124,18 @@ def check_references(study: dict) -> None:
             ) from None
 
 
+def check_links(root: Path) -> None:
+    """Raise InputError where the links to the profiles became files, as Snakemake would run on without their settings."""
+    files = [name for name in ("profiles", "slurm") if (root / name).is_file()]
+    if files:
+        raise InputError(
+            "What should be links to folders are plain files: Snakemake's settings would not be found.",
+            value=" ".join(files),
+            where=f"{root} (an archive or Git without links)",
+            hint="rm -f profiles slurm; cp -r workflow/profiles profiles; cp -r workflow/profiles/slurm slurm",
+        )
+
+
 def check_paths(study: dict, config: dict, root: Path) -> None:
     """Raise InputErrors for files whose names Snakemake would take for patterns: it knows no way to write a brace."""
     named = {"the folder of the project": [str(root)]}
