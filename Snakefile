@@ -5,10 +5,9 @@ import os
 from snakemake.utils import min_version
 
 min_version("9.0")
-if not os.path.samefile(workflow.basedir, os.getcwd()):  # results, programs and your files are named from there
-    raise WorkflowError(
-        f"Run this in the project's folder: cd {workflow.basedir}, or add --directory {workflow.basedir}"
-    )
+CHECKOUT = str(workflow.current_basedir)
+if not os.path.samefile(CHECKOUT, os.getcwd()):  # results, programs and your files are named from there
+    raise WorkflowError(f"Run this in the project's folder: cd {CHECKOUT}, or add --directory {CHECKOUT}")
 
 
 configfile: "config/config.yaml"
