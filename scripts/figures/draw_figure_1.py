@@ -5,8 +5,7 @@ from plw.program import run_program
 from pathlib import Path
 
 from plw.figures.figure_1 import draw, figure_data
-from plw.figures.flags import score_figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_style, score_figure_flags, write_figure
 from plw.files import read_json
 from plw.scores.flags import experiment_scores, primary_metrics
 from plw.scores.table import coverage_note
@@ -17,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     flags = score_figure_flags(__doc__)
     flags.add_argument("--regressions", nargs="*", type=Path, default=[], help="regression/DATASET.json of Table 3")
     arguments = flags.parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     names = [entry["name"] for entry in arguments.datasets]
     scores, runs = experiment_scores(arguments)
     data = figure_data(scores[scores["dataset"].isin(names)])

@@ -23,8 +23,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from plw.environment import shell_commands
 from plw.errors import InputError, InputErrors
+from plw.figures.fonts import check_labels
+from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
-from plw.study.configuration import load_configuration, read_yaml
+from plw.study.configuration import check_links, load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
 from plw.study.logs import failures, fetched, finished
 from plw.study.parameters import as_json
@@ -37,7 +39,11 @@ from plw.study.records.earlier import Earlier
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
+    if workflow.is_main_process:
+        check_links(ROOT)
     STUDY = load_configuration(dict(config), root=ROOT)
+    if workflow.is_main_process:  # jobs need not ask again
+        check_labels(STUDY, style_with(STUDY.get("figures")))
 except (InputError, InputErrors) as error:
     raise WorkflowError(str(error)) from None
 
@@ -80,19 +86,24 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
     recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
     if said := drift_text(find_drift(STUDY, recorded)):
         print(said, file=sys.stderr)
-    print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
+    print(
+        f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}",
+        file=sys.stderr,
+    )
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
 # that of this checkout. Progress bars are off, because they fill log files with control characters. Once the study's
 # sources are fetched, its jobs run with the Hub off: what is missing is said in seconds, and nothing changes any more.
 python = "python -m plw.preload" if STUDY.get("preload") else "python"
-path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
+binaries = shlex.quote(str(Path(sys.executable).parent))
+path = "" if workflow.deployment_settings.deployment_method else f"PATH={binaries}:$PATH "
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
 hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
-shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}')
+prefix = f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}'
+shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 
 wildcard_constraints:

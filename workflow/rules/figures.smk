@@ -6,7 +6,7 @@ OUTPUTS:          results/STUDY/figures/figure_N.{pdf,png,csv}
 Their programs are inputs: an edited colour remakes its figure and nothing else.
 """
 
-FIGURE_CODE = [f"plw/figures/{name}.py" for name in ("flags", "style", "saving", "axes")]
+FIGURE_CODE = [f"plw/figures/{name}.py" for name in ("flags", "style", "fonts", "saving", "axes")]
 
 # Figures that are drawn from the scores of one experiment: its name, the program with its own options, its code.
 # Data sets and ptlms are those of the experiment.

@@ -94,7 +94,7 @@ def plw_axis(axes: Axes, *, label: bool = True) -> None:
     """w_p from 0 to 1 below and the PLWs above."""
     axes.set_xticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel(W_P_LABEL if label else "")
+    axes.set_xlabel(W_P_LABEL if label else "", parse_math=True)
     upper = axes.secondary_xaxis("top")
     upper.set_xticks([to_w_p(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
     upper.tick_params(length=2, pad=1, labelsize=6.5, colors=GREY)

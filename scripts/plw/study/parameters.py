@@ -5,6 +5,7 @@ scheduler grants: another label, runtime or number of threads trains nothing.
 """
 
 import json
+import re
 
 from plw.study.runs import Run, run_row
 
@@ -18,8 +19,16 @@ DESCRIBING = {
 
 
 def as_json(value: object) -> str:
-    """JSON with sorted keys: the order of keys in a study file is no reason to run a job again."""
-    return json.dumps(value, sort_keys=True)
+    """JSON with sorted keys: the order of keys in a study file is no reason to run a job again.
+
+    Braces in texts are written as \\u007b and \\u007d: in a parameter Snakemake takes "{word}" for a wildcard.
+    """
+    text = json.dumps(value, sort_keys=True)
+    return re.sub(r'"(?:[^"\\]|\\.)*"', _without_braces, text)
+
+
+def _without_braces(text: re.Match) -> str:
+    return text[0].replace("{", r"\u007b").replace("}", r"\u007d")
 
 
 def training_row(run: Run) -> str:
