@@ -176,7 +176,7 @@ def begin_records():
 
 def end_records():
     """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
-    if workflow.touch:
+    if workflow.touch or not workflow.is_main_process:
         return
     jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
     manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
