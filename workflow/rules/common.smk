@@ -120,9 +120,21 @@ def tokenizer_inputs(made, files):
     return EARLIER.files(made, files, before=inputs.configuration_of(files))
 
 
-def project_inputs(made, files):
-    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
-    return EARLIER.files(made, files, before=[], dated=False)
+def task_inputs(made, benchmarks):
+    """The harness's tasks of these benchmarks, as inputs of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+
+
+def prompt_inputs(made, benchmark):
+    """The prompt of a benchmark's judge, as input of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.prompt_files(STUDY, benchmark), folder=inputs.PROMPTS)
+
+
+def weights_inputs(made, ptlm):
+    """The weights of a ptlm of the world, as input of the job that makes `made` and names its configuration."""
+    folder = f"results/{STUDY_NAME}/world/ptlms/{ptlm}"
+    configuration, weights = (f"{folder}/{name}" for name in inputs.MADE_MODEL)
+    return EARLIER.files(made, [configuration, weights], before=[configuration])[1:]
 
 
 def measured_parameter(made, benchmarks):
