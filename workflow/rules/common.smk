@@ -131,9 +131,21 @@ def tokenizer_inputs(made, files):
     return EARLIER.files(made, files, before=inputs.configuration_of(files))
 
 
-def project_inputs(made, files):
-    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
-    return EARLIER.files(made, files, before=[], dated=False)
+def task_inputs(made, benchmarks):
+    """The harness's tasks of these benchmarks, as inputs of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+
+
+def prompt_inputs(made, benchmark):
+    """The prompt of a benchmark's judge, as input of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.prompt_files(STUDY, benchmark), folder=inputs.PROMPTS)
+
+
+def weights_inputs(made, ptlm):
+    """The weights of a ptlm of the world, as input of the job that makes `made` and names its configuration."""
+    folder = f"results/{STUDY_NAME}/world/ptlms/{ptlm}"
+    configuration, weights = (f"{folder}/{name}" for name in inputs.MADE_MODEL)
+    return EARLIER.files(made, [configuration, weights], before=[configuration])[1:]
 
 
 def measured_parameter(made, benchmarks):
@@ -187,7 +199,7 @@ def begin_records():
 
 def end_records():
     """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
-    if workflow.touch:
+    if workflow.touch or not workflow.is_main_process:
         return
     jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
     manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
