@@ -14,7 +14,7 @@ import pandas as pd
 from plw.errors import InputError, InputErrors, nearest_hint
 from plw.scores.collection import Measurement, expected_pairs
 from plw.scores.table import CELL
-from plw.study.rows import RowError, read_table
+from plw.study.rows import RowError, read_content, read_table
 
 NEEDED = ("ptlm", "dataset", "plw", "benchmark", "score")
 OPTIONAL = ("run", "normalization", "regularizer", "strength", "seed", "metric", "stderr", "n")
@@ -75,11 +75,8 @@ def read_given_scores(path: str | Path, *, benchmarks: list[dict]) -> pd.DataFra
 
 def _read_cells(path: str | Path) -> tuple[list[str], pd.DataFrame]:
     """The header, and the cells as text without white space around them, with the column `line`."""
-    try:
-        header, rows = read_table(Path(path).read_bytes(), str(path))
-        rows = list(rows)
-    except OSError as error:
-        raise InputError("The score table cannot be read.", value=error.strerror, where=str(path)) from None
+    header, table = read_table(read_content(Path(path)), str(path))
+    rows = list(table)
     ragged = [row for row in rows if isinstance(row.value, RowError)]
     if ragged:
         lines = ", ".join(str(row.line) for row in ragged[:SHOWN])
