@@ -6,6 +6,7 @@ import pytest
 import yaml
 from checkout import ROOT
 from plw.errors import InputError, InputErrors
+from plw.files import write_json
 from plw.study.configuration import load_configuration, name_from
 from plw.study.layout import results
 from plw.study.runs import list_runs
@@ -54,3 +55,12 @@ def test_the_longest_names_still_make_file_names(tmp_path):
 def test_what_is_made_of_a_given_file_stays_below_the_results(stem):
     name = name_from("paper", Path(f"{stem}.csv"))
     assert len(name) < 200 and name.startswith("paper_from_") and name.replace("_", "").isalnum() and name.isascii()
+
+
+def test_a_link_in_the_place_of_a_result_is_replaced_and_not_followed(tmp_path):
+    outside, inside = tmp_path / "outside.json", tmp_path / "results" / "rows.json"
+    outside.write_text("mine")
+    inside.parent.mkdir()
+    inside.symlink_to(outside)
+    write_json(inside, {"a": 1})
+    assert outside.read_text() == "mine" and not inside.is_symlink()
