@@ -77,15 +77,16 @@ def _read_cells(path: str | Path) -> tuple[list[str], pd.DataFrame]:
     """The header, and the cells as text without white space around them, with the column `line`."""
     header, table = read_table(read_content(Path(path)), str(path))
     rows = list(table)
-    ragged = [row for row in rows if isinstance(row.value, RowError)]
+    ragged = [(row.line, row.value.detail) for row in rows if isinstance(row.value, RowError)]
     if ragged:
-        lines = ", ".join(str(row.line) for row in ragged[:SHOWN])
+        lines = ", ".join(str(line) for line, _ in ragged[:SHOWN])
         more = f" and {len(ragged) - SHOWN} more" if len(ragged) > SHOWN else ""
-        hint = f"{ragged[0].value.detail}. A text with commas stands in double quotes."
+        hint = f"{ragged[0][1]}. A text with commas stands in double quotes."
         raise InputError(
             "Rows have more or fewer cells than the header.", where=f"{path}, line {lines}{more}", hint=hint
         )
-    cells = [{name.strip(): cell.strip() for name, cell in row.value.items()} | {"line": row.line} for row in rows]
+    texts = ((row.line, row.value) for row in rows if isinstance(row.value, dict))  # none is anything else now
+    cells = [{name.strip(): cell.strip() for name, cell in row.items()} | {"line": line} for line, row in texts]
     return [name.strip() for name in header], pd.DataFrame(cells)
 
 
@@ -213,8 +214,8 @@ def match_runs(frame: pd.DataFrame, runs: pd.DataFrame, *, normalization: str, w
     keys = runs.assign(plw=runs["plw"].round(PLW_DIGITS))[[*CELL, "run"]]
     strange = ~frame["plw"].isin(keys["plw"])
     if strange.any():
-        known = ", ".join(f"{w:g}" for w in sorted(runs["plw"].unique()))
-        hint = f"The study has {known}; other weights go into its experiments.main.plw."
+        weights = ", ".join(f"{w:g}" for w in sorted(runs["plw"].unique()))
+        hint = f"The study has {weights}; other weights go into its experiments.main.plw."
         value, place = sorted(set(frame.loc[strange, "plw"]))[:5], f"{where}, {_lines(frame, strange)}"
         errors.append(InputError("PLWs that the study does not have.", value=value, where=place, hint=hint))
     if errors:
