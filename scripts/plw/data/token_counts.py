@@ -53,7 +53,7 @@ def token_counter(source: dict, *, where: str | None = None) -> TokenCounter:
         return _sentencepiece_counter(file, where)
     location, options = pretrained_location(source, where=where)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(location, **options)
+        tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         hint = str(error).splitlines()[0]
         raise InputError("The tokenizer cannot be loaded.", value=location, where=where, hint=hint) from None

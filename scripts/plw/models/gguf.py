@@ -40,14 +40,16 @@ def expand_gguf(file: Path, *, dtype: str = "float32") -> tuple[PreTrainedModel,
     The weights go into a fresh model of the same configuration: one that was loaded from GGUF refuses to be
     saved, because it still counts as quantised.
     """
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=DTYPES[dtype])
+    loaded = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=DTYPES[dtype], trust_remote_code=False
+    )
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[dtype])
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()
-    return model.eval(), AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    return model.eval(), AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
 
 
 def convert_gguf(file: Path, folder: Path, *, dtype: str = "float32") -> None:
