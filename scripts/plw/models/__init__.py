@@ -1,6 +1,8 @@
 """Models by one key: load, save, tell apart, let them write.
 
 loading.py      load and save models; rows for new tokens
+checking.py     a loaded model and its tokenizer, looked at before anything trains, judges or is scored
+settings.py     what a model folder would decide beside its weights, and what is decided in its place
 fingerprint.py  what tells two models apart
 pickled.py      pickled weights as safetensors, once
 gguf.py         GGUF files as ordinary model folders
