@@ -29,6 +29,7 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
+from plw.study.pretrained import check_folders
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -131,6 +132,24 @@ def check_fetched():
         return
     if any(not job.is_local for job in workflow.dag.needrun_jobs()):
         raise WorkflowError(fetch_first(REMOTE_SOURCES, config["study"]))
+
+
+def check_models():
+    """Folders of models that this call's jobs will load are looked at before the first of them starts."""
+    if not workflow.is_main_process:
+        return
+    jobs = list(workflow.dag.needrun_jobs())
+    rules = {job.rule.name for job in jobs}
+    named = {f"ptlms.{run.ptlm}.source": STUDY["ptlms"][run.ptlm]["source"] for run in RUNS.values()}
+    judges = {f"judges.{name}.source": STUDY["judges"][name]["source"] for name in design.judged_benchmarks(STUDY)}
+    loaded = (named if "train_model" in rules else {}) | (judges if "judge_outputs" in rules else {})
+    made = {str(Path(file).parent) for job in jobs for file in job.output}
+    try:
+        check_folders(
+            {key: source for key, source in loaded.items() if "path" in source and str(Path(source["path"])) not in made}
+        )
+    except InputErrors as errors:
+        raise WorkflowError(str(errors)) from None
 
 
 def judged_runs(wildcards):

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from plw.errors import InputError
+from plw.errors import InputError, InputErrors
 from plw.files import read_json
 from plw.study.hub import (
     FETCH,
@@ -164,6 +164,23 @@ def check_folder(folder: Path, kind: str) -> None:
     elif not any(path.name in VOCABULARIES or path.suffix in (".model", ".tiktoken") for path in folder.iterdir()):
         hint = "Copy the tokenizer's files into it, from where the folder came from."
         raise InputError("The folder holds no tokenizer.", value=VOCABULARIES[0], where=str(folder), hint=hint)
+
+
+def check_folders(sources: dict[str, dict]) -> None:
+    """`check_folder` of local models, as long before they are loaded as their files are there.
+
+    sources  {key of the study: {path}}; InputErrors that name all that is wrong, each with its key
+    """
+    errors = []
+    for where, source in sources.items():
+        try:
+            for kind in ("model", "tokenizer"):
+                check_folder(Path(source["path"]), kind)
+        except InputError as error:
+            place = f"{error.where}, which {where} names" if error.where else where
+            errors.append(InputError(error.what, value=error.value, where=place, hint=error.hint))
+    if errors:
+        raise InputErrors(errors)
 
 
 def stored_tensors(folder: Path) -> dict[str, dict]:
