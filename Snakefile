@@ -1,8 +1,13 @@
 # The paper, end to end. The study (config/config.yaml, config/studies/) says what; the rules, included here in the
 # order in which they run, say how. `snakemake --cores all` makes everything, `snakemake --cores all figure_1` one piece.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
+CHECKOUT = str(workflow.current_basedir)
+if not os.path.samefile(CHECKOUT, os.getcwd()):  # results, programs and your files are named from there
+    raise WorkflowError(f"Run this in the project's folder: cd {CHECKOUT}, or add --directory {CHECKOUT}")
 
 
 configfile: "config/config.yaml"
@@ -59,8 +64,10 @@ rule report:
 
 
 onsuccess:
+    end_records()
     print(what_was_made(), file=sys.stderr)
 
 
 onerror:
+    end_records()
     print(what_failed(), file=sys.stderr)

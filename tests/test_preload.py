@@ -102,13 +102,34 @@ def test_sigterm_reaches_the_program(tmp_path, environment):
 
 def test_where_no_server_can_be_had_the_program_runs_at_once_without(tmp_path):
     program = write(tmp_path, "import sys; print('ran', sys.argv[1:])")
-    long = tmp_path / ("t" * 125)
-    long.mkdir()
+    variables = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "scripts")}
+    code = "import plw.preload as p; print(p.server_folder())"
+    folder = Path(
+        subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True).stdout[:-1]
+    )
+    folder.rmdir()
+    folder.write_text("no folder")
     started = time.monotonic()
-    done = launch(program, "a", environment={**os.environ, "TMPDIR": str(long), "PYTHONPATH": str(ROOT / "scripts")})
+    done = launch(program, "a", environment=variables)
     assert done.stdout == "ran ['a']\n"
-    assert "TMPDIR is too long for a socket" in done.stderr
+    assert "No process with preloaded libraries" in done.stderr
     assert time.monotonic() - started < 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reaches a folder by its descriptor")
+def test_a_tmpdir_too_long_for_a_socket_has_its_server_too(tmp_path):
+    folder = tmp_path / ("t" * 125)
+    folder.mkdir()
+    variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
+    code = "import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = 1.0; p.serve()"
+    server = subprocess.Popen([sys.executable, "-c", code], env=variables)
+    deadline = time.monotonic() + 20
+    while not list(folder.glob("plw-preload-*/socket")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    done = launch(write(tmp_path, "import os; print(os.getppid())"), environment=variables)
+    assert (int(done.stdout), done.stderr) == (server.pid, "")
+    assert server.wait(timeout=20) == 0
+    assert not list(folder.glob("plw-preload-*/socket"))
 
 
 def test_when_the_server_dies_its_program_dies_and_runs_once_more_without(tmp_path):

@@ -5,8 +5,7 @@ from plw.program import run_program
 import argparse
 
 from plw.figures.benchmarks import benchmarks_of_group, draw, figure_data, score_note
-from plw.figures.flags import score_figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_style, score_figure_flags, write_figure
 from plw.scores.flags import experiment_scores
 
 
@@ -20,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure of one group as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     names = [entry["name"] for entry in arguments.datasets]
     benchmarks = benchmarks_of_group(arguments.benchmarks, arguments.group)
     scores, runs = experiment_scores(arguments)

@@ -5,8 +5,7 @@ from plw.program import run_program
 import argparse
 
 from plw.figures.datasets import draw_figure_3, draw_figure_9, figure_data, without_panel
-from plw.figures.flags import score_figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_style, score_figure_flags, write_figure
 from plw.scores.flags import experiment_scores
 from plw.scores.pooled import compared_benchmarks
 from plw.scores.table import coverage_note
@@ -24,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Draw figure 3 or 9 as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     scores, runs = experiment_scores(arguments)
     data = figure_data(scores, datasets=arguments.datasets, benchmarks=arguments.benchmarks)
     names = [entry["name"] for entry in arguments.datasets]

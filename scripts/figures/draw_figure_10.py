@@ -6,8 +6,7 @@ import argparse
 import json
 
 from plw.figures.figure_10 import draw, figure_data, note_of
-from plw.figures.flags import figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_flags, figure_style, write_figure
 from plw.files import read_json
 
 
@@ -23,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Draw figure 10 as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style, gam = style_with(arguments.style), read_json(arguments.gam)
+    style, gam = figure_style(arguments), read_json(arguments.gam)
     data = figure_data(gam)
     note = note_of(gam, arguments.datasets)
     figure = draw(data, gam=gam, datasets=arguments.datasets, style=style, note=note)

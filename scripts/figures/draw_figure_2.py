@@ -6,8 +6,7 @@ import argparse
 
 import pandas as pd
 from plw.figures.figure_2 import draw, figure_data, missing_note, read_measures
-from plw.figures.flags import figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_flags, figure_style, write_figure
 from plw.scores.flags import design_flags
 from plw.scores.table import planned_runs
 
@@ -34,7 +33,7 @@ def experiment_runs(arguments: argparse.Namespace, experiment: str) -> pd.DataFr
 def main(argv: list[str] | None = None) -> None:
     """Draw figure 2 as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     runs = experiment_runs(arguments, arguments.experiment)
     measures, windows = read_measures(arguments.mechanism), pd.read_csv(arguments.windows, dtype={"run": str})
     data = figure_data(measures, windows, main=runs, arm=experiment_runs(arguments, arguments.losses))

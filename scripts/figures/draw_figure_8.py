@@ -5,8 +5,7 @@ from plw.program import run_program
 import argparse
 
 from plw.figures.figure_8 import draw
-from plw.figures.flags import score_figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_style, score_figure_flags, write_figure
 from plw.scores.flags import primary_metrics
 from plw.scores.pooled import compared_benchmarks
 from plw.scores.regularizer_comparison import compared_scores, comparison_data, comparison_dataset, comparison_runs
@@ -23,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Draw figure 8 as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style = style_with(arguments.style)
+    style = figure_style(arguments)
     dataset = comparison_dataset(arguments.datasets)
     experiments = (arguments.experiment, arguments.sweep)
     runs = comparison_runs(arguments.runs, experiments, dataset) if arguments.runs else None

@@ -5,8 +5,7 @@ from plw.program import run_program
 import argparse
 
 from plw.figures.figure_claims import draw, figure_data
-from plw.figures.flags import figure_flags, write_figure
-from plw.figures.style import style_with
+from plw.figures.flags import figure_flags, figure_style, write_figure
 from plw.files import read_json
 
 
@@ -21,8 +20,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Draw the figure as PDF and PNG and write its data."""
     arguments = parser().parse_args(argv)
-    style, record = style_with(arguments.style), read_json(arguments.claims)
+    record = read_json(arguments.claims)
     data = figure_data(record)
+    style = figure_style(arguments, record["noise"], data["text"].tolist())
     write_figure(draw(data, style=style, note=record["noise"]), data, style, arguments)
 
 

@@ -30,6 +30,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -130,8 +131,6 @@ def _connect(folder: Path) -> socket.socket:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):
             return _dial(folder)
-        if len(os.fsencode(folder / "socket")) > ADDRESS_BYTES:
-            raise OSError(f"TMPDIR is too long for a socket: {folder}")
         server = _start_server(folder)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and server.poll() is None:
@@ -141,10 +140,27 @@ def _connect(folder: Path) -> socket.socket:
     raise TimeoutError(f"it did not start; see {folder / 'log'}")
 
 
+@contextlib.contextmanager
+def _address(folder: Path) -> Iterator[str]:
+    """The address of a folder's socket: its path or, where that is too long for one, its place below an open folder."""
+    path = folder / "socket"
+    if len(os.fsencode(path)) <= ADDRESS_BYTES:
+        yield str(path)
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not os.path.samefile(folder, f"/proc/self/fd/{descriptor}"):  # Linux only: elsewhere there is no such file
+            raise OSError(f"TMPDIR is too long for a socket: {folder}")
+        yield f"/proc/self/fd/{descriptor}/socket"
+    finally:
+        os.close(descriptor)
+
+
 def _dial(folder: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(str(folder / "socket"))
+        with _address(folder) as address:
+            connection.connect(address)
     except OSError:
         connection.close()
         raise
@@ -176,7 +192,8 @@ def serve() -> None:
     address = folder / "socket"
     address.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(address))
+    with _address(folder) as place:
+        listener.bind(place)
     listener.listen(64)  # clients wait here while the libraries load
     identity = address.stat().st_ino
     for name in LIBRARIES:

@@ -136,3 +136,11 @@ def test_both_programs_write_their_files(tmp_path):
     assert (tmp_path / "out.png").stat().st_size > 10_000
     assert (tmp_path / "out.pdf").read_bytes().startswith(b"%PDF")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 3 * 12
+
+
+def test_a_label_of_several_lines_is_one_cell():
+    from plw.tables.table import Column, Table
+
+    table = Table("T", (Column("name", lambda row: row["name"], ("name",)),), [{"name": "two\nlines"}])
+    assert "| two lines |" in to_markdown(table)
+    assert r"two lines \\" in to_latex(table)

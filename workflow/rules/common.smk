@@ -15,14 +15,18 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.io import IOFile
+
 STARTED = time.time()
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from plw.environment import shell_commands
 from plw.errors import InputError, InputErrors
+from plw.figures.fonts import check_labels
+from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
-from plw.study.configuration import load_configuration, read_yaml
+from plw.study.configuration import check_links, load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
 from plw.study.logs import failures, fetched, finished
 from plw.study.parameters import as_json
@@ -30,10 +34,17 @@ from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
 from plw.study.pretrained import check_folders
+from plw.study.records import code, manifest
+from plw.study.records.drift import drift_text, find_drift, records_of
+from plw.study.records.earlier import Earlier
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
+    if workflow.is_main_process:
+        check_links(ROOT)
     STUDY = load_configuration(dict(config), root=ROOT)
+    if workflow.is_main_process:  # jobs need not ask again
+        check_labels(STUDY, style_with(STUDY.get("figures")))
 except (InputError, InputErrors) as error:
     raise WorkflowError(str(error)) from None
 
@@ -73,19 +84,27 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
-    print(f"What this design could decide of the paper's claims: plw power {config['study']}", file=sys.stderr)
+    recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
+    if said := drift_text(find_drift(STUDY, recorded)):
+        print(said, file=sys.stderr)
+    print(
+        f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}",
+        file=sys.stderr,
+    )
 
 # How programs are started: $PLW_PYTHON is Python, or Python with the libraries loaded where the study says so. Without
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
 # that of this checkout. Progress bars are off, because they fill log files with control characters. Once the study's
 # sources are fetched, its jobs run with the Hub off: what is missing is said in seconds, and nothing changes any more.
 python = "python -m plw.preload" if STUDY.get("preload") else "python"
-path = "" if workflow.deployment_settings.deployment_method else f'PATH="{Path(sys.executable).parent}:$PATH" '
+binaries = shlex.quote(str(Path(sys.executable).parent))
+path = "" if workflow.deployment_settings.deployment_method else f"PATH={binaries}:$PATH "
 library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
 hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
-shell.prefix(f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}')
+prefix = f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}'
+shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 
 wildcard_constraints:
@@ -96,6 +115,43 @@ wildcard_constraints:
     batch="|".join(map(re.escape, BATCHES)),
     judged="|".join(map(re.escape, design.judged_benchmarks(STUDY))) or "none",
     ptlm="[a-z0-9_]+",
+
+
+# What an earlier call recorded of a file; a study that was finished when rules were told more or less stays finished.
+EARLIER = Earlier(lambda path: workflow.persistence and workflow.persistence.metadata(IOFile(path)))
+
+
+def model_inputs(made, source):
+    """The files of a local model that decide, as inputs of the job that makes `made`."""
+    files = inputs.model_files(STUDY, source)
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def tokenizer_inputs(made, files):
+    """The same of a tokenizer alone."""
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def project_inputs(made, files):
+    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
+    return EARLIER.files(made, files, before=[], dated=False)
+
+
+def measured_parameter(made, benchmarks):
+    """What is measured on these benchmarks, as a parameter of the job that makes `made`."""
+    text = as_json(parameters.measured_entries(STUDY, benchmarks))
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judged_parameter(made, benchmark):
+    """The same of a judged benchmark alone."""
+    text = as_json(parameters.measured_entries(STUDY, [benchmark])[0])
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judge_parameter(made, benchmark):
+    """What a benchmark's judge is, as a parameter of the job that makes `made`."""
+    return EARLIER.text(made, parameters.judge_settings(STUDY, benchmark), left_out=parameters.DESCRIBING["judges"])
 
 
 def measured(*names):
@@ -112,6 +168,30 @@ def measured_statistics(datasets):
 
 MECHANISM = measured("mechanism.csv") if "mechanism" in STUDY else []
 ITEMS = measured("items.parquet")
+
+
+def recorded_jobs(jobs):
+    """Jobs of Snakemake as the manifest records them: those that make files of this study."""
+    own = f"results/{STUDY_NAME}/"
+    for job in jobs:
+        outputs = [str(file) for file in (*job.output, *([job.benchmark] if job.benchmark else []))]
+        if job.output and outputs[0].startswith(own):
+            program = re.search(r"scripts/(\S+\.py)", job.shellcmd or "")
+            yield manifest.Job(job.rule.name, tuple(outputs), tuple(map(str, job.input)), program and program[1])
+
+
+def begin_records():
+    """Before anything runs: which files this call is about to make."""
+    if workflow.is_main_process and not workflow.touch:
+        manifest.begin_call(Path(), STUDY_NAME, recorded_jobs(workflow.dag.needrun_jobs()))
+
+
+def end_records():
+    """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
+    if workflow.touch:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
+    manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
 
 
 def what_failed():
@@ -138,16 +218,13 @@ def check_models():
     """Folders of models that this call's jobs will load are looked at before the first of them starts."""
     if not workflow.is_main_process:
         return
-    jobs = list(workflow.dag.needrun_jobs())
-    rules = {job.rule.name for job in jobs}
-    named = {f"ptlms.{run.ptlm}.source": STUDY["ptlms"][run.ptlm]["source"] for run in RUNS.values()}
+    rules = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    ptlms = {f"ptlms.{run.ptlm}.source": STUDY["ptlms"][run.ptlm]["source"] for run in RUNS.values()}
     judges = {f"judges.{name}.source": STUDY["judges"][name]["source"] for name in design.judged_benchmarks(STUDY)}
-    loaded = (named if "train_model" in rules else {}) | (judges if "judge_outputs" in rules else {})
-    made = {str(Path(file).parent) for job in jobs for file in job.output}
+    loaded = (ptlms if "train_model" in rules else {}) | (judges if "judge_outputs" in rules else {})
+    brought = {key: it for key, it in loaded.items() if "path" in it and not inputs.is_made(STUDY, Path(it["path"]))}
     try:
-        check_folders(
-            {key: source for key, source in loaded.items() if "path" in source and str(Path(source["path"])) not in made}
-        )
+        check_folders(brought)
     except InputErrors as errors:
         raise WorkflowError(str(errors)) from None
 

@@ -65,3 +65,4 @@ rule fetch_sources:
 onstart:
     check_fetched()
     check_models()
+    begin_records()

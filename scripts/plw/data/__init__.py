@@ -1,6 +1,7 @@
 """From instruction data as published to what a model trains on (§4.3, App. A).
 
 instances.py     instances (instruction, input, output), read from four common formats
+reading.py       what was read of a data set, in words
 ratios.py        the generation ratio R_g (§2.1) by each definition in use
 inversion.py     prompt inversion (App. A)
 preparation.py   an entry of the study to instances and a report on its rows

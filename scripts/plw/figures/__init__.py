@@ -1,6 +1,7 @@
 """The figures of the paper: each a function of one tidy frame, drawn in one style.
 
 style.py       how figures look: one dictionary that a study may change; a data set's colour
+fonts.py       fonts for letters that the style's font lacks
 axes.py        axes, marks, mean lines, legend and note that figures by PLW share
 figure_1.py    performance by PLW (§5)
 figure_2.py    what may explain the effect (§5.3)

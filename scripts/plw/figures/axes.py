@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -93,7 +94,7 @@ def plw_axis(axes: Axes, *, label: bool = True) -> None:
     """w_p from 0 to 1 below and the PLWs above."""
     axes.set_xticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel(W_P_LABEL if label else "")
+    axes.set_xlabel(W_P_LABEL if label else "", parse_math=True)
     upper = axes.secondary_xaxis("top")
     upper.set_xticks([to_w_p(plw) for plw in PLW_TICKS], [f"{plw:g}" for plw in PLW_TICKS])
     upper.tick_params(length=2, pad=1, labelsize=6.5, colors=GREY)
@@ -126,7 +127,7 @@ def key_handles(datasets: Sequence[dict], colours: dict, ptlms: Sequence[dict], 
     return [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)]
 
 
-def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> None:
+def legend_and_note(figure: Figure, handles: Sequence[Artist], note: str) -> None:
     """A legend below the panels in as few rows as fit, the note in red below it, and room for both.
 
     Called once, after the panels are there.

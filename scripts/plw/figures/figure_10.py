@@ -105,13 +105,13 @@ def _handles(datasets: Sequence[dict], gam: dict, colours: dict) -> list:
     there = sorted((e for e in datasets if e["name"] in gam["levels"]), key=lambda e: gam["levels"][e["name"]])
     marks = [
         Line2D([], [], marker="<", linestyle="", color=colours[entry["name"]],
-               label=f"{entry.get('label', entry['name'])}, $R_g$ = {gam['levels'][entry['name']]:.3g}")
+               label=f"{entry.get('label', entry['name'])}, R_g = {gam['levels'][entry['name']]:.3g}")
         for entry in there
     ]  # fmt: skip
     return [
         *marks,
-        Line2D([], [], color="#C8102E", linewidth=2.4, label="best $w_p$"),
-        Line2D([], [], color="#C8102E", linewidth=1.4, linestyle=":", label="best $w_p$, range under 5 %"),
+        Line2D([], [], color="#C8102E", linewidth=2.4, label="best w_p"),
+        Line2D([], [], color="#C8102E", linewidth=1.4, linestyle=":", label="best w_p, range under 5 %"),
         Patch(facecolor="#7C7B78", edgecolor="white", hatch="///", label="outside the data"),
     ]
 
@@ -144,7 +144,7 @@ def draw(data: pd.DataFrame, *, gam: dict, datasets: Sequence[dict], style: dict
                 axes.set_ylim(0, float(rows["r_g"].max()))
             plw_axis(axes)
             axes.set_xlim(0, 1)
-            axes.set_ylabel("$R_g$ (completion tokens / prompt tokens)" if index == 0 else "")
+            axes.set_ylabel("$R_g$ (completion tokens / prompt tokens)" if index == 0 else "", parse_math=True)
         if filled is not None:
             bar = figure.colorbar(filled, ax=list(panels), pad=0.03, aspect=30, format="%.2f")
             bar.set_label("smooth, in units of the relative score", color=GREY)

@@ -171,7 +171,8 @@ def _draw_panel(figure: Figure, panel: Panel, left: float, top: float, width: fl
                 weight, colour = ("bold", LABEL_COLOUR) if key == "label" else ("normal", COLOURS[key])
                 x = MARGIN_INCHES + column * CHARACTER_INCHES
                 axes.text(x, y, text, family="DejaVu Sans Mono", fontweight=weight, color=colour, **style)
-    axes.text(width - MARGIN_INCHES, height - MARGIN_INCHES - LINE_INCHES / 2, panel.ratio, ha="right", **style)
+    below = height - MARGIN_INCHES - LINE_INCHES / 2
+    axes.text(width - MARGIN_INCHES, below, panel.ratio, ha="right", parse_math=True, **style)
 
 
 def _draw_arrow(figure: Figure, left: float, y: float) -> None:

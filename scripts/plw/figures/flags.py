@@ -6,7 +6,9 @@ import json
 import pandas as pd
 from matplotlib.figure import Figure
 
+from plw.figures.fonts import labels_of, with_fonts
 from plw.figures.saving import save_figure
+from plw.figures.style import style_with
 from plw.files import write_text
 from plw.scores.flags import design_flags, score_flags
 
@@ -26,6 +28,12 @@ def score_figure_flags(about: str | None, *, experiment: str = "main") -> argpar
     design_flags(flags)
     figure_flags(flags)
     return flags
+
+
+def figure_style(arguments: argparse.Namespace, *texts: object) -> dict:
+    """The style that --style changes, with fonts for all labels that the flags name and for `texts` from files."""
+    entries = [getattr(arguments, name, []) for name in ("datasets", "ptlms", "benchmarks")]
+    return with_fonts(style_with(arguments.style), [labels_of(entry) for part in entries for entry in part], *texts)
 
 
 def write_figure(figure: Figure, data: pd.DataFrame, style: dict, arguments: argparse.Namespace) -> None:

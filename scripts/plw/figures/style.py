@@ -51,6 +51,7 @@ STYLE: dict[str, Any] = {
         "legend.frameon": False,
         "legend.fontsize": 8.0,
         "pdf.fonttype": 42,  # text stays text
+        "text.parse_math": False,  # what people write is drawn as written; our own formulas ask for it
         "svg.hashsalt": "plw",
     },
 }

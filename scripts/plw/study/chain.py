@@ -321,10 +321,13 @@ def _check_backend(name: str, values: dict, chain: list[StudyFile]) -> list[Inpu
     return errors
 
 
+DESCRIBING = ("label", "description")  # texts, shown as they are written
+
+
 def expand(value: object, **fields: str) -> Any:
-    """Replace `{study}` and the like in every string of a nested value; other braces stay."""
+    """Replace `{study}` and the like in every string of a nested value but DESCRIBING; other braces stay."""
     if isinstance(value, dict):
-        return {key: expand(item, **fields) for key, item in value.items()}
+        return {key: item if key in DESCRIBING else expand(item, **fields) for key, item in value.items()}
     if isinstance(value, list):
         return [expand(item, **fields) for item in value]
     if isinstance(value, str):

@@ -11,7 +11,7 @@ import yaml
 from plw.errors import InputError, InputErrors, nearest_hint
 from plw.study.chain import YamlLoader, load_study, read_utf8
 from plw.study.runs import list_runs, reference_run
-from plw.study.sources import resolve_source
+from plw.study.sources import at_home, named_files, resolve_source
 
 # What config/config.yaml and `snakemake --config` may set.
 CONFIG_KEYS = {
@@ -65,7 +65,9 @@ def load_configuration(config: dict, *, root: Path) -> dict:
         study = with_given_scores(study, str(config["scores"]))
     else:
         check_references(study)
-    return resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+    study = resolve_names(study, read_yaml(root / "config" / "sources.yaml"))
+    check_paths(study, config, root)
+    return study
 
 
 def packed_results(config: dict) -> Path | None:
@@ -122,6 +124,39 @@ def check_references(study: dict) -> None:
             ) from None
 
 
+def check_links(root: Path) -> None:
+    """Raise InputError where the links to the profiles became files: Snakemake would run on without their settings."""
+    files = [name for name in ("profiles", "slurm") if (root / name).is_file()]
+    if files:
+        raise InputError(
+            "What should be links to folders are plain files: Snakemake's settings would not be found.",
+            value=" ".join(files),
+            where=f"{root} (an archive or Git without links)",
+            hint="rm -f profiles slurm; cp -r workflow/profiles profiles; cp -r workflow/profiles/slurm slurm",
+        )
+
+
+def check_paths(study: dict, config: dict, root: Path) -> None:
+    """Raise InputErrors for files whose names Snakemake would take for patterns: it knows no way to write a brace."""
+    named = {"the folder of the project": [str(root)]}
+    named |= {f"config/config.yaml or --config, key {key}": [str(config.get(key))] for key in ("scores", "results")}
+    for registry in ("ptlms", "datasets", "benchmarks", "judges"):
+        for name, entry in study[registry].items():
+            named[f"study {study['name']}, key {registry}.{name}.source"] = named_files(entry.get("source", {}))
+    preamble = study["evaluation"].get("truthfulqa_preamble")
+    named[f"study {study['name']}, key evaluation.truthfulqa_preamble"] = [preamble or ""]
+    errors = [
+        InputError(
+            "The name of a file holds a word in braces.", value=file, where=place, hint="Rename it or its folder."
+        )
+        for place, files in named.items()
+        for file in files
+        if re.search(r"{\s*\w+[^{}]*}", file)
+    ]
+    if errors:
+        raise InputErrors(errors)
+
+
 def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
     """The study with each `source` replaced by what config/sources.yaml says of its name; all errors at once."""
     errors = []
@@ -135,6 +170,14 @@ def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
                 resolved[registry][name] = {**entry, **source}
             except InputError as error:
                 errors.append(error)
+    try:
+        if "statistics_tokenizer" in study:
+            tokenizer = resolve_source(study["statistics_tokenizer"], sources, where="statistics_tokenizer")
+            resolved["statistics_tokenizer"] = tokenizer
+    except InputError as error:
+        errors.append(error)
     if errors:
         raise InputErrors(errors)
+    if preamble := study["evaluation"].get("truthfulqa_preamble"):
+        resolved["evaluation"] = {**study["evaluation"], "truthfulqa_preamble": at_home(preamble)}
     return resolved

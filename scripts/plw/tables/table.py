@@ -54,7 +54,8 @@ class Table:
 
     def cells(self, index: int, text: Callable[[str], str], bold: str) -> list[str]:
         """A row's cells, each through `text`, the bold ones in the template `bold` (with one {})."""
-        found = [text(column.show(self.rows[index])) for column in self.columns]
+        # A label may have several lines; a cell has one.
+        found = [text(column.show(self.rows[index]).replace("\n", " ")) for column in self.columns]
         for place, column in enumerate(self.columns):
             if (index in self.bold and column.bold) or (index, column.label) in self.bold_cells:
                 found[place] = bold.format(found[place])
