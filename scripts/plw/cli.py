@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from plw.errors import InputError, nearest_hint
 
@@ -86,9 +87,94 @@ def verify(study: str | None, root: str) -> None:
         sys.exit(1)
 
 
+def _snakemake(root: str, *arguments: str) -> None:
+    """Run the workflow of a checkout; its exit status becomes ours."""
+    import subprocess
+
+    if not (Path(root) / "Snakefile").is_file():
+        raise InputError(
+            "This is no checkout of the project.", value=root, where="--root", hint="It needs a Snakefile."
+        )
+    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=root)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def plan(study: str, root: str) -> None:
+    """Print what a study would run and cost, and run nothing."""
+    _snakemake(root, "--dry-run", "--quiet", "rules", "--config", f"study={study}")
+
+
+def fetch(study: str, root: str) -> None:
+    """Download all models and data that a study names, so that its jobs need no network."""
+    _snakemake(root, "--cores", "1", "fetch", "--config", f"study={study}")
+
+
+def recommend(file: str, json_: bool, html: str | None, **options: Any) -> None:
+    """Print a prompt loss weight for a file of instruction data, with what speaks for and against it."""
+    import json
+
+    from plw.files import write_text
+    from plw.recommend.decision import recommend as decide
+    from plw.recommend.page import as_page
+    from plw.recommend.words import as_text
+
+    found = decide(file, **options)
+    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else as_text(found))
+    if html:
+        write_text(html, as_page(found))
+
+
+def describe(file: str, json_: bool, **options: Any) -> None:
+    """Print Table 1's row of a file of instruction data, and what training will make of it."""
+    import json
+
+    from plw.recommend.describing import describe as find
+    from plw.recommend.describing import description_text
+
+    found = find(file, **options)
+    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else description_text(found))
+
+
+def invert(file: str, output: str, **options: Any) -> None:
+    """Write a file of instruction data with its prompts inverted, and say what became of its ratio."""
+    from plw.files import write_jsonl
+    from plw.recommend.inverting import invert_file
+
+    rows, said = invert_file(file, **options)
+    write_jsonl(output, rows)
+    print(f"{output}: {said}")
+
+
+def _data_flags(flags: argparse.ArgumentParser) -> None:
+    """A file of instruction data and how it is read."""
+    flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
+    flags.add_argument("--format", help="alpaca, dolly, ultrafeedback, messages or sharegpt (default: by the fields)")
+    flags.add_argument(
+        "--most-left-out", type=float, default=0.1, help="share of the rows that may be unreadable (default: 0.1)"
+    )
+    flags.add_argument("--tokenizer", help="folder, SentencePiece file (.model) or Hub id that counts tokens")
+
+
+def _recommend_flags(flags: argparse.ArgumentParser) -> None:
+    _data_flags(flags)
+    flags.add_argument(
+        "--purpose", default="all", help="all (default), multiple_choice (and short answers) or generation"
+    )
+    flags.add_argument("--study", help="folder of a finished study (results/NAME) whose own runs are asked")
+    flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
+    flags.add_argument("--json", dest="json_", action="store_true", help="for programs")
+    flags.add_argument("--html", help="written: the recommendation as a page")
+
+
 def parse_and_run(argv: list[str] | None = None) -> None:
     """Run the subcommand that `argv` names."""
-    parser = argparse.ArgumentParser(prog="plw", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="plw",
+        description=__doc__,
+        epilog="Exit status: 0 when all is well; 1 for a fault of what was given or found, said in one message; 2 for a"
+        " wrong call.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     asked = commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
     asked.add_argument("--vllm-python", help="interpreter of vLLM's own environment, to look into as well")
@@ -108,12 +194,56 @@ def parse_and_run(argv: list[str] | None = None) -> None:
     )
     asked.add_argument("study", nargs="?", help="its name, or its study file (default: that of config/config.yaml)")
     asked.add_argument("--root", default=".", help="the project's folder")
+    for name, said, example in (
+        ("plan", "what a study would run and cost; nothing is run", "plw plan paper"),
+        ("fetch", "download all models and data that a study names (docs/cluster.md)", "plw fetch paper"),
+    ):
+        asked = commands.add_parser(
+            name, help=said, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"example:\n  $ {example}"
+        )
+        asked.add_argument("study", help="name of a study in config/studies, or the path of a study file")
+        asked.add_argument("--root", default=".", help="the project's folder")
+    asked = commands.add_parser(
+        "recommend",
+        help="a prompt loss weight for a file of instruction data, with what speaks for and against it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw recommend my_data.jsonl --tokenizer models/llama --purpose generation",
+    )
+    _recommend_flags(asked)
+    asked = commands.add_parser(
+        "describe",
+        help="Table 1's row of a file of instruction data; with a tokenizer, what training makes of it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw describe my_data.jsonl --tokenizer models/llama",
+    )
+    _data_flags(asked)
+    asked.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
+    asked.add_argument("--json", dest="json_", action="store_true", help="for programs")
+    asked = commands.add_parser(
+        "invert",
+        help="prompt inversion (App. A): the output becomes the input and the prompt is what is to be predicted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
+    )
+    _data_flags(asked)
+    asked.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
+    asked.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
+    asked.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
     arguments = vars(parser.parse_args(argv))
     command: Callable[..., None] = COMMANDS[arguments.pop("command")]
     command(**arguments)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"doctor": doctor, "power": power, "verify": verify}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "doctor": doctor,
+    "power": power,
+    "verify": verify,
+    "plan": plan,
+    "fetch": fetch,
+    "recommend": recommend,
+    "describe": describe,
+    "invert": invert,
+}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from plw.errors import InputError, nearest_hint
 from plw.recommend.lengths import MAX_LENGTH, measure, read_file
 from plw.recommend.paper import PURPOSES, RATIOS, SHORT_BELOW, paper_answer
 from plw.recommend.study import study_answer
+from plw.recommend.tokenizers import token_counter_of
 from plw.recommend.trainers import denominators, trainer_settings
 
 CAVEATS = (
@@ -51,7 +52,7 @@ def recommend(
     else:
         instances = as_instances(data)
         report = RowReport("rows", rows_read=len(instances), rows_kept=len(instances))
-    lengths = measure(instances, report, count_tokens=_counter(tokenizer), max_length=max_length)
+    lengths = measure(instances, report, count_tokens=token_counter_of(tokenizer), max_length=max_length)
     ratio = lengths["ratio"]
     if not ratio:
         what = "No row has a prompt." if ratio is None else "All completions are empty."
@@ -76,18 +77,6 @@ def recommend(
 
 def _name(data: object) -> str:
     return data if isinstance(data, str) else "rows"
-
-
-def _counter(tokenizer: str | None):
-    if tokenizer is None:
-        return None
-    from pathlib import Path
-
-    from plw.data.token_counts import token_counter
-
-    place = Path(tokenizer).expanduser()
-    source = {"path": str(place)} if place.exists() or tokenizer.endswith(".model") else {"hub": tokenizer}
-    return token_counter(source, where="--tokenizer")
 
 
 def _decide(paper: dict, own: dict | None) -> dict[str, Any]:
