@@ -33,6 +33,7 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
+from plw.study.pretrained import check_folders
 from plw.study.records import code, manifest
 from plw.study.records.drift import drift_text, find_drift, records_of
 from plw.study.records.earlier import Earlier
@@ -223,6 +224,21 @@ def check_fetched():
         return
     if any(not job.is_local for job in workflow.dag.needrun_jobs()):
         raise WorkflowError(fetch_first(REMOTE_SOURCES, config["study"]))
+
+
+def check_models():
+    """Folders of models that this call's jobs will load are looked at before the first of them starts."""
+    if not workflow.is_main_process:
+        return
+    rules = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    ptlms = {f"ptlms.{run.ptlm}.source": STUDY["ptlms"][run.ptlm]["source"] for run in RUNS.values()}
+    judges = {f"judges.{name}.source": STUDY["judges"][name]["source"] for name in design.judged_benchmarks(STUDY)}
+    loaded = (ptlms if "train_model" in rules else {}) | (judges if "judge_outputs" in rules else {})
+    brought = {key: it for key, it in loaded.items() if "path" in it and not inputs.is_made(STUDY, Path(it["path"]))}
+    try:
+        check_folders(brought)
+    except InputErrors as errors:
+        raise WorkflowError(str(errors)) from None
 
 
 def judged_runs(wildcards):
