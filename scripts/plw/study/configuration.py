@@ -125,7 +125,7 @@ def check_references(study: dict) -> None:
 
 
 def check_links(root: Path) -> None:
-    """Raise InputError where the links to the profiles became files, as Snakemake would run on without their settings."""
+    """Raise InputError where links became files: Snakemake would run on without the profiles' settings."""
     files = [name for name in ("profiles", "slurm") if (root / name).is_file()]
     if files:
         raise InputError(
