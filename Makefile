@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= all
 
-.PHONY: help setup run test test-gpu unit lint format rooms doctor plan lock smollm2 clean
+.PHONY: help setup run test test-gpu unit lint format keys rooms doctor plan lock smollm2 clean
 
 help:  ## list these commands
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,9 @@ lint: setup  ## style of Python and Snakemake files, types, and the walls betwee
 format: setup  ## rewrite Python and Snakemake files in the project's style
 	ruff format . && ruff check --fix .
 	snakefmt Snakefile workflow
+
+keys: setup  ## write docs/keys.md anew: what runs again when a key of a study changes
+	@PYTHONPATH=scripts python tests/key_changes.py
 
 rooms: setup  ## draw what the rooms import: results/rooms.dot, and results/rooms.svg where Graphviz is installed
 	@mkdir -p results && import-linter drawgraph plw > results/rooms.dot && echo results/rooms.dot

@@ -64,8 +64,10 @@ rule report:
 
 
 onsuccess:
+    end_records()
     print(what_was_made(), file=sys.stderr)
 
 
 onerror:
+    end_records()
     print(what_failed(), file=sys.stderr)

@@ -50,13 +50,16 @@ benchmarks:
 
 # All experiments, with the PLWs, ptlms and strengths that every kind of run and every artifact needs.
 experiments:
-  main: {{plw: [0.0, 0.1, 1.0], datasets: [alpaca_data, alpaca_data_short]}}
+  main: {{plw: [0.0, 0.1, 1.0], datasets: [alpaca_data_short]}}
   regularizers:
     ptlms: [llama_1_7b]
     plw: [1.0]
-    regularizers: {{weight_decay: [0.1], minkowski: [0.0001], dropout: [0.1], label_smoothing: [0.1]}}
+    regularizers: {{weight_decay: null, minkowski: [0.0001], dropout: [0.1], label_smoothing: null}}
   datasets: {{ptlms: [llama_3_8b], plw: [0.0]}}
-  ratios: {{ptlms: [llama_2_7b], datasets: [alpaca_data_cleaned, alpaca_data_medium, alpaca_data_tiny], plw: [0.1]}}
+  ratios:
+    ptlms: [llama_2_7b]
+    datasets: [alpaca_data, alpaca_data_cleaned, alpaca_data_medium, alpaca_data_tiny]
+    plw: [0.1]
   losses: {{ptlms: [llama_2_7b], plw: [0.1], normalizations: [nonzero_count, sum_of_weights]}}
 
 training:       # two CPU ranks in place of four GPUs; ZeRO-3, bfloat16 and the batch of four sequences are the paper's

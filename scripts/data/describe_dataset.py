@@ -10,6 +10,7 @@ from plw.data.description import describe_instances
 from plw.data.instances import instances_of
 from plw.data.preflight import check_instances
 from plw.data.token_counts import token_counter
+from plw.data.tokenization import SPECIAL_TOKENS
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.files import read_jsonl, write_json
 from plw.study.sources import load_registry, resolve_source
@@ -31,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--sources", type=Path, default="config/sources.yaml", help="sources that go by a name")
     flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (§1 of Alpaca)")
+    flags.add_argument(
+        "--special-tokens", choices=SPECIAL_TOKENS, default="keep", help="what a special token's text in a row becomes"
+    )
     flags.add_argument("--statistics", required=True, type=Path, help="written: Table 1's row")
     flags.add_argument("--preflight", required=True, type=Path, help="written: the pre-flight table")
     return flags
@@ -48,7 +52,9 @@ def main(argv: list[str] | None = None) -> None:
     statistics = describe_instances(instances, count_tokens)
     tokenizer = load_tokenizer(training)
     prepare_tokenizer(tokenizer)
-    preflight = check_instances(instances, tokenizer, max_length=arguments.max_length)
+    preflight = check_instances(
+        instances, tokenizer, max_length=arguments.max_length, special_tokens=arguments.special_tokens
+    )
     counted = {"tokenizer": counting, "counted_with": count_tokens.counted_with}
     write_json(arguments.statistics, {"dataset": arguments.name, **counted, **statistics})
     write_json(arguments.preflight, {"dataset": arguments.name, "tokenizer": training, **preflight})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plw.data.instances import instance_rows, instances_of
 from plw.data.preparation import derive_dataset, read_dataset
+from plw.data.reading import in_one_line
 from plw.data.token_counts import token_counter
 from plw.files import read_jsonl, write_json, write_jsonl
 from plw.study.sources import load_registry, resolve_source
@@ -43,6 +44,8 @@ def main(argv: list[str] | None = None) -> None:
         instances, report = derive_dataset(arguments.name, arguments.dataset, parent, load_counter)
     write_jsonl(arguments.instances, instance_rows(instances))
     write_json(arguments.rows, report)
+    if said := in_one_line(report):
+        print(f"Data set {said}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from plw.evaluation.judge import Judge
 from plw.evaluation.judgements import pair_outputs, read_outputs, refuse_unparsed
 from plw.files import write_json
 from plw.models.flags import thread_flag, use_threads
+from plw.study.records.code import VERSIONS, code_record
 from plw.study.sources import source_argument
 
 JUDGES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "judges"
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     """Judge, and write the verdicts of all runs."""
     arguments = parser().parse_args(argv)
     use_threads(arguments.threads)
+    code = code_record("judge_outputs", VERSIONS["judge_outputs"])
     framework, settings = arguments.benchmark["framework"], arguments.judge
     reference = read_outputs(arguments.reference, framework)
     files = dict(output.split("=", 1) for output in arguments.outputs)
@@ -54,7 +56,9 @@ def main(argv: list[str] | None = None) -> None:
             prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
     refuse_unparsed(runs, min_parsed=settings.get("min_parsed", 0.0), answers=judge.file)
     described = {"settings": settings, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
-    write_json(arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "runs": runs})
+    write_json(
+        arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "code": code, "runs": runs}
+    )
 
 
 if __name__ == "__main__":

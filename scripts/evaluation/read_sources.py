@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from plw.errors import InputError, InputErrors
+from plw.evaluation.checking import check_benchmark
 from plw.files import read_json, write_json
 from plw.study.configuration import load_configuration
 from plw.study.fetching import Need, needs_of
@@ -63,7 +64,12 @@ def check_all(needs: Sequence[Need], study: dict, harness_folder: Path) -> dict[
         "model": check_model,
         "tokenizer": check_model,
         "data": lambda need: check_dataset(need, study),
-        "benchmark": lambda need: check_benchmark(need, study, harness_folder),
+        "benchmark": lambda need: check_benchmark(
+            {"name": need.name, **study["benchmarks"][need.name], "source": need.source},
+            folder=harness_folder,
+            evaluation=study["evaluation"],
+            judge=study["judges"].get(need.name),
+        ),
     }
     found, errors = {}, []
     for need in needs:
@@ -93,24 +99,6 @@ def check_dataset(need: Need, study: dict) -> dict:
 
     _, report = read_dataset(need.name, study["datasets"][need.name], {})
     return {"rows_read": report["rows_read"], "rows_kept": report["rows_kept"]}
-
-
-def check_benchmark(need: Need, study: dict, harness_folder: Path) -> dict:
-    """Rows to score, in the form that the benchmark's prompts and metrics read, with their few-shot examples."""
-    entry = {"name": need.name, **study["benchmarks"][need.name]}
-    if entry["framework"] == "harness":
-        from plw.evaluation.harness_tasks import load_task
-
-        return {"rows": len(load_task(entry, folder=harness_folder, evaluation=study["evaluation"]).eval_docs)}
-    from plw.evaluation.judgements import read_outputs
-    from plw.evaluation.rows import normalize_rows, scored_rows
-
-    rows = normalize_rows(scored_rows(need.source, entry["split"], where=need.where), entry["framework"])
-    if not rows:
-        raise InputError("The benchmark has no rows to score.", value=need.source, where=need.where)
-    if "reference" not in study["judges"][need.name]:
-        read_outputs(need.source, entry["framework"])
-    return {"rows": len(rows)}
 
 
 def _say(line: str) -> None:

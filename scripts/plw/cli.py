@@ -6,8 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from plw.errors import InputError
+from plw.errors import InputError, nearest_hint
+
+VERIFY_EXAMPLE = """\
+It reads results/STUDY/manifest.json, which each call of snakemake brings up to date, and runs nothing. Named are files
+that are truncated, swapped, edited, missing, foreign, made from other inputs or by other code. Exit status: 0 if there
+is none, 1 if there is one. A study from before sums were recorded is only looked at by form.
+
+example:
+  $ plw verify demo
+  edited: results/demo/scores.csv was changed after it was made.
+  demo: 2847 files, 2846 as they were made, 1 with faults.
+"""
 
 
 def doctor(vllm_python: str | None = None) -> None:
@@ -55,6 +67,83 @@ def power(study: str, results: str | None, root: str) -> None:
     print(power_text(plan["name"], found, noise, measured=measured))
 
 
+def verify(study: str | None, root: str) -> None:
+    """Print what of a study's results is not as it was made; exit status 1 if anything is."""
+    from plw.study.configuration import read_yaml
+    from plw.study.records.verification import verification_text, verify_study
+
+    place = Path(root)
+    name = study or str(read_yaml(place / "config" / "config.yaml").get("study", "demo"))
+    if name.endswith((".yaml", ".yml")):
+        name = str(read_yaml(Path(name)).get("name", Path(name).stem))
+    name = name.rstrip("/").removeprefix("results/")
+    if not (place / "results" / name).is_dir():
+        known = sorted(folder.name for folder in (place / "results").glob("*/"))
+        hint = nearest_hint(name, known) or f"There are: {', '.join(known) or 'none'}."
+        raise InputError("This study has no results.", value=str(place / "results" / name), where="STUDY", hint=hint)
+    found = verify_study(place, name)
+    print(verification_text(found))
+    if found.findings:
+        sys.exit(1)
+
+
+def recommend(file: str, json_: bool, html: str | None, **options: Any) -> None:
+    """Print a prompt loss weight for a file of instruction data, with what speaks for and against it."""
+    import json
+
+    from plw.files import write_text
+    from plw.recommend.decision import recommend as decide
+    from plw.recommend.page import as_page
+    from plw.recommend.words import as_text
+
+    found = decide(file, **options)
+    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else as_text(found))
+    if html:
+        write_text(html, as_page(found))
+
+
+def describe(file: str, json_: bool, **options: Any) -> None:
+    """Print Table 1's row of a file of instruction data, and what training will make of it."""
+    import json
+
+    from plw.recommend.describing import describe as find
+    from plw.recommend.describing import description_text
+
+    found = find(file, **options)
+    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else description_text(found))
+
+
+def invert(file: str, output: str, **options: Any) -> None:
+    """Write a file of instruction data with its prompts inverted, and say what became of its ratio."""
+    from plw.files import write_jsonl
+    from plw.recommend.inverting import invert_file
+
+    rows, said = invert_file(file, **options)
+    write_jsonl(output, rows)
+    print(f"{output}: {said}")
+
+
+def _data_flags(flags: argparse.ArgumentParser) -> None:
+    """A file of instruction data and how it is read."""
+    flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
+    flags.add_argument("--format", help="alpaca, dolly, ultrafeedback, messages or sharegpt (default: by the fields)")
+    flags.add_argument(
+        "--most-left-out", type=float, default=0.1, help="share of the rows that may be unreadable (default: 0.1)"
+    )
+    flags.add_argument("--tokenizer", help="folder, SentencePiece file (.model) or Hub id that counts tokens")
+
+
+def _recommend_flags(flags: argparse.ArgumentParser) -> None:
+    _data_flags(flags)
+    flags.add_argument(
+        "--purpose", default="all", help="all (default), multiple_choice (and short answers) or generation"
+    )
+    flags.add_argument("--study", help="folder of a finished study (results/NAME) whose own runs are asked")
+    flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
+    flags.add_argument("--json", dest="json_", action="store_true", help="for programs")
+    flags.add_argument("--html", help="written: the recommendation as a page")
+
+
 def parse_and_run(argv: list[str] | None = None) -> None:
     """Run the subcommand that `argv` names."""
     parser = argparse.ArgumentParser(prog="plw", description=__doc__)
@@ -69,9 +158,53 @@ def parse_and_run(argv: list[str] | None = None) -> None:
         "--results", help="folder of a finished study whose noise is used (default: results/STUDY if there)"
     )
     asked.add_argument("--root", default=".", help="the project's folder")
+    asked = commands.add_parser(
+        "verify",
+        help="whether every file of a study's results is whole, belongs to its inputs and was made by this code",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=VERIFY_EXAMPLE,
+    )
+    asked.add_argument("study", nargs="?", help="its name, or its study file (default: that of config/config.yaml)")
+    asked.add_argument("--root", default=".", help="the project's folder")
+    asked = commands.add_parser(
+        "recommend",
+        help="a prompt loss weight for a file of instruction data, with what speaks for and against it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw recommend my_data.jsonl --tokenizer models/llama --purpose generation",
+    )
+    _recommend_flags(asked)
+    asked = commands.add_parser(
+        "describe",
+        help="Table 1's row of a file of instruction data; with a tokenizer, what training makes of it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw describe my_data.jsonl --tokenizer models/llama",
+    )
+    _data_flags(asked)
+    asked.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
+    asked.add_argument("--json", dest="json_", action="store_true", help="for programs")
+    asked = commands.add_parser(
+        "invert",
+        help="prompt inversion (App. A): the output becomes the input and the prompt is what is to be predicted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  $ plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
+    )
+    _data_flags(asked)
+    asked.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
+    asked.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
+    asked.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
     arguments = vars(parser.parse_args(argv))
-    command: Callable[..., None] = {"doctor": doctor, "power": power}[arguments.pop("command")]  # type: ignore[assignment]
+    command: Callable[..., None] = COMMANDS[arguments.pop("command")]
     command(**arguments)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "doctor": doctor,
+    "power": power,
+    "verify": verify,
+    "recommend": recommend,
+    "describe": describe,
+    "invert": invert,
+}
 
 
 def main() -> None:

@@ -3,12 +3,14 @@
 import difflib
 from collections.abc import Iterable
 
+MOST_SHOWN = 1000  # characters of a value: a cell or a key can be a whole file
+
 
 class InputError(ValueError):
     """Something that a user gave cannot be used.
 
     what   one sentence that says what is wrong
-    value  the offending value, shown with repr (omitted if None)
+    value  the offending value, shown with repr, a long one cut (omitted if None)
     where  file and line, key path or command-line flag where it was set
     hint   what to do about it
     """
@@ -17,7 +19,8 @@ class InputError(ValueError):
         self.what, self.value, self.where, self.hint = what, value, where, hint
         lines = [what]
         if value is not None:
-            lines.append(f"  Value: {value!r}")
+            shown = repr(value)
+            lines.append(f"  Value: {shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + ' …'}")
         if where:
             lines.append(f"  Where: {where}")
         if hint:

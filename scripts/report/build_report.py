@@ -31,6 +31,7 @@ FILES = {
 MANY = {
     "files": "figures (PNG) and tables (Markdown), in any order",
     "run-records": "run.json of every run that there is; none: the page is made from a score table alone",
+    "readings": "rows.json of every data set",
     "preflights": "preflight.json of every data set",
     "regressions": "regression/DATASET.json",
     "checks": "regression/DATASET.checks.json",

@@ -8,7 +8,7 @@ import json
 import pandas as pd
 from plw.files import write_json, write_text
 from plw.scores.collection import collect_scores
-from plw.scores.given import as_measurements, match_runs, read_given_scores
+from plw.scores.given import as_measurements, check_asked, match_runs, read_given_scores
 from plw.study.runs import read_runs_csv
 
 
@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     runs = pd.DataFrame(read_runs_csv(arguments.runs))
     given = read_given_scores(arguments.given, benchmarks=arguments.benchmarks)
     matched = match_runs(given, runs, normalization=arguments.normalization, where=arguments.given)
+    names = [entry["name"] for entry in arguments.benchmarks]
+    check_asked(matched, runs, names, arguments.experiments, where=arguments.given)
     scores, report = collect_scores(runs, as_measurements(matched), arguments.benchmarks, arguments.experiments)
     write_text(arguments.scores, scores.to_csv(index=False))
     write_json(arguments.missing, report)

@@ -16,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--statistics", required=True, nargs="+", help="statistics.json of each data set")
+    flags.add_argument("--rows", nargs="*", default=[], help="rows.json of each data set")
     flags.add_argument("--datasets", required=True, type=json.loads, help="JSON list of {name, label, stands_for}")
     table_flags(flags)
     return flags
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     printed = yaml.safe_load(Path(arguments.paper_numbers).read_text(encoding="utf-8"))
     statistics = {found["dataset"]: found for found in map(read_json, arguments.statistics)}
-    table = table_1(arguments.datasets, statistics, printed["table_1"])
+    table = table_1(arguments.datasets, statistics, printed["table_1"], list(map(read_json, arguments.rows)))
     write_table(table, arguments)
 
 

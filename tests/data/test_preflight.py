@@ -76,4 +76,12 @@ def test_an_empty_data_set_gives_an_empty_table(tokenizer):
     table = check_instances([], tokenizer, max_length=512)
     assert table["rows"] == 0 and table["r_g_of_loss"] is None
     assert all(problem == {"rows": 0, "share": 0.0, "source_rows": []} for problem in table["problems"].values())
-    assert set(table["problems"]) == set(PROBLEMS)
+    assert set(table["problems"]) == {*PROBLEMS, "special_token_in_text"}
+
+
+def test_rows_whose_text_holds_a_special_token_are_counted_whatever_becomes_of_it(tokenizer):
+    instances = [instance("a </s> b", row=3), instance(" the cat"), instance("x", "what is <s>?", row=8)]
+    for choice in ("keep", "escape"):
+        table = check_instances(instances, tokenizer, max_length=512, special_tokens=choice)
+        assert rows_with(table)["special_token_in_text"] == [3, 8]
+        assert table["special_tokens"] == choice

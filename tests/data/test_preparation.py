@@ -6,9 +6,10 @@ import json
 import describe_dataset
 import prepare_dataset
 import pytest
-from plw.data.instances import Instance
+from plw.data.instances import DROPPED, KEPT, NOTES, Instance
 from plw.data.preparation import derive_dataset
 from plw.data.ratios import count_words
+from plw.data.reading import WORDS, in_one_line, places
 from plw.errors import InputError
 from plw.files import read_json, read_jsonl
 from tiny import tiny_tokenizer
@@ -136,3 +137,45 @@ def test_a_target_that_a_small_data_set_misses_is_reported_and_warned_about():
 def test_wrong_entries_of_derived_data_sets_are_refused(entry, message):
     with pytest.raises(InputError, match=message):
         derive_dataset("x", entry, [Instance("a", "", "b", source_row=0)], lambda: None)
+
+
+def test_what_is_left_out_and_what_is_kept_is_said_in_one_line(prepare, capsys):
+    """A conversation's later turns and system turn, duplicates and empty outputs as well as rows left out."""
+
+    def turn(role, content):
+        return {"role": role, "content": content}
+
+    good = [turn("user", "Hi"), turn("assistant", "Ho")]
+    chats = [[turn("system", "Be kind"), *good], [*good, turn("user", "More?")], good,
+             [turn("user", "Go"), turn("assistant", "")]]  # fmt: skip
+    content = [*({"messages": chat} for chat in chats), *({"messages": [turn("user", 7)]} for _ in range(6))]
+    entry = {"source": source_file(prepare.folder, content), "format": "messages", "most_left_out": 0.9}
+    prepare("faq", entry)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Data set faq: ")]
+    assert "6 of 10 rows left out: 6 lacking a field (data.jsonl.gz, line 5, 6, 7, 8, 9, …)." in line
+    for words in (
+        "1 with an empty completion",
+        "2 equal to an earlier one",
+        "1 whose system turn",
+        "1 whose later turns",
+    ):
+        assert words in line
+
+
+def test_nothing_is_said_of_a_data_set_in_which_nothing_was_met(prepare, capsys):
+    prepare("plain", {"source": source_file(prepare.folder)})
+    assert capsys.readouterr().out == ""
+
+
+def test_rows_that_an_inversion_leaves_out_are_said_as_such():
+    record = {"dataset": "tiny", "rows_read": 96, "rows_kept": 51, "rows_dropped": 45, "inversion": {"rule": "tiny"}}
+    assert in_one_line(record, "Tiny\n|x") == ("Tiny |x: 45 of 96 rows left out: 45 by the inversion's rule (App. D).")
+
+
+def test_every_reason_of_the_readers_has_its_words():
+    assert set(WORDS) == {*DROPPED, *KEPT, *NOTES}
+
+
+def test_a_file_name_commands_no_terminal_and_can_be_written():
+    shown = places([{"file": "a\x1b[2J\udce9.jsonl", "line": 3}], 1)
+    assert shown == "a\\x1b[2J\\udce9.jsonl, line 3"

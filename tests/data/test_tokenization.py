@@ -1,9 +1,14 @@
 """Token ids and masks, against an independent reading of Alpaca's published procedure."""
 
+import json
+
 import pytest
-from plw.data.tokenization import count_problems, encode_example, encode_examples
+import sentencepiece
+from checkout import ROOT
+from plw.data.tokenization import count_problems, encode_example, encode_examples, holds_special, special_texts
 from plw.data.tokenizers import prepare_tokenizer
-from tiny import tiny_instances, tiny_tokenizer
+from tiny import corpus, tiny_instances, tiny_tokenizer
+from transformers import AutoTokenizer, ByT5Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +94,60 @@ def test_only_a_missing_padding_token_is_added(tmp_path):
     without_unknown.unk_token = None
     prepare_tokenizer(without_unknown)
     assert without_unknown.unk_token is None
+
+
+# ---- special tokens in the text of a row
+
+MARKED = [
+    json.loads(line) for line in (ROOT / "tests/cases/files/special_tokens_in_text.jsonl").read_text().splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """LLaMA's own class over a SentencePiece model, as the paper's models ship it."""
+    folder = tmp_path_factory.mktemp("llama")
+    (folder / "corpus.txt").write_text("\n".join(corpus() * 3))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"), model_prefix=str(folder / "tokenizer"), vocab_size=400, model_type="bpe",
+        byte_fallback=True, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, character_coverage=1.0, minloglevel=2,
+    )  # fmt: skip
+    config = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "add_bos_token": True, "legacy": False}))
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "llama"])
+def test_a_special_token_in_the_text_becomes_the_token_or_stays_text(name, request):
+    tokenizer = request.getfixturevalue(name)
+    special = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    for row, inside in zip(MARKED, (1, 1, 1), strict=True):
+        kept, escaped = (
+            encode_examples(tokenizer, [row], 512, special_tokens=choice)[0] for choice in ("keep", "escape")
+        )
+        assert sum(token in special for token in kept.input_ids[1:-1]) >= inside
+        assert not special & set(escaped.input_ids[1:-1])
+        assert escaped.input_ids[0] == tokenizer.bos_token_id and escaped.input_ids[-1] == tokenizer.eos_token_id
+        assert row["output"] in tokenizer.decode(escaped.input_ids[escaped.prompt_length : -1])
+        short = encode_examples(tokenizer, [row], len(escaped.input_ids) - 1, special_tokens="escape")[0]
+        assert short.input_ids == escaped.input_ids[:-1] and short.truncated and not escaped.truncated
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "llama"])
+def test_escaping_changes_only_rows_that_hold_a_special_token(name, request):
+    tokenizer = request.getfixturevalue(name)
+    rows = tiny_instances(20)
+    plain, escaped = (encode_examples(tokenizer, rows, 60, special_tokens=choice) for choice in ("keep", "escape"))
+    assert plain == escaped
+    assert [holds_special(row, special_texts(tokenizer)) for row in (*MARKED, *rows)] == [True] * 3 + [False] * 20
+    # What the escaped way gives for such rows is the same as the usual one.
+    for row, example in zip(rows, encode_examples(tokenizer, rows, 512), strict=True):
+        marked = {**row, "output": row["output"] + " </s>"}
+        whole = encode_examples(tokenizer, [marked], 512, special_tokens="escape")[0]
+        assert whole.input_ids[: len(example.input_ids) - 1] == example.input_ids[:-1]
+
+
+def test_a_slow_tokenizer_escapes_too():
+    example = encode_examples(ByT5Tokenizer(), MARKED[1:2], 512, special_tokens="escape")[0]
+    assert ByT5Tokenizer().decode(example.input_ids[example.prompt_length - 1 : -2]) == MARKED[1]["output"]

@@ -8,9 +8,10 @@ import draw_figure_1
 import pandas as pd
 import pytest
 from plw.errors import InputError
-from plw.figures.figure_1 import draw, figure_data
+from plw.figures.figure_1 import RED, draw, figure_data, item_errors
 from plw.figures.style import STYLE, dataset_colours, style_with
 from plw.scores.table import aggregate, coverage_note
+from plw.scores.transform import to_w_p
 from simulated_scores import score_table
 
 DATASETS = [
@@ -107,6 +108,52 @@ def test_an_unknown_key_of_the_style_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="colors") as error:
         style_with({"colors": {}})
     assert "colours" in str(error.value)
+
+
+def test_the_items_error_of_an_aggregate_is_that_of_a_mean_of_independent_scores(scores):
+    exact = scores.assign(stderr=0.03)
+    errors = item_errors(exact)
+    assert errors["simple_se"].to_numpy() == pytest.approx(0.03 / 2)  # of four benchmarks
+    one = exact[exact["run"] == exact["run"].iloc[0]]
+    spans = (
+        exact[exact["dataset"] == one["dataset"].iloc[0]].groupby("benchmark")["score"].agg(lambda s: s.max() - s.min())
+    )
+    assert errors.loc[one["run"].iloc[0], "relative_se"] == pytest.approx(((0.03 / spans) ** 2).sum() ** 0.5 / 4)
+
+
+def test_a_constant_benchmark_brings_no_error_into_the_relative_aggregate(scores):
+    exact = scores.assign(stderr=0.03)
+    with_constant = pd.concat([exact, exact[exact["benchmark"] == "b0"].assign(benchmark="flat", score=0.7)])
+    found, before = item_errors(with_constant), item_errors(exact)
+    assert found["relative_se"].to_numpy() == pytest.approx(before["relative_se"].to_numpy() * 4 / 5)
+
+
+def test_without_a_standard_error_there_is_no_band(scores):
+    blank = scores.assign(stderr=scores["stderr"].mask(scores["benchmark"] == "b1"))
+    assert item_errors(blank)["simple_se"].isna().all()
+    bands = [len(drawn(figure_data(frame)).axes[1].collections) for frame in (scores.assign(stderr=0.1), blank)]
+    assert bands == [1, 0]
+
+
+def regression(*, plw: float | None, significant: bool = True) -> dict:
+    vertex = {"w_p": None if plw is None else to_w_p(plw)}
+    ends = {"plw_ci_low": plw and plw / 2, "plw_ci_high": plw and min(plw * 2, 1.0)}
+    return {"significant": significant, "fit": {"critical": {"plw": plw, "vertex": vertex, **ends}}}
+
+
+@pytest.mark.parametrize(
+    ("significant", "look", "words"), [(True, "-", "λ = 0.1"), (False, ":", "λ = 0.1, not significant")]
+)
+def test_the_critical_weight_stands_in_the_panel_of_its_data_set(scores, significant, look, words):
+    regressions = {"short": regression(plw=0.1, significant=significant), "plain": regression(plw=None)}
+    panels = drawn(figure_data(scores), regressions=regressions).axes
+    line = next(line for line in panels[2].lines if line.get_color() == RED and len(set(line.get_xdata())) == 1)
+    assert (line.get_xdata()[0], line.get_linestyle()) == (to_w_p(0.1), look)
+    bar = next(line for line in panels[2].lines if line.get_color() == RED and len(set(line.get_xdata())) == 2)
+    assert list(bar.get_xdata()) == [to_w_p(0.05), to_w_p(0.2)]
+    assert [text.get_text() for text in panels[2].texts] == [words]
+    assert [text.get_text() for text in panels[1].texts] == ["no λ inside (0, 1)"]
+    assert not panels[0].texts
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from plw.report.claims import claim_rows, headline_rows, verdict_counts
 from plw.report.cost import duration, read_times, time_table
 from plw.report.page import code_marks, missing_groups, run_summary, setting_differences
 from plw.report.samples import evenly, generations_view, memorisation_view, plain_runs, shown_plws
-from plw.report.statistics import fit_view, gam_table, mechanism_table, preflight_table
+from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import read_table, shown_number
 from plw.scores.table import COLUMNS
 from report_samples import RECORD, STUDY, claim, mechanism, outputs, page, picture, run_row
@@ -266,19 +266,6 @@ def test_learnt_completions_stand_beside_the_training_data():
 
 
 # --- statistics, cost, settings ---------------------------------------------------------------------------------------
-
-
-def test_an_empty_data_set_has_no_ratio_in_the_preflight_table():
-    problem = {"rows": 0, "share": 0.0}
-    found = {
-        "dataset": "d",
-        "rows": 0,
-        "problems": dict.fromkeys(("truncated", "completion_lost", "eos_lost", "prompt_not_prefix"), problem),
-        "mean_prompt_tokens": 0.0,
-        "mean_completion_tokens": 0.0,
-        "r_g_of_loss": None,
-    }
-    assert texts(preflight_table([found], {"d": "D"}))[0][-1] == "–"
 
 
 def test_a_fit_that_failed_is_shown_with_what_was_not_checked():

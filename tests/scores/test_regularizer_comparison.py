@@ -182,7 +182,8 @@ def test_figure_8_marks_each_ptlms_best_fractional_plw(data, runs):
     figure = draw(data, dataset=SHORT, ptlms=PTLMS, style=style_with({}))
     levels = [line.get_ydata()[0] for line in figure.axes[3].lines if list(line.get_xdata()) == [0, 1]]
     rows = best(data, runs)
-    assert levels == pytest.approx([rows[ptlm, "plw"]["relative"] for ptlm in ("weak", "strong")])
+    measures = [(ptlm, measure) for ptlm in ("weak", "strong") for measure in ("relative", "relative_equal")]
+    assert levels == pytest.approx([rows[ptlm, "plw"][measure] for ptlm, measure in measures])
 
 
 @pytest.mark.slow

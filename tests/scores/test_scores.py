@@ -149,6 +149,15 @@ def test_two_runs_with_the_same_factors_are_refused():
         check_scores(frame, where="scores")
 
 
+def test_what_is_no_number_is_not_taken_for_unknown():
+    frame = score_table().astype({"n": object, "stderr": object})
+    frame.loc[3, "n"], frame.loc[4, "stderr"] = "1,319", "±1"
+    with pytest.raises(InputErrors, match=r"(?s)1 cells of stderr.*1 cells of n.*1,319"):
+        check_scores(frame, where="scores")
+    frame.loc[3, "n"], frame.loc[4, "stderr"] = None, float("nan")
+    assert check_scores(frame, where="scores")["n"].isna().sum() >= 1
+
+
 @pytest.mark.parametrize("score", [-0.01, 1.01, 27.3])
 def test_a_primary_score_outside_zero_and_one_is_refused(score):
     frame = score_table(plws=(0.0, 0.1))

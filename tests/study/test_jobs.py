@@ -10,6 +10,7 @@ from checkout import ROOT
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.logs import failures, finished
+from plw.study.records.code import training_version
 from plw.study.runs import list_runs, read_runs_csv, runs_csv
 from plw.study.sources import local_files, named_files
 
@@ -45,7 +46,7 @@ def changed(study, *path_and_value):
 
 def test_what_a_scheduler_grants_trains_and_measures_nothing_again(demo):
     for section, told in (("training", parameters.training_settings), ("evaluation", parameters.evaluation_settings)):
-        for key in parameters.GRANTED:
+        for key in set(parameters.GRANTED) - {"gpus"}:
             assert told(changed(demo, section, key, 7)) == told(demo)
     assert parameters.training_settings(changed(demo, "training", "epochs", 9)) != parameters.training_settings(demo)
     other = changed(demo, "evaluation", "dtype", "bfloat16")
@@ -69,7 +70,18 @@ def test_a_study_says_none_and_zero_where_programs_take_null(demo):
     assert told["zero_stage"] is None and told["checkpoint_steps"] is None
 
 
-@pytest.mark.parametrize("key", ["label", "group", "type", "cost"])
+@pytest.mark.parametrize("key", ["label", "stands_for"])
+def test_what_only_describes_a_data_set_prepares_nothing_again(demo, key):
+    other = changed(demo, "datasets", "short", key, "another")
+    assert parameters.dataset_entry(other, "short") == parameters.dataset_entry(demo, "short")
+
+
+def test_the_size_of_a_judge_that_a_dry_run_counts_with_judges_nothing_again(demo):
+    other = changed(demo, "judges", "pandalm", "parameters", 7e9)
+    assert parameters.judge_settings(other, "pandalm") == parameters.judge_settings(demo, "pandalm")
+
+
+@pytest.mark.parametrize("key", ["label", "group", "type", "version", "cost"])
 def test_what_only_describes_a_benchmark_measures_nothing_again(demo, key):
     name = demo["evaluation"]["benchmarks"][0]
     other = changed(demo, "benchmarks", name, key, "another")
@@ -92,10 +104,11 @@ def test_printed_ratios_are_those_of_the_sets_that_a_data_set_stands_for(paper):
 
 
 def test_only_trainings_whose_start_was_rounded_before_are_made_anew(demo, paper):
-    assert parameters.training_version(paper) == 2
-    assert parameters.training_version(demo) == 1
-    assert parameters.training_version(changed(paper, "training", "zero_stage", "none")) == 1
-    assert parameters.training_version(changed(paper, "training", "compute_dtype", "float32")) == 1
+    assert training_version(paper["training"]) == 2
+    assert training_version(demo["training"]) == 1
+    assert training_version({**paper["training"], "zero_stage": "none"}) == 1
+    assert training_version({**paper["training"], "zero_stage": None}) == 1
+    assert training_version({**paper["training"], "compute_dtype": "float32"}) == 1
 
 
 # ----------------------------------------------------------------------------------------------------------- inputs
@@ -122,11 +135,12 @@ def test_a_file_that_a_rule_will_make_is_named_as_it_is_written():
 
 
 def test_a_derived_data_set_waits_for_its_parent_and_the_tokenizer_that_counts(demo):
-    files = inputs.dataset_files(demo, "short")
-    assert files[0] == f"results/demo/data/{demo['datasets']['short']['from']}/instances.jsonl"
-    assert files[1:] == inputs.counting_tokenizer_files(demo)
+    (instances,) = inputs.dataset_files(demo, "short")
+    assert instances == f"results/demo/data/{demo['datasets']['short']['from']}/instances.jsonl"
+    assert inputs.inverting_tokenizer_files(demo, "short") == ["results/demo/world/ptlms/strong/config.json"]
+    assert inputs.inverting_tokenizer_files(demo, "plain") == []
     sentencepiece = changed(demo, "statistics_tokenizer", {"path": "llama/tokenizer.model"})
-    assert inputs.counting_tokenizer_files(sentencepiece) == []
+    assert inputs.counting_tokenizer_files(sentencepiece) == ["llama/tokenizer.model"]
 
 
 def test_a_runs_benchmarks_need_their_files_and_the_preamble(demo, runs):
@@ -137,8 +151,35 @@ def test_a_runs_benchmarks_need_their_files_and_the_preamble(demo, runs):
 
 
 def test_a_hub_model_needs_no_local_file_and_a_folder_its_configuration(demo, paper):
-    assert inputs.model_files(paper["ptlms"][paper["tokenizer_of"]]["source"]) == []
-    assert inputs.model_files({"path": "models/mine"}) == ["models/mine/config.json"]
+    assert inputs.model_files(paper, paper["ptlms"][paper["tokenizer_of"]]["source"]) == []
+    assert inputs.model_files(demo, {"path": "models/mine"}) == ["models/mine/config.json"]
+
+
+def test_every_file_of_a_model_folder_that_decides_is_named_and_of_a_made_one_what_its_rule_declares(demo, tmp_path):
+    deciding = ["config.json", "merges.txt", "model-1.safetensors", "model-2.safetensors", "tokenizer.json"]
+    for name in (*deciding, "README.md", "training.log"):
+        (tmp_path / name).write_text("{}")
+    assert inputs.model_files(demo, {"path": str(tmp_path)}) == [str(tmp_path / name) for name in deciding]
+    tokenizer = [str(tmp_path / name) for name in ("config.json", "merges.txt", "tokenizer.json")]
+    assert inputs.tokenizer_files(demo, {"path": str(tmp_path)}) == tokenizer
+    made = [f"results/demo/world/ptlms/weak/{name}" for name in ("config.json", "model.safetensors")]
+    assert inputs.model_files(demo, demo["ptlms"]["weak"]["source"]) == made
+
+
+def test_the_tasks_and_prompts_that_a_study_asks_for_are_files_of_this_project(demo, paper):
+    for study in (demo, paper):
+        names = study["evaluation"]["benchmarks"]
+        files = [*inputs.task_files(study, names), *inputs.prompt_files(study, "alpaca_eval")]
+        assert len(files) == 13 and all((ROOT / file).is_file() for file in files)  # eleven tasks, what wmt includes
+        assert inputs.prompt_files(study, "pandalm") == []
+
+
+def test_a_judges_reference_of_several_files_is_read_whole(demo, runs, tmp_path):
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    other = changed(demo, "benchmarks", "alpaca_eval", "source", {"path": str(tmp_path)})
+    told = inputs.judge_reference_outputs(other, list(runs.values()), "alpaca_eval")
+    assert json.loads(told) == {"path": str(tmp_path)}
 
 
 def test_a_judge_compares_with_a_runs_texts_or_with_the_benchmarks_own(demo, runs):

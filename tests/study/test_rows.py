@@ -71,7 +71,7 @@ def test_tables_have_a_header_text_cells_and_lines_of_the_file():
     content = b'instruction,output\nA,"two\nlines"\n\nB,C\nD\n'
     rows = list(parse_rows(content, "x.csv"))
     assert rows[0].value == {"instruction": "A", "output": "two\nlines"}
-    assert [row.line for row in rows] == [3, 5, 6]
+    assert [row.line for row in rows] == [2, 5, 6], "where each begins"
     assert rows[2].value == RowError("wrong_type", "1 cells under a header of 2")
     assert values(content.replace(b",", b"\t"), "x.tsv.gz")[1] == {"instruction": "B", "output": "C"}
     with pytest.raises(InputError, match="line 2"):

@@ -62,7 +62,7 @@ def test_an_experiment_has_plws_for_all_data_sets_or_by_data_set(paper):
 def test_every_factor_is_in_the_runs_name(paper):
     paper["run_experiments"] = ["regularizers"]
     names = [run.run for run in list_runs(paper)]
-    assert "llama_1_7b-alpaca_data_short-plw1-nonzero_count-weight_decay0.01-s42" in names
+    assert "llama_1_7b-alpaca_data_short-plw1-nonzero_count-weight_decay10-s42" in names
     assert len(names) == 2 * 2 * 4 * 3
 
 

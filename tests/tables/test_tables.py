@@ -245,3 +245,20 @@ def test_the_programs_write_three_files_each(tmp_path):
         lines = files["csv"].read_text(encoding="utf-8").splitlines()
         body = files["tex"].read_text(encoding="utf-8").split(r"\midrule")[1].split(r"\bottomrule")[0]
         assert len(lines) - 1 == body.count(r"\\") >= 5
+
+
+# ---- what was left out
+
+
+def test_table_1_says_what_was_left_out_of_a_data_set_and_where():
+    first = [{"file": "data/faq.jsonl", "line": 7}]
+    problems = {"bad_encoding": {"count": 1, "kept": False, "first": first}}
+    readings = [
+        {"dataset": "mine", "rows_read": 240, "rows_kept": 239, "rows_dropped": 1, "problems": problems},
+        {"dataset": "short", "rows_read": 122, "rows_kept": 122, "rows_dropped": 0, "problems": {}},
+    ]
+    found = {entry["name"]: statistics(entry["name"]) for entry in DATASETS}
+    table = table_1(DATASETS, found, PRINTED["table_1"], readings)
+    said = "Rows of Mine: 1 of 240 rows left out: 1 not UTF-8 (faq.jsonl, line 7)."
+    assert [note for note in table.notes if note.startswith("Rows of")] == [said]
+    assert said in to_markdown(table) and "faq.jsonl, line 7" in to_latex(table)

@@ -4,33 +4,18 @@ import shutil
 import subprocess
 
 import pytest
-from checkout import ROOT, copy_project, planned_jobs, snakemake
+from checkout import ROOT, copy_project
+from named_results import finish_in_name, planned_again
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 BEFORE_THE_ROOMS = "887a70f"  # the last commit whose library was one folder
 STUDY = ("--config", "study=test")
-# What a moved program may remake: seconds each, from what is measured already. What that commit did not measure, scores
-# of the ptlms before fine-tuning and what the study can show, is made anew; it takes seconds too.
-NEW = {"evaluate_ptlm", "judge_ptlms", "check_showing"}
+# What a moved program may remake: seconds each, from what is measured already. What that commit did not do, scores of
+# the ptlms before fine-tuning, what the study can show, reading the benchmarks first, is made anew; seconds too.
+NEW = {"evaluate_ptlm", "judge_ptlms", "check_showing", "read_benchmarks"}
 CHEAP = NEW | {"all", "build_report", "check_loss", "check_regression", "fit_gam", "fit_glmm", "judge_claims",
          "write_study", "compare_plan"}  # fmt: skip
 CHEAP_KINDS = ("collect_", "draw_", "make_table_")
-
-
-def finish_in_name(project):
-    """Every output of the study as an empty file, taken for finished by that commit's own workflow."""
-    listed = snakemake("--summary", *STUDY, folder=project)
-    assert listed.returncode == 0, listed.stderr
-    for line in listed.stdout.splitlines()[1:]:
-        path = project / line.split("\t")[0]
-        if path.name in ("model", "tokenizer"):
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "weights").touch()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    done = snakemake("--touch", "--forceall", "--notemp", "--cores", "1", *STUDY, folder=project)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_study_that_was_finished_before_the_rooms_trains_evaluates_and_judges_nothing_again(tmp_path):
@@ -38,14 +23,12 @@ def test_a_study_that_was_finished_before_the_rooms_trains_evaluates_and_judges_
     if archive.returncode:
         pytest.skip(f"commit {BEFORE_THE_ROOMS} is not in this clone's history")
     subprocess.run(["tar", "x", "-C", str(tmp_path)], input=archive.stdout, check=True)
-    finish_in_name(tmp_path)
+    finish_in_name(tmp_path, *STUDY)
     for name in ("scripts", "workflow", "config"):
         shutil.rmtree(tmp_path / name)
     for name in ("Snakefile", "profiles", "slurm"):
         (tmp_path / name).unlink()
     copy_project(tmp_path)
-    plan = snakemake("--dry-run", *STUDY, folder=tmp_path)
-    assert plan.returncode == 0, plan.stderr
-    jobs = set(planned_jobs(plan.stdout + plan.stderr)) - {"total"}
+    jobs = set(planned_again(tmp_path, *STUDY))
     assert "draw_figure_1" in jobs, "a program that moved is another input of its rule"
     assert not {job for job in jobs - CHEAP if not job.startswith(CHEAP_KINDS)}

@@ -27,7 +27,8 @@ PAPER = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
 RESULTS = Path("results/miniature")
 STUDY = ("--config", "study=miniature.yaml")
 ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
-RUNS = 12 + 4 + 4 + 3 + 1  # main, regularizers, datasets, ratios, losses
+RUNS = 6 + 2 + 4 + 4 + 1  # main, regularizers, datasets, ratios, losses
+OF_SMOL = {"smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct"}  # of config/studies/smol.yaml alone
 JUDGE = SOURCES["mixtral_8x7b_instruct"]
 KEY = "for-the-judge"
 
@@ -99,7 +100,7 @@ def test_every_source_was_fetched_at_its_revision_and_read(project):
     record = json.loads((project / RESULTS / "fetched.json").read_text())
     fetched = {entry["hub"]: entry["commit"] for entry in record["sources"] if "hub" in entry}
     named = {
-        entry["hub"]: entry["revision"] for name, entry in SOURCES.items() if "hub" in entry and name != "smollm2_135m"
+        entry["hub"]: entry["revision"] for name, entry in SOURCES.items() if "hub" in entry and name not in OF_SMOL
     }
     assert set(fetched) == set(named)
     assert all(fetched[hub] == revision for hub, revision in named.items() if revision != "main")
@@ -133,7 +134,9 @@ def test_every_artifact_and_the_report_are_there(project):
     names = [f"figures/{name}.{kind}" for name in ARTIFACTS[:10] for kind in ("pdf", "png", "csv")]
     names += [f"tables/{name}.{kind}" for name in ARTIFACTS[10:] for kind in ("csv", "md", "tex")]
     for name in names:
-        assert (project / RESULTS / name).stat().st_size > 100, name
+        assert (project / RESULTS / name).stat().st_size > 50, (
+            name
+        )  # Figure 10 has columns alone: one ratio, no surface
     page = (project / RESULTS / "report.html").read_text(encoding="utf-8")
     for anchor in ARTIFACTS:
         assert f'id="{anchor}"' in page
@@ -146,4 +149,4 @@ def test_the_score_table_is_whole(project):
     assert missing == []
     table = rows(project / RESULTS / "scores.csv")
     cells = {(row["run"], row["benchmark"]) for row in table}
-    assert len(cells) == 13 * (12 + 3 + 1) + 7 * (4 + 4)
+    assert len(cells) == 13 * (6 + 4 + 1) + 7 * (2 + 4)

@@ -21,7 +21,7 @@ rule judge_claims:
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
         statistics=measured_statistics(DATASETS),
         loss="results/{study}/loss_identities.json",
-        code=layout.code("claims/judge_claims.py", "plw/scores/table.py") + room_files("claims"),
+        code=layout.code("claims/judge_claims.py", "plw/scores/scale.py", "plw/scores/table.py") + room_files("claims"),
     output:
         json="results/{study}/claims.json",
         md=report(
@@ -36,8 +36,8 @@ rule judge_claims:
         "../../envs/workflow.yaml"
     params:
         benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
-        datasets=parameters.described(STUDY, "datasets", list(dict.fromkeys(run.dataset for run in RUNS.values()))),
-        ptlms=parameters.described(STUDY, "ptlms", list(dict.fromkeys(run.ptlm for run in RUNS.values()))),
+        datasets=parameters.roles(STUDY, "datasets", list(dict.fromkeys(run.dataset for run in RUNS.values()))),
+        ptlms=parameters.roles(STUDY, "ptlms", list(dict.fromkeys(run.ptlm for run in RUNS.values()))),
         optional=lambda wildcards, input: " ".join(
             option(name, input.get(name))
             for name in ("mechanism", "regressions", "checks", "gam", "statistics", "loss")

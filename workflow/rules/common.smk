@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.io import IOFile
+
 STARTED = time.time()
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -31,6 +33,9 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
+from plw.study.records import code, manifest
+from plw.study.records.drift import drift_text, find_drift, records_of
+from plw.study.records.earlier import Earlier
 from plw.study.runs import benchmarks_of, datasets_of, list_runs, reference_run, run_row
 
 try:
@@ -78,6 +83,9 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
+    recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
+    if said := drift_text(find_drift(STUDY, recorded)):
+        print(said, file=sys.stderr)
     print(
         f"What this design could decide of the paper's claims: plw power {shlex.quote(config['study'])}",
         file=sys.stderr,
@@ -110,6 +118,43 @@ wildcard_constraints:
     ptlm="[a-z0-9_]+",
 
 
+# What an earlier call recorded of a file; a study that was finished when rules were told more or less stays finished.
+EARLIER = Earlier(lambda path: workflow.persistence and workflow.persistence.metadata(IOFile(path)))
+
+
+def model_inputs(made, source):
+    """The files of a local model that decide, as inputs of the job that makes `made`."""
+    files = inputs.model_files(STUDY, source)
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def tokenizer_inputs(made, files):
+    """The same of a tokenizer alone."""
+    return EARLIER.files(made, files, before=inputs.configuration_of(files))
+
+
+def project_inputs(made, files):
+    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
+    return EARLIER.files(made, files, before=[], dated=False)
+
+
+def measured_parameter(made, benchmarks):
+    """What is measured on these benchmarks, as a parameter of the job that makes `made`."""
+    text = as_json(parameters.measured_entries(STUDY, benchmarks))
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judged_parameter(made, benchmark):
+    """The same of a judged benchmark alone."""
+    text = as_json(parameters.measured_entries(STUDY, [benchmark])[0])
+    return EARLIER.text(made, text, left_out=parameters.DESCRIBING["benchmarks"])
+
+
+def judge_parameter(made, benchmark):
+    """What a benchmark's judge is, as a parameter of the job that makes `made`."""
+    return EARLIER.text(made, parameters.judge_settings(STUDY, benchmark), left_out=parameters.DESCRIBING["judges"])
+
+
 def measured(*names):
     """Files of what was measured: given ones, or the study's own; none where there is a score table alone."""
     if GIVEN_RESULTS:
@@ -124,6 +169,30 @@ def measured_statistics(datasets):
 
 MECHANISM = measured("mechanism.csv") if "mechanism" in STUDY else []
 ITEMS = measured("items.parquet")
+
+
+def recorded_jobs(jobs):
+    """Jobs of Snakemake as the manifest records them: those that make files of this study."""
+    own = f"results/{STUDY_NAME}/"
+    for job in jobs:
+        outputs = [str(file) for file in (*job.output, *([job.benchmark] if job.benchmark else []))]
+        if job.output and outputs[0].startswith(own):
+            program = re.search(r"scripts/(\S+\.py)", job.shellcmd or "")
+            yield manifest.Job(job.rule.name, tuple(outputs), tuple(map(str, job.input)), program and program[1])
+
+
+def begin_records():
+    """Before anything runs: which files this call is about to make."""
+    if workflow.is_main_process and not workflow.touch:
+        manifest.begin_call(Path(), STUDY_NAME, recorded_jobs(workflow.dag.needrun_jobs()))
+
+
+def end_records():
+    """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
+    if workflow.touch:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
+    manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
 
 
 def what_failed():

@@ -4,7 +4,8 @@ Measure each fine-tuned model on the study's benchmarks (§4.4): the harness's t
 
 REQUIRED INPUTS:  results/STUDY/runs/RUN/model/, the benchmarks' data, the judges' models
 OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/judgements/BENCHMARK/PTLM.DATASET.json;
-                  results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning)
+                  results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning); results/STUDY/benchmarks.json
+All rows of the benchmarks are read before the first training, so that a fault of theirs costs none.
 One process loads a model once. Each benchmark's result lies undeclared in runs/RUN/benchmarks/, so a benchmark that is
 added later runs alone; the index names the weights and the specification that each result belongs to. A judge is loaded
 once for all runs of a ptlm on a data set; its verdicts are cached by content, undeclared, in judgements/BENCHMARK/cache,
@@ -37,11 +38,35 @@ rule fetch:
         " > {log:q} 2>&1"
 
 
+rule read_benchmarks:
+    """All rows of all benchmarks of the study, in the form in which they are scored."""
+    input:
+        list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
+    output:
+        "results/{study}/benchmarks.json",
+    log:
+        "results/{study}/logs/read_benchmarks.log",
+    priority: 200  # before what takes long
+    localrule: True
+    conda:
+        "../../envs/workflow.yaml"
+    params:
+        config=CHOSEN,
+        benchmarks=as_json(parameters.measured_entries(STUDY, list(STUDY["benchmarks"]))),
+        evaluation=parameters.evaluation_settings(STUDY),
+    shell:
+        "$PLW_PYTHON scripts/evaluation/read_benchmarks.py --config {params.config:q} --record {output:q} > {log:q} 2>&1"
+
+
 rule evaluate_model:
     """All benchmarks of one model that are not yet measured."""
     input:
         lambda wildcards: inputs.benchmark_files(STUDY, RUNS[wildcards.run]),
         model="results/{study}/runs/{run}/model",
+        tasks=lambda wildcards: project_inputs(
+            layout.of_runs(STUDY, [wildcards.run], "evaluation.json")[0],
+            inputs.task_files(STUDY, benchmarks_of(RUNS[wildcards.run], STUDY)),
+        ),
     output:
         index="results/{study}/runs/{run}/evaluation.json",
     log:
@@ -57,9 +82,9 @@ rule evaluate_model:
         runtime=lambda wildcards, attempt: RUNTIMES.evaluation(wildcards.run, attempt),
         mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
     params:
-        version=1,  # raise it when a change of the evaluation code changes results
-        benchmarks=lambda wildcards: as_json(
-            parameters.measured_entries(STUDY, benchmarks_of(RUNS[wildcards.run], STUDY))
+        version=code.VERSIONS["evaluate_model"],
+        benchmarks=lambda wildcards: measured_parameter(
+            layout.of_runs(STUDY, [wildcards.run], "evaluation.json")[0], benchmarks_of(RUNS[wildcards.run], STUDY)
         ),
         evaluation=parameters.evaluation_settings(STUDY),
         run_dir=lambda wildcards, output: str(Path(output.index).parent),
@@ -74,7 +99,14 @@ rule judge_outputs:
     input:
         evaluations=lambda wildcards: layout.of_runs(STUDY, judged_runs(wildcards), "evaluation.json"),
         reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
-        judge=lambda wildcards: inputs.model_files(STUDY["judges"][wildcards.judged]["source"]),
+        judge=lambda wildcards: model_inputs(
+            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json",
+            STUDY["judges"][wildcards.judged]["source"],
+        ),
+        prompt=lambda wildcards: project_inputs(
+            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json",
+            inputs.prompt_files(STUDY, wildcards.judged),
+        ),
     output:
         "results/{study}/judgements/{judged}/{batch}.json",
     log:
@@ -89,9 +121,13 @@ rule judge_outputs:
         runtime=lambda wildcards, attempt: RUNTIMES.judging(wildcards.judged, judged_runs(wildcards), attempt),
         mem_mb=lambda wildcards: scheduling.judging_grant(STUDY, wildcards.judged, "mem_mb", 4000),
     params:
-        version=1,  # raise it when a change of the judging code changes verdicts
-        benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
-        judge=lambda wildcards: parameters.judge_settings(STUDY, wildcards.judged),
+        version=code.VERSIONS["judge_outputs"],
+        benchmark=lambda wildcards: judged_parameter(
+            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json", wildcards.judged
+        ),
+        judge=lambda wildcards: judge_parameter(
+            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json", wildcards.judged
+        ),
         outputs=lambda wildcards: " ".join(
             f"{run}={layout.generations(STUDY, run, wildcards.judged)}" for run in judged_runs(wildcards)
         ),
@@ -108,6 +144,15 @@ rule evaluate_ptlm:
     input:
         lambda wildcards: inputs.benchmark_files(STUDY, next(iter(RUNS.values()))),
         model="results/{study}/world/ptlms/{ptlm}/config.json",
+        weights=lambda wildcards: EARLIER.files(
+            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json",
+            [f"results/{STUDY_NAME}/world/ptlms/{wildcards.ptlm}/model.safetensors"],
+            before=[],
+        ),
+        tasks=lambda wildcards: project_inputs(
+            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json",
+            inputs.task_files(STUDY, STUDY["evaluation"]["benchmarks"]),
+        ),
     output:
         index="results/{study}/ptlms/{ptlm}/evaluation.json",
     log:
@@ -118,8 +163,10 @@ rule evaluate_ptlm:
         "../../envs/workflow.yaml"
     threads: STUDY["evaluation"].get("threads", 1)
     params:
-        version=1,
-        benchmarks=as_json(parameters.measured_entries(STUDY, STUDY["evaluation"]["benchmarks"])),
+        version=code.VERSIONS["evaluate_model"],
+        benchmarks=lambda wildcards: measured_parameter(
+            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json", STUDY["evaluation"]["benchmarks"]
+        ),
         evaluation=parameters.evaluation_settings(STUDY),
         model=lambda wildcards, input: str(Path(input.model).parent),
         folder=lambda wildcards, output: str(Path(output.index).parent),
@@ -134,7 +181,14 @@ rule judge_ptlms:
     input:
         evaluations=expand("results/{{study}}/ptlms/{ptlm}/evaluation.json", ptlm=WORLD["ptlms"]),
         reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
-        judge=lambda wildcards: inputs.model_files(STUDY["judges"][wildcards.judged]["source"]),
+        judge=lambda wildcards: model_inputs(
+            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json",
+            STUDY["judges"][wildcards.judged]["source"],
+        ),
+        prompt=lambda wildcards: project_inputs(
+            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json",
+            inputs.prompt_files(STUDY, wildcards.judged),
+        ),
     output:
         "results/{study}/ptlms/judgements/{judged}.json",
     log:
@@ -145,9 +199,13 @@ rule judge_ptlms:
         "../../envs/workflow.yaml"
     threads: STUDY["evaluation"].get("threads", 1)
     params:
-        version=1,
-        benchmark=lambda wildcards: as_json(parameters.measured_entries(STUDY, [wildcards.judged])[0]),
-        judge=lambda wildcards: as_json(STUDY["judges"][wildcards.judged]),
+        version=code.VERSIONS["judge_outputs"],
+        benchmark=lambda wildcards: judged_parameter(
+            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json", wildcards.judged
+        ),
+        judge=lambda wildcards: judge_parameter(
+            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json", wildcards.judged
+        ),
         outputs=lambda wildcards, input: " ".join(
             f"{Path(file).parent.name}={Path(file).parent}/benchmarks/{wildcards.judged}.outputs.json"
             for file in input.evaluations

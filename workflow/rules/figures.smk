@@ -1,7 +1,7 @@
 """
 The paper's figures, each with the data behind it.
 
-REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,rsd_windows.csv,claims.json}, regression/gam.json
+REQUIRED INPUTS:  results/STUDY/{scores.csv,runs.csv,mechanism.csv,rsd_windows.csv,claims.json}, regression/*.json
 OUTPUTS:          results/STUDY/figures/figure_N.{pdf,png,csv}
 Their programs are inputs: an edited colour remakes its figure and nothing else.
 """
@@ -34,9 +34,10 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
         input:
             scores="results/{study}/scores.csv",
             runs="results/{study}/runs.csv",
+            regressions=layout.regressions(STUDY, REGRESSED) if artifact == "figure_1" else [],
             code=layout.code(
                 f"figures/{program.split()[0]}",
-                *("plw/scores/flags.py", "plw/scores/table.py"),
+                *("plw/scores/flags.py", "plw/scores/scale.py", "plw/scores/table.py"),
                 *FIGURE_CODE,
                 *(f"plw/{module}.py" for module in modules),
             ),
@@ -57,6 +58,7 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
         params:
             program=program,
             experiment=experiment,
+            regressions="--regressions" if artifact == "figure_1" else "",
             benchmarks=parameters.benchmark_entries(STUDY, design.experiment_benchmarks(STUDY, experiment)),
             datasets=parameters.described(STUDY, "datasets", STUDY["experiments"][experiment]["datasets"]),
             ptlms=parameters.described(STUDY, "ptlms", design.experiment_ptlms(STUDY, experiment)),
@@ -64,8 +66,8 @@ for artifact, (experiment, program, modules) in SCORE_FIGURES.items():
         shell:
             "$PLW_PYTHON scripts/figures/{params.program} --scores {input.scores:q} --runs {input.runs:q}"
             " --experiment {params.experiment} --benchmarks {params.benchmarks:q} --datasets {params.datasets:q}"
-            " --ptlms {params.ptlms:q} --style {params.style:q} --pdf {output.pdf:q} --png {output.png:q}"
-            " --csv {output.csv:q} > {log:q} 2>&1"
+            " --ptlms {params.ptlms:q} --style {params.style:q} {params.regressions} {input.regressions:q}"
+            " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule draw_figure_2:

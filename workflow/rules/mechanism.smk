@@ -15,7 +15,10 @@ if "mechanism" in STUDY:
         """Distance to the ptlm, and completions of training prompts."""
         input:
             instances=lambda wildcards: layout.of_datasets(STUDY, [RUNS[wildcards.run].dataset], "instances.jsonl"),
-            ptlm=lambda wildcards: inputs.model_files(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"]),
+            ptlm=lambda wildcards: model_inputs(
+                layout.of_runs(STUDY, [wildcards.run], "mechanism.json")[0],
+                STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"],
+            ),
             model="results/{study}/runs/{run}/model",
         output:
             "results/{study}/runs/{run}/mechanism.json",
@@ -32,7 +35,7 @@ if "mechanism" in STUDY:
             runtime=lambda wildcards, attempt: RUNTIMES.mechanism(wildcards.run, attempt),
             mem_mb=STUDY["evaluation"].get("mem_mb", 4000),
         params:
-            version=1,  # raise it when a change of the measuring code changes results
+            version=code.VERSIONS["measure_mechanism"],
             ptlm=lambda wildcards: parameters.ptlm_source(STUDY, RUNS[wildcards.run].ptlm),
             weight_distance=as_json(STUDY["mechanism"].get("weight_distance", True)),
             memorisation=lambda wildcards: parameters.memorisation_settings(STUDY, RUNS[wildcards.run]),
@@ -78,7 +81,7 @@ rule pack_runs:
         instances=layout.of_datasets(
             STUDY, list(dict.fromkeys(run.dataset for run in RUNS.values())), "instances.jsonl"
         ),
-        ptlms=[file for name in MAIN["ptlms"] for file in inputs.model_files(STUDY["ptlms"][name]["source"])],
+        ptlms=[file for name in MAIN["ptlms"] for file in inputs.model_files(STUDY, STUDY["ptlms"][name]["source"])],
         benchmarks=list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
     output:
         directory(f"results/{STUDY_NAME}/packed"),

@@ -66,7 +66,10 @@ if not GIVEN_SCORES:
             evaluations=UNTUNED,
             judgements=UNTUNED_JUDGEMENTS,
             judge=JUDGE_RECORD,
-            code=layout.code("report/check_showing.py", "plw/report/showing.py", "plw/scores/collection.py"),
+            code=layout.code(
+                *("report/check_showing.py", "plw/report/showing.py"),
+                *("plw/scores/collection.py", "plw/scores/scale.py"),
+            ),
         output:
             "results/{study}/showing.json",
         log:
@@ -75,7 +78,7 @@ if not GIVEN_SCORES:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, design.experiment_benchmarks(STUDY, "main")),
+            benchmarks=parameters.scored_entries(STUDY, design.experiment_benchmarks(STUDY, "main")),
             named=lambda wildcards, input: " ".join(
                 option(name, input.get(name)) for name in ("mechanism", "evaluations", "judgements", "judge")
             ),
@@ -107,6 +110,7 @@ rule build_report:
         run_records=[] if GIVEN_SCORES else layout.of_runs(STUDY, MEASURED, "run.json"),
         mechanism=MECHANISM,
         mechanisms=layout.of_runs(STUDY, SAMPLED, "mechanism.json") if MECHANISM else [],
+        readings=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "rows.json"),
         preflights=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "preflight.json"),
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
@@ -131,8 +135,8 @@ rule build_report:
             option(name.replace("_", "-"), input.get(name))
             for name in (
                 *("study", "runs", "scores", "missing", "claims", "artifacts", "sentences", "contradictions"),
-                *("deviations", "paper_study", "files", "run_records", "mechanism", "mechanisms", "preflights"),
-                *("regressions", "checks", "gam", "showing"),
+                *("deviations", "paper_study", "files", "run_records", "mechanism", "mechanisms", "readings"),
+                *("preflights", "regressions", "checks", "gam", "showing"),
             )
         ),
         generations=option("generations", [f"{run}={layout.generations(STUDY, run, 'alpaca_eval')}" for run in SAMPLED]),

@@ -13,7 +13,9 @@ if GIVEN_SCORES:
         input:
             runs="results/{study}/runs.csv",
             scores=GIVEN_SCORES,
-            code=layout.code("scores/take_scores.py", "plw/scores/given.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/take_scores.py", "plw/scores/given.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",
@@ -23,7 +25,7 @@ if GIVEN_SCORES:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
             experiments=parameters.asked_benchmarks(STUDY),
             normalization=STUDY["training"]["normalization"],
         shell:
@@ -38,11 +40,14 @@ else:
         """scores.csv, and the list of what is missing."""
         input:
             runs="results/{study}/runs.csv",
+            benchmarks=ancient("results/{study}/benchmarks.json"),  # read in any case, whatever a call asks for
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
             ),
-            code=layout.code("scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/table.py"),
+            code=layout.code(
+                "scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/scale.py", "plw/scores/table.py"
+            ),
         output:
             scores="results/{study}/scores.csv",
             missing="results/{study}/missing.json",
@@ -52,7 +57,7 @@ else:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
             experiments=parameters.asked_benchmarks(STUDY),
         shell:
             "$PLW_PYTHON scripts/scores/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
@@ -75,7 +80,7 @@ else:
         conda:
             "../../envs/workflow.yaml"
         params:
-            benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+            benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
         shell:
             "$PLW_PYTHON scripts/scores/collect_items.py --evaluations {input.evaluations:q} --judgements {input.judgements:q}"
             " --benchmarks {params.benchmarks:q} --out {output:q} > {log:q} 2>&1"

@@ -13,6 +13,7 @@ GLMM_CODE = (
     "plw/statistics/residuals.R",
     "plw/statistics/json.R",
     "plw/scores/flags.py",
+    "plw/scores/scale.py",
     "plw/scores/table.py",
     "plw/scores/transform.py",
 )
@@ -31,7 +32,7 @@ rule fit_glmm:
     conda:
         "../../envs/statistics.yaml"
     params:
-        benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+        benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
         settings=parameters.statistics_settings(
             STUDY, "alpha", "squeeze", "squeeze_alternatives", "poly", "reduced_models", "simulations"
         ),
@@ -69,7 +70,7 @@ rule check_regression:
     conda:
         "../../envs/statistics.yaml"
     params:
-        benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
+        benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
         settings=parameters.statistics_settings(
             STUDY, "squeeze", "poly", "alpha", "permutations", "leave_one_out", "bootstrap"
         ),
@@ -101,8 +102,8 @@ rule fit_gam:
     conda:
         "../../envs/statistics.yaml"
     params:
-        benchmarks=parameters.benchmark_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
-        datasets=parameters.described(STUDY, "datasets", SMOOTHED),
+        benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"], "group", "type"),
+        datasets=parameters.roles(STUDY, "datasets", SMOOTHED),
         settings=as_json({**STUDY["statistics"].get("gam", {}), "seed": STUDY["statistics"]["seed"]}),
         r_g=lambda wildcards, input: (
             f"--ratios {quoted(parameters.printed_ratios(STUDY, SMOOTHED, read_yaml(Path(input.numbers))['table_1']))}"

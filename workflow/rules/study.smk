@@ -64,3 +64,4 @@ rule fetch_sources:
 
 onstart:
     check_fetched()
+    begin_records()

@@ -9,7 +9,10 @@ OUTPUTS:          results/STUDY/tables/table_N.{csv,md,tex}; table_losses is our
 # What a table is made of, as options of its program: inputs, parameters, code. All else is the same for all tables.
 TABLES = {
     "table_1": (
-        {"statistics": measured_statistics(DATASETS)},
+        {
+            "statistics": measured_statistics(DATASETS),
+            "rows": measured(*(f"data/{dataset}/rows.json" for dataset in DATASETS)),
+        },
         {"datasets": parameters.described(STUDY, "datasets", DATASETS)},
     ),
     "table_2": (
@@ -45,8 +48,9 @@ TABLES = {
     ),
 }
 
-SCORE_CODE = ["plw/scores/flags.py", "plw/scores/table.py"]
+SCORE_CODE = ["plw/scores/flags.py", "plw/scores/scale.py", "plw/scores/table.py"]
 TABLE_CODE = {
+    "table_1": ["plw/data/reading.py"],
     "table_4": [*SCORE_CODE, "plw/scores/regularizer_comparison.py", "plw/scores/pooled.py"],
     "table_losses": SCORE_CODE,
 }

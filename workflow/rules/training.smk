@@ -10,6 +10,12 @@ training resumes; they go when the training is done.
 from plw.study.planning import scheduling
 from plw.study.planning.cost import Cost
 
+# What a training asks before it starts; nothing is read again where read_benchmarks (evaluation.smk) has read the rows.
+# As an input of the training, that rule's file would train every finished run again: other inputs are another run.
+BENCHMARKS_ARE_READ = (
+    f"$PLW_PYTHON scripts/evaluation/read_benchmarks.py --config {quoted(CHOSEN)} --local"
+    f" --known results/{STUDY_NAME}/benchmarks.json"
+)
 RUNTIMES = scheduling.Runtimes(STUDY, RUNS, Cost(STUDY, read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]))
 
 
@@ -17,7 +23,10 @@ rule train_model:
     """One fine-tuning, resumed where it stopped."""
     input:
         instances=lambda wildcards: layout.of_datasets(STUDY, [RUNS[wildcards.run].dataset], "instances.jsonl"),
-        ptlm=lambda wildcards: inputs.model_files(STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"]),
+        ptlm=lambda wildcards: model_inputs(
+            layout.of_runs(STUDY, [wildcards.run], "run.json")[0],
+            STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"],
+        ),
     output:
         model=(
             directory("results/{study}/runs/{run}/model")
@@ -39,16 +48,16 @@ rule train_model:
         runtime=lambda wildcards, attempt: RUNTIMES.training(wildcards.run, attempt),
         mem_mb=STUDY["training"].get("mem_mb", 4000),
     params:
-        version=parameters.training_version(STUDY),  # raise it when a change of the training code changes results
+        version=code.training_version(STUDY["training"]),
         launcher=training_launcher,
         run=lambda wildcards: parameters.training_row(RUNS[wildcards.run]),
         training=parameters.training_settings(STUDY),
         ptlm=lambda wildcards: parameters.ptlm_source(STUDY, RUNS[wildcards.run].ptlm),
     shell:
-        "{params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
+        "{BENCHMARKS_ARE_READ} > {log:q} 2>&1 && {params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
         " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
         " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
-        " --threads {resources.rank_threads} > {log:q} 2>&1"
+        " --threads {resources.rank_threads} >> {log:q} 2>&1"
 
 
 rule check_loss:

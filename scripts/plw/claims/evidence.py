@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from plw.claims.findings import Finding, Undecided, listed
+from plw.scores.scale import is_constant
 from plw.scores.table import select_runs
 from plw.study.runs import RUN_COLUMNS
 
@@ -230,7 +231,7 @@ def without_constant(cells: Sequence[Cells], parameters: Mapping) -> list[Cells]
     Raises Undecided if fewer than the share `least_judgeable` of the benchmarks remain.
     """
     pooled = np.concatenate([part.observed.reshape(-1, len(part.benchmarks)) for part in cells])
-    varies = np.ptp(pooled, axis=0) > 0
+    varies = ~is_constant(pooled.min(axis=0), pooled.max(axis=0))
     labels = cells[0].labels
     constant = tuple(label for label, keep in zip(labels, varies, strict=True) if not keep)
     if varies.mean() < parameters["least_judgeable"] or not varies.any():

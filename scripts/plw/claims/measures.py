@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plw.claims.findings import Undecided
+from plw.scores import scale
 from plw.scores.transform import to_w_p
 
 
@@ -100,9 +101,7 @@ def min_max(values: np.ndarray) -> np.ndarray:
 
     A benchmark on which all runs of a world score the same is 0.5 there.
     """
-    low, high = values.min(axis=(1, 2), keepdims=True), values.max(axis=(1, 2), keepdims=True)
-    span = high - low
-    return np.where(span > 1e-12, (values - low) / np.where(span > 1e-12, span, 1), 0.5)
+    return scale.min_max(values, axis=(1, 2))
 
 
 def increases(curves: np.ndarray, *, axis: int = -1) -> np.ndarray:

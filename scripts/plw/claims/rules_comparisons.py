@@ -18,6 +18,7 @@ from plw.claims.evidence import (
 from plw.claims.findings import Measured, Undecided, listed, region_of
 from plw.claims.measures import min_max
 from plw.claims.rules_shapes import named
+from plw.scores.scale import is_constant
 
 SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
 
@@ -51,7 +52,7 @@ def masking_worst(evidence: Evidence, parameters: Mapping) -> Measured:
     """
     part = cells(evidence, SHORT, parameters, groups=["I", "II"])
     place = part.place(0.0)
-    varies = (np.ptp(part.observed, axis=1) > 0).ravel()
+    varies = ~is_constant(part.observed.min(axis=1), part.observed.max(axis=1)).ravel()
     if varies.mean() < parameters["least_judgeable"]:
         raise Undecided("In most cells of benchmark and ptlm all PLWs score the same.")
     table = part.values.transpose(0, 2, 1, 3).reshape(len(part.values), len(part.settings), -1)[:, :, varies]

@@ -12,6 +12,7 @@ from scipy import stats
 from plw.claims.evidence import Evidence, cells, thin
 from plw.claims.findings import CONTRADICTED, SUPPORTED, Measured, Undecided, listed, region_of
 from plw.claims.measures import MeanCurve, mean_curve, min_max, transformed
+from plw.scores.scale import is_constant
 from plw.scores.transform import from_w_p
 
 SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
@@ -237,7 +238,7 @@ def overlaps(evidence: Evidence, parameters: Mapping) -> Measured:
     at = np.full(len(mean), vertex) if own else curve.vertex
     height = np.array([np.interp(place, w, line) for place, line in zip(at, mean, strict=True)])
     span = np.ptp(mean, axis=1)
-    short = (mean.max(axis=1) - height) / np.where(span > 0, span, 1)
+    short = (mean.max(axis=1) - height) / np.where(is_constant(0, span), 1, span)
     short = np.where((at > 0) & (at < 1), short, np.nan)
     numbers = {"critical PLW": from_w_p(vertex), "vertex w_p": vertex, "maximum": mean.max(axis=1)}
     return Measured(short, region_of(parameters), None, numbers, "", thin(part))

@@ -16,6 +16,7 @@ from plw.claims.measures import (
     spearman,
     transformed,
 )
+from plw.scores.scale import is_constant
 
 SHORT, LONG = "AlpacaDataShort", ("AlpacaData", "AlpacaDataCleaned")
 
@@ -74,7 +75,7 @@ def _noise(part: Cells) -> np.ndarray:
     """Median over benchmarks of residual SD of the parabola / range of the scores, [worlds]."""
     span = np.ptp(part.bar, axis=1)
     spread = parabola(part.settings, part.bar, axis=1).residual_sd
-    return np.median(np.divide(spread, span, out=np.zeros_like(span), where=span > 1e-12), axis=1)
+    return np.median(np.divide(spread, span, out=np.zeros_like(span), where=~is_constant(0, span)), axis=1)
 
 
 def translation(evidence: Evidence, parameters: Mapping) -> Measured:

@@ -1,6 +1,8 @@
 """From instruction data as published to what a model trains on (§4.3, App. A).
 
 instances.py     instances (instruction, input, output), read from four common formats
+reading.py       what was read of a data set, in words
+formats.py       which of the formats a file has, told by its fields
 ratios.py        the generation ratio R_g (§2.1) by each definition in use
 inversion.py     prompt inversion (App. A)
 preparation.py   an entry of the study to instances and a report on its rows

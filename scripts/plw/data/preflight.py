@@ -1,14 +1,14 @@
 """Pre-flight table: what training will make of a data set, before any GPU hour is spent.
 
 Truncation at the maximal length eats completions of short-completion data, and some tokenizers merge the
-last character of the prompt with the first of the completion. Alpaca's code does both silently; here both
-are counted.
+last character of the prompt with the first of the completion; a special token's text in an instance becomes the token.
+Alpaca's code does all of it silently; here all is counted.
 """
 
 from collections.abc import Sequence
 
 from plw.data.instances import FIRST_PLACES, Instance
-from plw.data.tokenization import EncodedExample, encode_examples
+from plw.data.tokenization import EncodedExample, encode_examples, holds_special, special_texts
 
 # Column of the table -> does the row belong to it?
 PROBLEMS = {
@@ -19,25 +19,30 @@ PROBLEMS = {
 }
 
 
-def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int) -> dict:
+def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int, special_tokens: str = "keep") -> dict:
     """Encode every instance as training does and count what goes wrong.
 
     tokenizer   the one that training uses, special tokens added
     max_length  in tokens, template and special tokens included
-    Returns rows, max_length, per problem `rows`, `share` of all rows (0–1) and the first five `source_rows`;
-    and the mean number of prompt and completion tokens that the loss sees, whose ratio differs from R_g
+    special_tokens  keep | escape, see plw.data.tokenization
+    Returns rows, max_length, special_tokens, per problem `rows`, `share` of all rows (0–1) and the first five
+    `source_rows`; and the mean number of prompt and completion tokens that the loss sees, whose ratio differs from R_g
     because the template counts as prompt.
     """
     fields = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in instances]
-    examples = encode_examples(tokenizer, fields, max_length)
+    examples = encode_examples(tokenizer, fields, max_length, special_tokens=special_tokens)
     eos = tokenizer.eos_token_id
     problems = {name: _rows_with(test, instances, examples, eos) for name, test in PROBLEMS.items()}
+    specials = special_texts(tokenizer)
+    marked = [it.source_row for it, row in zip(instances, fields, strict=True) if holds_special(row, specials)]
+    problems["special_token_in_text"] = marked
     prompt = sum(example.prompt_length for example in examples)
     completion = sum(len(example.input_ids) for example in examples) - prompt
     rows = len(examples)
     return {
         "rows": rows,
         "max_length": max_length,
+        "special_tokens": special_tokens,
         "problems": {
             name: {
                 "rows": len(found),

@@ -6,12 +6,16 @@ separately, each with the special tokens that the tokenizer adds by default, and
 the last character of the prompt with the first of the completion, the border is therefore off by a token; the
 paper trained on that, so it is kept and counted (`prompt_is_prefix`).
 Source: tatsu-lab/stanford_alpaca@761dc5b, train.py (`preprocess`, `_tokenize_fn`).
+
+A special token's text inside an instance (`</s>` in a row about HTML) becomes that token, as in Alpaca's code; with
+`escape` it stays text, and only the end-of-sequence that is added is one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from plw.data.template import format_prompt
+from plw.errors import InputError
 
 CHUNK_ROWS = 1000  # rows per call of the tokenizer: enough for its threads, small enough for memory
 
@@ -34,19 +38,71 @@ class EncodedExample:
     prompt_is_prefix: bool
 
 
+SPECIAL_TOKENS = ("keep", "escape")
+FIELDS = ("instruction", "input", "output")
+
+
+def special_texts(tokenizer) -> tuple[str, ...]:
+    """The texts that this tokenizer takes for special tokens wherever they stand."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(dict.fromkeys(text for text in (*tokenizer.all_special_tokens, *added) if text))
+
+
+def holds_special(row: Mapping, specials: Sequence[str]) -> bool:
+    """Whether a field of the row holds the text of a special token."""
+    return any(text in row[field] for field in FIELDS for text in specials)
+
+
 def encode_example(tokenizer, instruction: str, input: str, output: str, max_length: int) -> EncodedExample:
     """Encode one instance; see the head of this module."""
     row = {"instruction": instruction, "input": input, "output": output}
     return encode_examples(tokenizer, [row], max_length)[0]
 
 
-def encode_examples(tokenizer, instances: Iterable[dict], max_length: int) -> list[EncodedExample]:
-    """Encode instances (`instruction`, `input`, `output`) in order; same result as one at a time, but faster."""
+def encode_examples(
+    tokenizer, instances: Iterable[dict], max_length: int, *, special_tokens: str = "keep"
+) -> list[EncodedExample]:
+    """Encode instances (`instruction`, `input`, `output`) in order; same result as one at a time, but faster.
+
+    special_tokens  keep | escape: what the text of a special token inside an instance becomes
+    Raises InputError for a tokenizer that cannot escape.
+    """
     instances = list(instances)
     encoded = []
     for start in range(0, len(instances), CHUNK_ROWS):
         encoded += _encode_chunk(tokenizer, instances[start : start + CHUNK_ROWS], max_length)
+    if special_tokens == "escape":
+        specials = special_texts(tokenizer)
+        for index, row in enumerate(instances):
+            if holds_special(row, specials):
+                encoded[index] = _escaped(tokenizer, row, max_length)
     return encoded
+
+
+def _escaped(tokenizer, row: dict, max_length: int) -> EncodedExample:
+    """One instance whose special tokens are text; only what the tokenizer itself adds and the end are tokens."""
+    prompt_text = format_prompt(row["instruction"], row["input"])
+    prompt, whole = (
+        tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"]
+        for text in (prompt_text, prompt_text + row["output"])
+    )
+    alone = tokenizer(row["output"], split_special_tokens=True, add_special_tokens=False, verbose=False)["input_ids"]
+    if set(alone) & set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}:
+        raise InputError(
+            "This tokenizer takes the text of a special token for the token even when asked not to.",
+            value=type(tokenizer).__name__,
+            where="training.special_tokens",
+            hint="Use special_tokens: keep, or a fast tokenizer (tokenizer.json).",
+        )
+    whole = [*whole, tokenizer.eos_token_id]
+    cut, prompt = whole[:max_length], prompt[:max_length]
+    return EncodedExample(
+        input_ids=cut,
+        prompt_length=min(len(prompt), len(cut)),
+        truncated=len(cut) < len(whole),
+        completion_lost=len(prompt) >= len(cut),
+        prompt_is_prefix=cut[: len(prompt)] == prompt,
+    )
 
 
 def _encode_chunk(tokenizer, instances: Sequence[dict], max_length: int) -> list[EncodedExample]:

@@ -1,6 +1,7 @@
 """What a model scores (§4.4): the LM Evaluation Harness, AlpacaEval 1 and PandaLM.
 
 rows.py             rows of the benchmarks, brought to one form each
+checking.py         all benchmark rows of a study, read before anything trains
 harness_tasks.py    tasks of the harness, fed with rows from any source
 shared_contexts.py  log-likelihoods, with what requests have in common read once
 harness_model.py    the model as the harness sees it

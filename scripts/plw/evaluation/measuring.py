@@ -23,6 +23,7 @@ from plw.files import read_json, write_json
 from plw.models.fingerprint import model_fingerprint
 from plw.models.generation import candidate_prompts, generate_texts
 from plw.models.loading import choose_device, load_model
+from plw.study.records.code import VERSIONS, code_record
 from plw.study.sources import local_files
 
 RESULT_VERSION = 1  # raise it when a change of this code changes results: what was kept is then made anew
@@ -93,17 +94,27 @@ def measure_missing(
             missing.append((entry, specification))
         else:
             results[entry["name"]] = kept
+    code = code_record("evaluate_model", VERSIONS["evaluate_model"])
     measure = load() if missing else None
     for entry, specification in missing:
         started = time.perf_counter()
         assert measure is not None  # something is missing
         answer = measure(entry)
-        result = {"benchmark": entry["name"], "specification": specification, "model": fingerprint, **answer}
+        result = {
+            "benchmark": entry["name"],
+            "specification": specification,
+            "model": fingerprint,
+            "code": code,
+            **answer,
+        }
         result["seconds"] = round(time.perf_counter() - started, 3)
         write_json(_result_file(run_dir, entry), result)
         results[entry["name"]] = result
+    # What was kept may be of other code: then that is what the whole is of.
+    made_by = [result.get("code") for result in results.values()]
     return {
         "model": fingerprint,
+        "code": next((other for other in made_by if other != code), code),
         "versions": {
             name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch", "sacrebleu")
         },

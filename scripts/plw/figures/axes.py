@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -126,7 +127,7 @@ def key_handles(datasets: Sequence[dict], colours: dict, ptlms: Sequence[dict], 
     return [*dataset_handles(datasets, colours), *ptlm_handles(ptlms, marks)]
 
 
-def legend_and_note(figure: Figure, handles: Sequence[Line2D], note: str) -> None:
+def legend_and_note(figure: Figure, handles: Sequence[Artist], note: str) -> None:
     """A legend below the panels in as few rows as fit, the note in red below it, and room for both.
 
     Called once, after the panels are there.

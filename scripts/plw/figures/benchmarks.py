@@ -19,6 +19,7 @@ from plw.figures.axes import (
 )
 from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
+from plw.scores.scale import is_constant
 from plw.scores.table import add_w_p
 
 CSV_COLUMNS = ["benchmark", "metric", "run", "ptlm", "dataset", "plw", "w_p", "seed", "score", "stderr", "n"]
@@ -69,7 +70,7 @@ def _axis_label(entry: dict, rows: pd.DataFrame) -> str:
 def _panel(axes: Axes, rows: pd.DataFrame, entry: dict, datasets: Sequence[dict], marks: dict, colours: dict) -> None:
     if rows.empty:
         say_no_scores(axes)
-    elif rows["score"].nunique() == 1 < len(rows):
+    elif len(rows) > 1 and is_constant(rows["score"].min(), rows["score"].max()):
         axes.text(0.5, 0.6, "all runs score the same", transform=axes.transAxes, ha="center", color=GREY)
     for dataset in datasets:
         part, colour = rows[rows["dataset"] == dataset["name"]], colours[dataset["name"]]

@@ -24,7 +24,15 @@ from plw.figures.axes import (
 )
 from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
-from plw.scores.regularizer_comparison import NONE, PLW, arm_label, arms_of, settings
+from plw.scores.regularizer_comparison import (
+    NONE,
+    PLW,
+    arm_label,
+    arms_of,
+    equal_budget,
+    search_budget,
+    settings,
+)
 
 PANELS = (
     ("simple", "(a) Simple aggregate", "mean benchmark score"),
@@ -77,8 +85,12 @@ def _sweep(axes: Axes, data: pd.DataFrame, value: str, marks: dict, colour: str)
 def _alternatives(
     axes: Axes, found: pd.DataFrame, columns: list[tuple[str, float, float]], value: str, marks: dict, colour: str
 ) -> None:
-    """Points of all settings but fractional PLWs, and each ptlm's best fractional PLW as a line."""
-    found = found.dropna(subset=[value])
+    """Points of all settings but fractional PLWs; each ptlm's best fractional PLW as lines.
+
+    Faint: the best of all, which more PLWs than strengths make larger by chance alone. Full: what the best of as many
+    PLWs is expected to be as the arm with the fewest settings has (`equal_budget`, as in Table 4).
+    """
+    whole, found = found, found.dropna(subset=[value])
     places = {(arm, strength): place for arm, strength, place in columns}
     there = set(found["arm"]) - {PLW}
     if not there:
@@ -92,7 +104,10 @@ def _alternatives(
         shift = 0.44 * ((index + 0.5) / len(marks) - 0.5)
         fractional = rows.loc[rows["arm"] == PLW, value]
         if len(fractional):
-            axes.axhline(fractional.max(), color=colour, linestyle=line, linewidth=0.9, alpha=0.8)
+            axes.axhline(fractional.max(), color=colour, linestyle=line, linewidth=0.9, alpha=0.35)
+        fair = equal_budget(fractional, search_budget(whole, ptlm))
+        if fair is not None:
+            axes.axhline(fair, color=colour, linestyle=line, linewidth=1.3, alpha=0.9)
         for (arm, strength), part in rows[rows["arm"] != PLW].groupby(["arm", "strength"]):
             x, tone = places[arm, strength] + shift, colour if arm == NONE else GREY
             axes.vlines(x, part[value].min(), part[value].max(), color=tone, linewidth=0.6, alpha=0.6)
@@ -109,7 +124,8 @@ def _handles(dataset: dict, ptlms: Sequence[dict], marks: dict, colour: str) -> 
         *ptlm_handles(ptlms, marks),
         Line2D([], [], label="regularized, PLW 0", markerfacecolor="white", **point),
         Line2D([], [], label="regularized, PLW 1", **point),
-        Line2D([], [], color=colour, linewidth=0.9, linestyle="--", label="best fractional PLW of a PTLM"),
+        Line2D([], [], color=colour, linewidth=0.9, linestyle="--", alpha=0.35, label="best fractional PLW of a PTLM"),
+        Line2D([], [], color=colour, linewidth=1.3, linestyle="--", label="the same, of as many PLWs as strengths"),
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from plw.files import read_jsonl
 from plw.mechanism.weight_distance import recorded_distance, weight_distance
+from plw.study.records.code import VERSIONS, code_record
 
 
 def measure_run(
@@ -20,6 +21,7 @@ def measure_run(
     evaluation  the study's; batch_size, dtype and device are used
     """
     started, source = time.perf_counter(), {"path": str(model)}
+    code = code_record("measure_mechanism", VERSIONS["measure_mechanism"])
     result: dict[str, object] = {"run": run, "weight_distance": None, "memorisation": None}
     if settings.get("weight_distance"):
         # Where the saved model has its changes rounded away, its training measured before and wrote it down.
@@ -38,4 +40,4 @@ def measure_run(
             device=choose_device(evaluation.get("device", "auto")),
             batch_size=evaluation.get("batch_size", 16),
         )
-    return result | {"seconds": round(time.perf_counter() - started, 3)}
+    return result | {"seconds": round(time.perf_counter() - started, 3), "code": code}

@@ -5,7 +5,8 @@ artifacts.py   figures and tables beside the paper's sentences
 claims.py      verdicts
 showing.py     what the study can and cannot show, by rules with a target each
 samples.py     what the models write, side by side
-statistics.py  regressions, checks, GAMs, mechanism, pre-flight
+data.py        what was read of the data sets, and what tokenisation does to them
+statistics.py  regressions, checks, GAMs, mechanism
 cost.py        time, tokens, energy
 comparison.py  what it took beside what was planned, and rates for later plans
 replication.py small results of a finished study, packed to be committed

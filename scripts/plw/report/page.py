@@ -14,9 +14,10 @@ from markupsafe import Markup, escape
 from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image
 from plw.report.claims import claim_rows, headline_rows, verdict_counts, yardstick_table
 from plw.report.cost import duration, time_table, total_energy, training_table
+from plw.report.data import preflight_table, reading_table
 from plw.report.samples import generations_view, memorisation_view
 from plw.report.showing import showing_view
-from plw.report.statistics import fit_view, gam_table, mechanism_table, preflight_table
+from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import plain_table, shown_number
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -175,6 +176,7 @@ def page_context(
     run_records: Sequence[dict] = (),
     planned: int | None = None,
     missing: Sequence[dict] = (),
+    readings: Sequence[dict] = (),
     preflights: Sequence[dict] = (),
     fits: Sequence[dict] = (),
     checks: Sequence[dict] = (),
@@ -238,6 +240,7 @@ def page_context(
         "contradictions": list(contradictions),
         "deviations": list(deviations),
         "differences": setting_differences(study, paper_study) if run_records else None,
+        "reading": reading_table(readings, dataset_labels) if readings else None,
         "preflight": preflight_table(preflights, dataset_labels) if preflights else None,
         "times": time_table(times or {}),
         "trainings": training_table(run_records, ptlm_labels),
@@ -263,7 +266,7 @@ def present_sections(context: dict) -> dict[str, str]:
         "statistics": ("fits", "gams", "mechanism"),
         "contradictions": ("contradictions",),
         "deviations": ("deviations", "differences"),
-        "data": ("preflight",),
+        "data": ("reading", "preflight"),
         "missing": ("missing",),
         "cost": ("times", "trainings"),
     }

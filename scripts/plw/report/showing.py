@@ -11,6 +11,7 @@ import pandas as pd
 
 from plw.errors import InputError
 from plw.report.tables import plain_table, shown_number
+from plw.scores.scale import constant_groups
 
 TARGETS = ("above_floor", "ceiling", "benchmarks_share", "memorised_bleu", "judge_both_orders", "r_g_tolerance")
 
@@ -37,7 +38,7 @@ def check_showing(
     ratios          R_g by the paper's data set that ours stands for;  printed_ratios  the paper's, by the same names
 
     A rule is {rule, target, value, met: true, false or null, about: what is missing or which fall short}; a benchmark
-    is {benchmark, floor, mean, sd, stderr, least_values, before}. Raises InputError for a target that is missing.
+    is {benchmark, floor, mean, sd, stderr, constant, before}. Raises InputError for a target that is missing.
     """
     absent = [name for name in ("floors", *TARGETS) if name not in targets]
     if absent:
@@ -65,7 +66,7 @@ def _benchmark(name: str, rows: pd.DataFrame, targets: Mapping, before: pd.DataF
         "mean": float(rows["score"].mean()),
         "sd": float(rows["score"].std(ddof=1)) if len(rows) > 1 else 0.0,
         "stderr": math.sqrt(float((errors**2).mean())) if len(errors) else None,
-        "least_values": int(rows.groupby("dataset")["score"].nunique().min()),
+        "constant": bool(constant_groups(rows, "dataset")),
         "before": {ptlm: float(score) for ptlm, score in ptlms.items()},
     }
 
@@ -81,7 +82,7 @@ def _counted(rule: str, target: str, benchmarks: Sequence[dict], failing: list[s
 
 
 def _constant(benchmarks: list[dict]) -> dict:
-    failing = [b["benchmark"] for b in benchmarks if b["least_values"] < 2]
+    failing = [b["benchmark"] for b in benchmarks if b["constant"]]
     target = "two values or more in each data set, on all benchmarks"
     return _counted("No benchmark is constant", target, benchmarks, failing, len(benchmarks), "constant in a data set")
 

@@ -1,6 +1,4 @@
-"""Regressions, their checks, GAMs, the mechanism's numbers and the pre-flight table as the report shows them."""
-
-from collections.abc import Sequence
+"""Regressions, their checks, GAMs, and the mechanism's numbers as the report shows them."""
 
 from plw.report.tables import plain_table, shown_number
 
@@ -17,31 +15,6 @@ def _p(value: float | None) -> str:
 def _p_is(value: float | None) -> str:
     """A p-value in a sentence."""
     return "no p-value" if value is None else f"p {'<' if value < 0.001 else '='} {_p(value).lstrip('<')}"
-
-
-def preflight_table(preflights: Sequence[dict], labels: dict[str, str]) -> dict:
-    """What truncation and tokenisation do to each data set: counts of rows and shares."""
-    problems = {
-        "truncated": "truncated",
-        "completion_lost": "completion lost",
-        "eos_lost": "EOS lost",
-        "prompt_not_prefix": "prompt not a prefix",
-    }
-    columns = ["data set", "rows", *problems.values(), "prompt tokens", "completion tokens", "R_g that the loss sees"]
-    rows = []
-    for found in preflights:
-        counts = [found["problems"][key] for key in problems]
-        rows.append(
-            [
-                labels.get(found["dataset"], found["dataset"]),
-                f"{found['rows']:,}",
-                *(f"{count['rows']:,} ({100 * count['share']:.1f} %)" for count in counts),
-                f"{found['mean_prompt_tokens']:.1f}",
-                f"{found['mean_completion_tokens']:.1f}",
-                _number(found["r_g_of_loss"]),
-            ]
-        )
-    return plain_table(columns, rows, right_from=1)
 
 
 def fit_view(result: dict, checks: dict | None, labels: dict[str, str]) -> dict:

@@ -114,8 +114,7 @@ def best_settings(
     found, planned = settings(data), planned_settings(runs, data)
     rows = []
     for entry in ptlms:
-        sizes = found[found["ptlm"] == entry["name"]].groupby("arm").size()
-        budget = int(sizes.min()) if len(sizes) else 0
+        budget = search_budget(found, entry["name"])
         for arm in arms_of(data):
             part = found[(found["ptlm"] == entry["name"]) & (found["arm"] == arm)].sort_values(["strength", "plw"])
             row = {
@@ -131,6 +130,12 @@ def best_settings(
                 row |= _best(part, measure) | {f"{measure}_equal": equal_budget(part[measure].dropna(), budget)}
             rows.append(row)
     return rows
+
+
+def search_budget(found: pd.DataFrame, ptlm: str) -> int:
+    """Number of settings of the ptlm's arm with the fewest; 0 without a setting. found: from `settings`."""
+    sizes = found[found["ptlm"] == ptlm].groupby("arm").size()
+    return int(sizes.min()) if len(sizes) else 0
 
 
 def equal_budget(values: Sequence[float], budget: int) -> float | None:

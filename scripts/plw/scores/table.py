@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from plw.errors import InputError, InputErrors
+from plw.scores.scale import is_constant
 from plw.scores.transform import to_w_p
 from plw.study.runs import RUN_COLUMNS
 
@@ -25,13 +26,20 @@ def _shown(rows: pd.DataFrame, *names: str) -> list[str]:
 def check_scores(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The frame with its columns in order; InputErrors that show everything wrong with it at once.
 
-    Checked: columns, finite scores, PLWs in [0, 1], one row per run, benchmark and metric, one run per cell.
+    Checked: columns, finite scores, PLWs in [0, 1], `stderr` and `n` numbers or empty, one row per run, benchmark and
+    metric, one run per cell.
     """
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
         raise InputError("The score table lacks columns.", value=absent, where=where, hint=f"It needs {COLUMNS}.")
     errors = []
-    frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce") for name in ("score", "plw", "n")})
+    numbers = {name: pd.to_numeric(frame[name], errors="coerce") for name in ("score", "plw", "stderr", "n")}
+    for name in ("stderr", "n"):  # may be unknown, but not something else
+        wrong = frame[numbers[name].isna() & frame[name].notna()]
+        if not wrong.empty:
+            value = _shown(wrong, "run", "benchmark", "metric", name)
+            errors.append(InputError(f"{len(wrong)} cells of {name} are no numbers.", value=value, where=where))
+    frame = frame.assign(**numbers)
     wrong = frame[~frame["score"].abs().lt(float("inf"))]  # also NaN and text
     if not wrong.empty:
         value = _shown(wrong, "run", "benchmark", "metric", "score")
@@ -123,12 +131,11 @@ def relative_scores(frame: pd.DataFrame, *, within: tuple[str, ...] = ("benchmar
     """
     groups = frame.groupby(list(within), sort=False)["score"]
     low, high = groups.transform("min"), groups.transform("max")
-    span = high - low
-    constant = span == 0
+    constant = is_constant(low, high)
     if constant.any():
         names = frame.loc[constant, list(within)].drop_duplicates().astype(str).agg("/".join, axis=1).tolist()
         warnings.warn(f"constant scores have no min-max scale, 0.5 is used: {', '.join(names)}", stacklevel=2)
-    relative = ((frame["score"] - low) / span.where(~constant, 1.0)).where(~constant, 0.5)
+    relative = ((frame["score"] - low) / (high - low).where(~constant, 1.0)).where(~constant, 0.5)
     return frame.assign(relative=relative)
 
 

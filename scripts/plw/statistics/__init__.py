@@ -13,6 +13,8 @@ item_model.py    its data: what a score weighs
 resampling.py    bootstrap over benchmark items
 gam.R            additive models over PLW and R_g (App. D)
 gam.py           their data, optima and surfaces
+weight_curve.R   the curve over PLW at one ratio, for `plw recommend` (ours)
+weight_curve.py  its data, best weight and interval
 json.R           JSON out of R without a package
 run_glmm.R       the regression without Python
 """

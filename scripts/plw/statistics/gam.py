@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from plw.errors import InputError
+from plw.scores.scale import constant_groups, is_constant
 from plw.scores.table import add_w_p, relative_scores, select_runs
 from plw.scores.transform import from_w_p
 from plw.statistics.r_calls import R_FILES, call_r
@@ -81,7 +82,7 @@ def gam_rows(frame: pd.DataFrame, levels: dict[str, float], *, constant: bool = 
     frame = frame[frame["dataset"].isin(levels)]
     if not constant:
         scores = frame.groupby(["dataset", "benchmark"])["score"]
-        frame = frame.loc[(scores.transform("max") > scores.transform("min")).astype(bool)]
+        frame = frame.loc[~is_constant(scores.transform("min"), scores.transform("max")).astype(bool)]
     frame = add_w_p(relative_scores(frame))
     frame = frame.assign(r=frame["dataset"].map(levels)).sort_values(["benchmark", "dataset", "ptlm", "seed", "plw"])
     rows = frame[["relative", "w_p", "plw", "r", "benchmark", "seed"]].rename(columns={"relative": "score"})
@@ -95,7 +96,7 @@ def why_no_fit(rows: pd.DataFrame, settings: dict) -> str | None:
     for name, what in (("r", "ratios R_g"), ("w_p", "PLWs")):
         if rows[name].nunique() < settings["k"]:
             return f"only {rows[name].nunique()} different {what}; te(w, r, k = {settings['k']}) needs {settings['k']}"
-    if rows["score"].nunique() == 1:
+    if is_constant(rows["score"].min(), rows["score"].max()):
         return "all scores are equal"
     return None
 
@@ -180,10 +181,7 @@ def gam_scores(frame: pd.DataFrame, runs: pd.DataFrame | None, levels: dict[str,
     frame = select_runs(frame[frame["dataset"].isin(levels)])
     planned = frame["run"].nunique() if runs is None else runs["run"].nunique()
     rows = {name: int((frame["dataset"] == name).sum()) for name in levels}
-    spread = frame.groupby(["dataset", "benchmark"], sort=False)["score"].agg(
-        lambda scores: scores.max() - scores.min()
-    )
-    constant = [f"{benchmark} on {dataset}" for dataset, benchmark in spread.index[spread == 0]]
+    constant = [f"{benchmark} on {dataset}" for dataset, benchmark in constant_groups(frame, ["dataset", "benchmark"])]
     design = {"runs": int(frame["run"].nunique()), "runs_planned": int(planned), "rows": rows, "constant": constant}
     return frame, design
 

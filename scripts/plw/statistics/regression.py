@@ -6,6 +6,7 @@ The models are in glmm.R and residuals.R; this module checks the design, hands t
 import pandas as pd
 
 from plw.errors import InputError
+from plw.scores.scale import constant_groups
 from plw.scores.table import add_w_p, relative_scores
 from plw.statistics.r_calls import call_r, call_rscript
 
@@ -83,8 +84,7 @@ def constant_benchmarks(frame: pd.DataFrame) -> list[str]:
 
     They are left out of the fits as they are out of the claims; a sensitivity row has them in.
     """
-    spread = frame.groupby("benchmark", sort=False)["score"].agg(lambda scores: scores.max() - scores.min())
-    return list(spread.index[spread == 0])
+    return constant_groups(frame, "benchmark")
 
 
 def fit_dataset(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from plw.scores.scale import min_max
 from plw.scores.table import add_w_p
 from plw.study.runs import RUN_COLUMNS
 
@@ -45,10 +46,7 @@ def relative_aggregate(scores: np.ndarray) -> np.ndarray:
 
     scores  … × runs × benchmarks; returns … × runs
     """
-    low, high = scores.min(axis=-2, keepdims=True), scores.max(axis=-2, keepdims=True)
-    span = high - low
-    constant = span == 0
-    return np.where(constant, 0.5, (scores - low) / np.where(constant, 1.0, span)).mean(axis=-1)
+    return min_max(scores, axis=-2).mean(axis=-1)
 
 
 def centred(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ two apart: an effect of PLW is what the curves of all seeds have in common.
 import numpy as np
 from scipy import stats
 
+from plw.scores.scale import is_constant
 from plw.statistics.runs import Runs, parabola_basis, relative_aggregate
 
 ONE_SEED = (
@@ -70,7 +71,7 @@ def seed_test(runs: Runs) -> dict:
     spread = float(np.trace(covariance))
     plws = table.loc[table["w_p"].isin(curves.columns), "plw"].drop_duplicates().sort_values().tolist()
     found = {**empty, "curves": count, "plws": plws, "left_out": left_out, "freedom": [2, 2 * freedom]}
-    if spread == 0:
+    if is_constant(luck.min(), luck.max()):
         return {**found, "reason": "the seeds' curves are the same"}
     found["lag_1"] = float(np.sum(luck[:, 1:] * luck[:, :-1]) / np.sum(luck**2))
     epsilon = huynh_feldt(covariance, freedom)

@@ -11,7 +11,7 @@ import yaml
 from plw.errors import InputError, InputErrors, nearest_hint
 from plw.study.chain import YamlLoader, load_study, read_utf8
 from plw.study.runs import list_runs, reference_run
-from plw.study.sources import named_files, resolve_source
+from plw.study.sources import at_home, named_files, resolve_source
 
 # What config/config.yaml and `snakemake --config` may set.
 CONFIG_KEYS = {
@@ -133,7 +133,7 @@ def check_references(study: dict) -> None:
 
 
 def check_links(root: Path) -> None:
-    """Raise InputError where links became files: Snakemake would run on without the profiles' settings."""
+    """Raise InputError where the links to the profiles became files: Snakemake would run on without their settings."""
     files = [name for name in ("profiles", "slurm") if (root / name).is_file()]
     if files:
         raise InputError(
@@ -178,6 +178,14 @@ def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
                 resolved[registry][name] = {**entry, **source}
             except InputError as error:
                 errors.append(error)
+    try:
+        if "statistics_tokenizer" in study:
+            tokenizer = resolve_source(study["statistics_tokenizer"], sources, where="statistics_tokenizer")
+            resolved["statistics_tokenizer"] = tokenizer
+    except InputError as error:
+        errors.append(error)
     if errors:
         raise InputErrors(errors)
+    if preamble := study["evaluation"].get("truthfulqa_preamble"):
+        resolved["evaluation"] = {**study["evaluation"], "truthfulqa_preamble": at_home(preamble)}
     return resolved

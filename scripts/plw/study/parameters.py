@@ -9,7 +9,13 @@ import re
 
 from plw.study.runs import Run, run_row
 
-GRANTED = ("runtime_min", "mem_mb", "threads")  # by a scheduler
+GRANTED = ("runtime_min", "mem_mb", "threads", "gpus")  # by a scheduler
+# What says how a thing is called and shown, or what a dry run computes with: it decides no result.
+DESCRIBING = {
+    "datasets": ("label", "stands_for"),
+    "benchmarks": ("label", "group", "type", "version", "cost"),
+    "judges": ("parameters", *GRANTED),
+}
 
 
 def as_json(value: object) -> str:
@@ -41,14 +47,14 @@ def training_settings(study: dict) -> str:
     return as_json(settings)
 
 
-def training_version(study: dict) -> int:
-    """Raised where a change of the training code changed results: a run of another version is made anew.
+def encoding_settings(study: dict) -> int | str:
+    """What decides how rows are encoded: the value of --max-length, and the flag of special tokens where it is set.
 
-    2: DeepSpeed with bfloat16 starts from the exact weights, not from their bfloat16 neighbours.
+    The number alone where the study says nothing of them: data sets that were described before the key stay so.
     """
     training = study["training"]
-    rounded = training["compute_dtype"] == "bfloat16" and training.get("zero_stage", "none") != "none"
-    return 2 if rounded else 1
+    length, special = training["max_length"], training.get("special_tokens", "keep")
+    return length if special == "keep" else f"{length} --special-tokens {special}"
 
 
 def ptlm_source(study: dict, ptlm: str) -> str:
@@ -62,9 +68,14 @@ def evaluation_settings(study: dict) -> str:
     return as_json({key: value for key, value in study["evaluation"].items() if key not in left_out})
 
 
+def dataset_entry(study: dict, dataset: str) -> str:
+    """Where a data set comes from and how it is derived."""
+    return as_json(_deciding(study, "datasets", dataset))
+
+
 def judge_settings(study: dict, benchmark: str) -> str:
     """What a judge is and how it is asked."""
-    return as_json({key: value for key, value in study["judges"][benchmark].items() if key not in GRANTED})
+    return as_json(_deciding(study, "judges", benchmark))
 
 
 def benchmark_entries(study: dict, names: list[str]) -> str:
@@ -75,11 +86,21 @@ def benchmark_entries(study: dict, names: list[str]) -> str:
 
 def measured_entries(study: dict, names: list[str]) -> list[dict]:
     """The entries, as values, without the keys that only describe: a new label measures nothing again."""
-    describing = ("label", "group", "type")
-    return [
-        {key: value for key, value in entry.items() if key not in describing}
-        for entry in json.loads(benchmark_entries(study, names))
-    ]
+    return [{"name": name, **_deciding(study, "benchmarks", name)} for name in names]
+
+
+def scored_entries(study: dict, names: list[str], *roles: str) -> str:
+    """Name, framework and primary metric of benchmarks, for scores and fits.
+
+    roles  further keys: group, type, where a fit is of some of them
+    """
+    keys = ("framework", "metric", *roles)
+    entries = [(name, study["benchmarks"][name]) for name in names]
+    return as_json([{"name": name, **{key: entry[key] for key in keys if key in entry}} for name, entry in entries])
+
+
+def _deciding(study: dict, registry: str, name: str) -> dict:
+    return {key: value for key, value in study[registry][name].items() if key not in DESCRIBING[registry]}
 
 
 def memorisation_settings(study: dict, run: Run) -> str:
@@ -95,8 +116,16 @@ def statistics_settings(study: dict, *names: str) -> str:
 
 
 def described(study: dict, registry: str, names: list[str]) -> str:
-    """Name, label, place in the paper and size of ptlms or data sets, for figures, tables and claims."""
-    keys = ("label", "stands_for", "parameters")
+    """Name, label, place in the paper and size of ptlms or data sets, for figures and tables."""
+    return _entries(study, registry, names, ("label", "stands_for", "parameters"))
+
+
+def roles(study: dict, registry: str, names: list[str]) -> str:
+    """The same without the label, for fits and claims, which are about the paper's sets and models."""
+    return _entries(study, registry, names, ("stands_for", "parameters"))
+
+
+def _entries(study: dict, registry: str, names: list[str], keys: tuple[str, ...]) -> str:
     entries = [(name, study[registry][name]) for name in names]
     return as_json([{"name": name, **{key: entry[key] for key in keys if key in entry}} for name, entry in entries])
 
@@ -112,5 +141,5 @@ def printed_ratios(study: dict, names: list[str], table_1: dict) -> str:
     table_1  that part of config/paper_numbers.yaml
     """
     known = {name: row["r_g"] for name, row in table_1["rows"].items()} | table_1["text"]["r_g"]
-    roles = {name: study["datasets"][name].get("stands_for") for name in names}
-    return as_json({name: known[role] for name, role in roles.items() if role in known})
+    asked = {name: study["datasets"][name].get("stands_for") for name in names}
+    return as_json({name: known[role] for name, role in asked.items() if role in known})

@@ -76,13 +76,12 @@ def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     if content[:4] == b"PAR1":
         yield from _parquet_rows(content, file)
         return
-    if content[:2] == b"\x1f\x8b":
-        content = _unzipped(content, file)
-    content = _as_utf8(content, file)
     name = file.removesuffix(".gz").lower()
     if name.endswith((".csv", ".tsv")):
-        yield from _table_rows(content, file, "\t" if name.endswith(".tsv") else ",")
-    elif content.lstrip()[:1] == b"[" and not name.endswith(".jsonl"):
+        yield from read_table(content, file)[1]
+        return
+    content = _plain_utf8(content, file)
+    if content.lstrip()[:1] == b"[" and not name.endswith(".jsonl"):
         yield from _numbered(_whole_json(content, file), file)
     elif (rows := None if name.endswith(".jsonl") else _object_with_rows(content, file)) is not None:
         yield from _numbered(rows, file)
@@ -105,6 +104,53 @@ def text_problem(value: str) -> str | None:
             return f"byte 0x{code - 0xDC00:02x} at character {error.start} is not UTF-8"
         return f"half a surrogate pair (U+{code:04X}) at character {error.start}"
     return None
+
+
+def read_table(content: bytes, file: str) -> tuple[list[str], Iterator[SourceRow]]:
+    """The header and the rows of a table of cells, gzipped or not: tabs between them in .tsv, commas in any other file.
+
+    All values are text; a row's line is where it begins. InputError for what is no table with a header in UTF-8.
+    """
+    delimiter = "\t" if file.removesuffix(".gz").lower().endswith(".tsv") else ","
+    try:
+        text = _plain_utf8(content, file).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        hint = f"{error}. Save it as UTF-8 (e.g. `iconv -f LATIN1 -t UTF-8`, if it is Latin-1)."
+        raise InputError("A table is not UTF-8.", where=f"{file}, line {line}", hint=hint) from None
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the process, so it may only grow
+    cells = _cells(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), file)
+    line, header = next(cells, (1, []))
+    if not any(header):
+        raise InputError("A table has no header.", where=f"{file}, line {line}")
+    doubled = sorted({name for name in header if header.count(name) > 1})
+    if doubled:
+        raise InputError("A table names a column twice.", value=doubled[0], where=f"{file}, line {line}")
+    return header, (SourceRow(line, file, _table_row(header, row)) for line, row in cells)
+
+
+def _cells(reader, file: str) -> Iterator[tuple[int, list[str]]]:
+    """The line on which each row begins, and its cells; blank lines are skipped."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"A table cannot be read: {error}.", where=f"{file}, line {line}") from None
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+def _table_row(header: list[str], cells: list[str]) -> object:
+    if len(cells) != len(header):
+        return RowError("wrong_type", f"{len(cells)} cells under a header of {len(header)}")
+    return dict(zip(header, cells, strict=True))
+
+
+def _plain_utf8(content: bytes, file: str) -> bytes:
+    return _as_utf8(_unzipped(content, file) if content[:2] == b"\x1f\x8b" else content, file)
 
 
 def _unzipped(content: bytes, file: str) -> bytes:
@@ -237,31 +283,3 @@ def _parquet_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         hint = str(error).splitlines()[0]
         raise InputError("A Parquet file is damaged.", value=file, where=f"row {line + 1}", hint=hint) from None
-
-
-def _table_rows(content: bytes, file: str, delimiter: str) -> Iterator[SourceRow]:
-    """Rows of a CSV or TSV file with a header; all values are text, and a row's line is where it ends."""
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        hint = f"{error}. Save it as UTF-8 (e.g. `iconv -f LATIN1 -t UTF-8`, if it is Latin-1)."
-        raise InputError("A table is not UTF-8.", where=f"{file}, line {line}", hint=hint) from None
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the process, so it may only grow
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, [])
-        if not header:
-            raise InputError("A table has no header.", where=f"{file}, line 1")
-        doubled = sorted({name for name in header if header.count(name) > 1})
-        if doubled:
-            raise InputError("A table names a column twice.", value=doubled[0], where=f"{file}, line 1")
-        for cells in reader:
-            if not cells:
-                continue
-            value: object = dict(zip(header, cells, strict=False))
-            if len(cells) != len(header):
-                value = RowError("wrong_type", f"{len(cells)} cells under a header of {len(header)}")
-            yield SourceRow(reader.line_num, file, value)
-    except csv.Error as error:
-        raise InputError(f"A table cannot be read: {error}.", where=f"{file}, line {reader.line_num}") from None

@@ -13,7 +13,7 @@ import urllib.request
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import yaml
 
@@ -63,7 +63,7 @@ def resolve_source(source: str | dict, registry: dict[str, dict] | None = None, 
             hint = nearest_hint(key, known) or f"known with {places[0]}: {', '.join(known)}"
             raise InputError(f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint)
     _check_pinned(source, where)
-    return dict(source)
+    return {**source, "path": at_home(source["path"])} if "path" in source else dict(source)
 
 
 def _resolve_name(name: str, registry: dict[str, dict], where: str | None) -> dict:
@@ -114,9 +114,19 @@ def warn_if_moving(source: dict) -> None:
         )
 
 
+def at_home(path: Any) -> Any:
+    """A source's `path` with the home folder in the place of `~`, in each file of a list or of splits too."""
+    if isinstance(path, dict):
+        return {key: at_home(item) for key, item in path.items()}
+    if isinstance(path, list):
+        return [at_home(item) for item in path]
+    return str(Path(path).expanduser()) if str(path).startswith("~") else path
+
+
 def source_argument(text: str) -> dict:
     """The source that a flag gives: as JSON, or as the path alone."""
-    return json.loads(text) if text.startswith("{") else {"path": text}
+    source = json.loads(text) if text.startswith("{") else {"path": text}
+    return {**source, "path": at_home(source["path"])} if "path" in source else source
 
 
 def named_files(source: dict, *, split: str | None = None) -> list[str]:
@@ -135,9 +145,8 @@ def named_files(source: dict, *, split: str | None = None) -> list[str]:
 def _expanded(entry: str | Path | list) -> list[str]:
     if isinstance(entry, list):
         return [file for item in entry for file in _expanded(item)]
-    # Snakemake compares inputs as text, so what needs no change keeps its spelling.
-    path = Path(entry).expanduser() if str(entry).startswith("~") else Path(entry)
-    text = str(entry) if path == Path(entry) else str(path)
+    text = at_home(str(entry))  # Snakemake compares inputs as text, so what needs no change keeps its spelling
+    path = Path(text)
     if path.is_dir():
         return [str(file) for file in sorted(path.iterdir()) if file.name.endswith(DATA_SUFFIXES)] or [text]
     if path.exists():

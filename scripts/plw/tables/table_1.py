@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from plw.data.reading import in_one_line
 from plw.tables.table import Column, Table, shown
 
 FIELDS = (("instruction", "Instruction"), ("input", "Input"), ("output", "Completion"))
@@ -47,12 +48,15 @@ def _mean_and_sd(name: str):
     return show
 
 
-def table_1(datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict) -> Table:
+def table_1(
+    datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict, readings: Sequence[dict] = ()
+) -> Table:
     """Table 1 for the study's data sets.
 
     datasets    entries with name, label, stands_for, in the order of the table
     statistics  data set -> content of its statistics.json
     numbers     `table_1` of config/paper_numbers.yaml
+    readings    contents of rows.json: what was left out of a data set stands in the notes
     """
     rows = []
     for entry in datasets:
@@ -83,4 +87,7 @@ def table_1(datasets: Sequence[dict], statistics: dict[str, dict], numbers: dict
     counted = dict.fromkeys(found["counted_with"] for found in statistics.values() if "counted_with" in found)
     if counted:
         notes.append(f"Tokens are those of the {' and the '.join(counted)}, each field by itself, no special tokens.")
+    labels = {entry["name"]: entry.get("label") for entry in datasets}
+    said = [in_one_line(record, labels.get(record["dataset"])) for record in readings]
+    notes += [f"Rows of {line}" for line in said if line]
     return Table("Table 1: data set statistics", columns, rows, notes=notes)

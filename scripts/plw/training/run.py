@@ -18,6 +18,7 @@ from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
 from plw.models.flags import use_threads
 from plw.models.loading import fit_embeddings, load_model, save_model
+from plw.study.records.code import code_record, training_version
 from plw.training import record as run_card
 from plw.training.checkpoints import sole_user
 from plw.training.fine_tuning import (
@@ -57,6 +58,7 @@ def train_run(
 ) -> None:
     """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted."""
     started = time.perf_counter()
+    code = code_record("train_model", training_version(training))  # that runs now, whatever is edited meanwhile
     gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
     check_launch(os.environ)
     row, settings = read_row(row, read_settings(training))
@@ -70,7 +72,7 @@ def train_run(
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tokenizer = load_tokenizer(source, max_length=settings.max_length)
     prepare_tokenizer(tokenizer)
-    examples = read_examples(instances_file, tokenizer, settings.max_length)
+    examples = read_examples(instances_file, tokenizer, settings.max_length, special_tokens=settings.special_tokens)
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
 
@@ -108,6 +110,7 @@ def train_run(
                 "weight_distance": asdict(finished.weight_distance) if finished.weight_distance else None,
                 "energy_joules": energy,
                 "seconds_in_all": time.perf_counter() - started,
+                "code": code,
             }
             write_json(record_file, record)
             discard_checkpoints(checkpoints)
@@ -134,14 +137,14 @@ def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSetti
     return row, apply_regularizer(own, row["regularizer"], row["strength"])
 
 
-def read_examples(path: Path, tokenizer, max_length: int) -> list[SourcedExample]:
+def read_examples(path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep") -> list[SourcedExample]:
     """Read instances.jsonl and encode it."""
     if not path.is_file():
         raise InputError("There is no file of instances.", value=str(path), where="--instances")
     instances = read_jsonl(path)
     if not instances:
         raise InputError("The file of instances is empty.", value=str(path), where="--instances")
-    encoded = encode_examples(tokenizer, instances, max_length)
+    encoded = encode_examples(tokenizer, instances, max_length, special_tokens=special_tokens)
     return [
         SourcedExample(
             example.input_ids,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from plw.data.tokenization import SPECIAL_TOKENS
 from plw.errors import InputError, InputErrors
 
 # Keys of the block that speak to the scheduler; they are not the trainer's business.
@@ -21,6 +22,7 @@ CHOICES = {
     "offload": ("none", "cpu"),
     "on_lost_completion": ("keep", "drop", "error"),
     "device": ("auto", "cpu", "cuda"),
+    "special_tokens": SPECIAL_TOKENS,
     "zero_stage": (None, 0, 1, 2, 3),
 }
 INTEGERS = ("max_length", "micro_batch", "micro_batches_per_update", "physical_batch", "processes",
@@ -48,6 +50,7 @@ class TrainingSettings:
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop
     on_lost_completion        rows whose completion was cut off: keep (as Alpaca) | drop | error
+    special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
     monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
                               output layer); if not, loss.csv has an empty cell there
     """
@@ -76,6 +79,7 @@ class TrainingSettings:
     gradient_checkpointing: bool = False
     checkpoint_steps: int | None = None
     on_lost_completion: str = "keep"
+    special_tokens: str = "keep"
     monitor_prompt_loss: bool = True
     attention_dropout: float = 0.0
     label_smoothing: float = 0.0

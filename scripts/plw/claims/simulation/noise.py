@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from plw.claims.measures import transformed
+from plw.scores.scale import is_constant
 
 RHO = (
     0.55  # between neighbours on the grid of PLWs; differences between three seeds of the demo study (docs/verdicts.md)
@@ -189,7 +190,7 @@ def estimate_noise(scores: pd.DataFrame, mechanism: pd.DataFrame | None) -> Nois
     runs = scores.drop_duplicates("run")
     table = table_of(scores, "benchmark", "score")
     found = residuals(runs, table)
-    constant = np.ptp(table.to_numpy(), axis=0) < 1e-12
+    constant = is_constant(table.to_numpy().min(axis=0), table.to_numpy().max(axis=0))
     steps, units = _steps(scores), _units(scores)
     variances = _variances(table, found, units)
     keys = list(zip(scores["dataset"], scores["benchmark"], strict=True))

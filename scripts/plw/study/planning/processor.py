@@ -33,8 +33,8 @@ WORLD_SIZE = {"documents": 60_000, "judge_train": 12_000, "judge_heldout": 400}
 VOCABULARY = 1200
 TRAINING_OPERATIONS, BILLION = 6, 1e9  # for each weight and token: 2 forward, 4 backward
 # One of each in every study that is run to its report.
-ONCE = ("list_runs", "write_study", "check_loss", "collect_scores", "collect_items", "compare_plan", "judge_claims",
-        "check_showing", "build_report", "all")  # fmt: skip
+ONCE = ("list_runs", "write_study", "read_benchmarks", "check_loss", "collect_scores", "collect_items", "compare_plan",
+        "judge_claims", "check_showing", "build_report", "all")  # fmt: skip
 
 
 def is_planned_so(study: dict) -> bool:
