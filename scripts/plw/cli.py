@@ -87,6 +87,29 @@ def verify(study: str | None, root: str) -> None:
         sys.exit(1)
 
 
+def _snakemake(root: str, *arguments: str) -> None:
+    """Run the workflow of a checkout; its exit status becomes ours."""
+    import subprocess
+
+    if not (Path(root) / "Snakefile").is_file():
+        raise InputError(
+            "This is no checkout of the project.", value=root, where="--root", hint="It needs a Snakefile."
+        )
+    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=root)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def plan(study: str, root: str) -> None:
+    """Print what a study would run and cost, and run nothing."""
+    _snakemake(root, "--dry-run", "--quiet", "rules", "--config", f"study={study}")
+
+
+def fetch(study: str, root: str) -> None:
+    """Download all models and data that a study names, so that its jobs need no network."""
+    _snakemake(root, "--cores", "1", "fetch", "--config", f"study={study}")
+
+
 def recommend(file: str, json_: bool, html: str | None, **options: Any) -> None:
     """Print a prompt loss weight for a file of instruction data, with what speaks for and against it."""
     import json
@@ -146,7 +169,12 @@ def _recommend_flags(flags: argparse.ArgumentParser) -> None:
 
 def parse_and_run(argv: list[str] | None = None) -> None:
     """Run the subcommand that `argv` names."""
-    parser = argparse.ArgumentParser(prog="plw", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="plw",
+        description=__doc__,
+        epilog="Exit status: 0 when all is well; 1 for a fault of what was given or found, said in one message; 2 for a"
+        " wrong call.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     asked = commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
     asked.add_argument("--vllm-python", help="interpreter of vLLM's own environment, to look into as well")
@@ -166,6 +194,15 @@ def parse_and_run(argv: list[str] | None = None) -> None:
     )
     asked.add_argument("study", nargs="?", help="its name, or its study file (default: that of config/config.yaml)")
     asked.add_argument("--root", default=".", help="the project's folder")
+    for name, said, example in (
+        ("plan", "what a study would run and cost; nothing is run", "plw plan paper"),
+        ("fetch", "download all models and data that a study names (docs/cluster.md)", "plw fetch paper"),
+    ):
+        asked = commands.add_parser(
+            name, help=said, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"example:\n  $ {example}"
+        )
+        asked.add_argument("study", help="name of a study in config/studies, or the path of a study file")
+        asked.add_argument("--root", default=".", help="the project's folder")
     asked = commands.add_parser(
         "recommend",
         help="a prompt loss weight for a file of instruction data, with what speaks for and against it",
@@ -201,6 +238,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "power": power,
     "verify": verify,
+    "plan": plan,
+    "fetch": fetch,
     "recommend": recommend,
     "describe": describe,
     "invert": invert,

@@ -81,3 +81,18 @@ def test_a_wrong_call_of_invert_leaves_no_file(place, flags, message, tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *command[2:]], env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert not output.exists()
+
+
+@pytest.mark.workflow
+@pytest.mark.slow
+def test_plan_runs_nothing_and_passes_on_the_exit_status(tmp_path):
+    code = "import sys; from plw.cli import main; sys.argv = sys.argv[1:]; main()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+
+    def plan(study: str) -> subprocess.CompletedProcess:
+        call = [sys.executable, "-c", code, "plw", "plan", study, "--root", str(ROOT)]
+        return subprocess.run(call, env=environment, capture_output=True, text=True)
+
+    planned, unknown = plan("paper"), plan("papre")
+    assert planned.returncode == 0 and "288 runs" in planned.stdout + planned.stderr
+    assert unknown.returncode == 1 and "paper_pilot" in unknown.stdout + unknown.stderr

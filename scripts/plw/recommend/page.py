@@ -8,7 +8,8 @@ from plw.recommend.words import PURPOSE_WORDS, histogram_lines, lengths_lines, w
 STYLE = """
 :root { color-scheme: light dark; --bar: #0072b2; --line: #8884; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; line-height: 1.3; overflow-wrap: anywhere; } p { overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+h1 { font-size: 1.4rem; line-height: 1.3; overflow-wrap: anywhere; } p { overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .2rem .5rem .2rem 0;
 vertical-align: top; border-bottom: 1px solid var(--line); font-weight: normal; }
 .bar { background: var(--bar); height: .9rem; display: block; min-width: 1px; } .bars td:nth-child(2) { width: 60%; }
