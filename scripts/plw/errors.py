@@ -36,6 +36,11 @@ class InputErrors(ValueError):
         super().__init__("\n".join(str(error) for error in errors))
 
 
+def reason(error: BaseException) -> str:
+    """The words of what went wrong alone, for a message that says the rest itself."""
+    return error.hint or error.what if isinstance(error, InputError) else str(error) or type(error).__name__
+
+
 def nearest_hint(word: str, known: Iterable[object], lead: str = "") -> str:
     """'did you mean …?' for the known word nearest to `word`, or an empty string when none is near."""
     near = difflib.get_close_matches(str(word), [str(item) for item in known], n=1, cutoff=0.5)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plw.errors import InputError
+
 
 def _umask() -> int:
     """What this process's new files may not be; Linux says it without setting it, which other threads would notice."""
@@ -64,11 +66,24 @@ def write_jsonl(target: str | os.PathLike, rows: Iterable[dict]) -> None:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Read one JSON value from a UTF-8 file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read one JSON value from a UTF-8 file; InputError (a ValueError) where it holds none, OSError where it is not."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number without end; nested too deeply
+        raise InputError("This file is no whole JSON.", where=str(path), hint=str(error)) from None
 
 
 def read_jsonl(path: str | os.PathLike) -> list[dict]:
-    """Read a JSON Lines file that this workflow wrote."""
-    with open(path, encoding="utf-8") as stream:
-        return [json.loads(line) for line in stream if line.strip()]
+    """Read a JSON Lines file that this workflow wrote; InputError with file and line for one that is damaged."""
+    rows: list[dict] = []
+    number = 0
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                number += 1
+                if line.strip():
+                    rows.append(json.loads(line))
+    except (ValueError, RecursionError) as error:
+        where, hint = f"{path}, line {max(number, 1)}", f"{error}. Delete the file and make it again."
+        raise InputError("This line is no JSON.", where=where, hint=hint) from None
+    return rows

@@ -33,11 +33,21 @@ def _is_program() -> bool:
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run `main`; an input error becomes one message on standard error and exit status 1, without a traceback."""
+    """Run `main`; an input error becomes one message on standard error and exit status 1, without a traceback.
+
+    So does a file or folder that the command line names and that is not there, or may not be read or written.
+    """
     try:
         main()
     except (InputError, InputErrors) as error:
         print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None or not any(str(error.filename) in argument for argument in sys.argv[1:]):
+            raise  # a file that nobody named: a fault of ours
+        print(
+            f"Error: {InputError('A file cannot be used.', value=error.filename, hint=error.strerror)}", file=sys.stderr
+        )
         raise SystemExit(1) from None
 
 

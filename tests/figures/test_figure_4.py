@@ -5,6 +5,7 @@ import csv
 import draw_figure_4
 import pytest
 from plw.figures.figure_4 import COLUMN_CHARACTERS, EXAMPLES, draw_examples, example_rows, lay_out, panels_of
+from plw.figures.style import style_with
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_layout_keeps_every_word_within_the_column():
 
 
 def test_no_text_leaves_its_panel():
-    figure = draw_examples()
+    figure = draw_examples(style_with({}))
     figure.draw_without_rendering()
     for axes in figure.axes:
         frame = axes.get_window_extent()

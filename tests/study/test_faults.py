@@ -18,7 +18,7 @@ from plw.study.pretrained import load_pretrained
 from plw.study.runs import list_runs
 from plw.study.sources import load_registry, read_rows
 
-PAGE = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+PAGE, TABLE = (ROOT / "docs/faults.md").read_text(encoding="utf-8").split("## Inputs from outside")
 REGISTRY = load_registry(ROOT / "config" / "sources.yaml")
 LLAMA, DOLLY, PANDALM = (REGISTRY[name] for name in ("llama_2_7b", "databricks_dolly_15k", "pandalm_7b"))
 ROWS = lines(alpaca_rows(3000))
@@ -203,10 +203,44 @@ def test_every_section_is_a_fault_that_is_made_to_happen_here_or_in_a_test_that_
     assert set(sections()) == set(FAULTS) | SILENT
 
 
+def absent(text: str) -> list[str]:
+    """The tests that a text names and that are not there."""
+    missing = []
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text):
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8")) if (ROOT / file).is_file() else ast.Module([], [])
+        if test not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
+            missing.append(f"{file}::{test}")
+    return missing
+
+
 @pytest.mark.parametrize("title", [*FAULTS, *sorted(SILENT)])
 def test_the_tests_that_a_section_names_exist(title):
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", sections()[title])
-    assert named
-    for file, test in named:
-        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
+    assert "`tests/" in sections()[title]
+    assert absent(sections()[title]) == []
+
+
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")] for line in re.findall(r"^\| .*\|$", TABLE, re.MULTILINE)
+][1:]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0][:60] for row in ROWS])
+def test_every_row_of_the_table_has_a_fault_what_is_said_and_a_test_that_exists(row):
+    fault, said, tests = row
+    assert fault and said
+    assert re.fullmatch(r"(`tests/[\w/]+\.py::test_\w+` ?)+\|?", tests) and absent(tests) == []
+
+
+def test_what_the_table_quotes_is_said_by_the_code():
+    """The first words of a sentence in quotation marks stand in the library or the workflow."""
+    files = [*(ROOT / "scripts/plw").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk"), ROOT / "Snakefile"]
+    code = " ".join(" ".join(file.read_text(encoding="utf-8").split()) for file in files)
+    quoted = [words for row in ROWS for words in re.findall(r'"([A-Z]\S*(?: [^\s"]+){2})', row[1])]
+    assert len(quoted) > 8
+    assert [words for words in quoted if words not in code] == []
+
+
+def test_every_input_of_the_cases_is_used_by_a_test():
+    texts = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py"))
+    cases = [file for file in (ROOT / "tests/cases").rglob("*") if file.is_file() and file.parent.name != "environment"]
+    assert [file.name for file in cases if file.name not in texts and file.stem not in texts] == []

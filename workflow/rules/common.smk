@@ -28,7 +28,7 @@ from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import check_links, load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
-from plw.study.logs import failures, fetched, finished
+from plw.study.logs import WithoutCommands, failures, fetched, finished
 from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
@@ -105,6 +105,8 @@ hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
 prefix = f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}'
 shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
+
+logger.addFilter(WithoutCommands())
 
 
 wildcard_constraints:

@@ -23,7 +23,7 @@ def read_table(path: str | Path, columns: Sequence[str], *, text: Sequence[str])
             frame = frame.astype({name: str for name in text if name in frame.columns})
         else:
             frame = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, NotImplementedError, ImportError) as error:
         raise InputError("A table cannot be read.", value=str(error), where=str(path)) from None
     absent = [name for name in columns if name not in frame.columns]
     if absent:

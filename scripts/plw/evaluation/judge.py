@@ -149,11 +149,11 @@ def _read_answers(file: Path) -> dict[str, str]:
     """Answers kept so far; a line that was torn by an interruption is skipped and asked again."""
     answers = {}
     if file.is_file():
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row = json.loads(line)
                 answers[row["key"]] = row["text"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
     return answers
 

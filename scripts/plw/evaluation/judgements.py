@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from plw.errors import InputError
+from plw.errors import InputError, reason
 from plw.evaluation.rows import normalize_rows
 from plw.files import read_json
 from plw.study.sources import read_rows
@@ -41,7 +41,7 @@ def read_outputs(place: str | Path | dict, form: str) -> list[dict]:
         try:
             content = read_json(path)
         except (OSError, ValueError) as error:
-            raise InputError("A file with generations cannot be read.", value=str(path), hint=str(error)) from None
+            raise InputError("A file with generations cannot be read.", value=str(path), hint=reason(error)) from None
     if isinstance(content, dict):
         rows = content["outputs"]
     else:

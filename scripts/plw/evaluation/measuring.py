@@ -176,6 +176,8 @@ def _kept_result(file: Path, specification: str, fingerprint: str) -> dict | Non
         result = read_json(file)
     except (OSError, ValueError):
         return None
+    if not isinstance(result, dict):
+        return None
     same = result.get("specification") == specification and result.get("model") == fingerprint
     return result if same else None
 

@@ -56,7 +56,7 @@ def normalize_rows(rows: Iterable[SourceRow], form: str, **options) -> list[dict
             )
         try:
             result.append(normalize(row.value, **options))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise InputError(
                 f"A benchmark row does not have the form {form!r}.",
                 value=_shorten(row.value),
@@ -70,7 +70,7 @@ def read_preamble(path: str | Path) -> str:
     """Question-answer pairs that stand before a TruthfulQA question, without the blank line at their end."""
     try:
         text = Path(path).read_text(encoding="utf-8").strip("\n")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError("The TruthfulQA preamble cannot be read.", value=str(path), hint=str(error)) from None
     if not text:
         raise InputError("The TruthfulQA preamble is empty.", value=str(path), hint="Write lines 'Q: …' and 'A: …'.")

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from plw.data.instances import Instance
 from plw.data.inversion import INSTRUCTION_WITH_INPUT, invert_instance
 from plw.data.ratios import count_words, field_lengths, ratio_of_means
+from plw.figures.saving import drawing
 
 ANSWER = (
     "{city} has been the capital of {country} {since}, when the government moved there from another town. "
@@ -130,8 +131,13 @@ def lay_out(label: str, runs: Sequence[Run], width: int) -> list[list[tuple[int,
     return lines
 
 
-def draw_examples(examples: Sequence[Instance] = EXAMPLES) -> Figure:
+def draw_examples(style: dict, examples: Sequence[Instance] = EXAMPLES) -> Figure:
     """The figure: one row of panels per example, original on the left, modified on the right."""
+    with drawing(style):
+        return _page(examples)
+
+
+def _page(examples: Sequence[Instance]) -> Figure:
     rows = [panels_of(example) for example in examples]
     heights = [max(_panel_lines(panel) for panel in row) for row in rows]
     panel_width = COLUMN_CHARACTERS * CHARACTER_INCHES + 2 * MARGIN_INCHES
@@ -160,7 +166,7 @@ def _draw_panel(figure: Figure, panel: Panel, left: float, top: float, width: fl
     page_width, page_height = figure.get_size_inches()
     axes = figure.add_axes((left / page_width, (top - height) / page_height, width / page_width, height / page_height))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    axes.spines[:].set(color="#B8B8B8", linewidth=0.8)
+    axes.spines[:].set(color="#B8B8B8", linewidth=0.8, visible=True)
     y = MARGIN_INCHES + LINE_INCHES / 2
     style: dict[str, Any] = {"fontsize": FONT_POINTS, "va": "center"}
     axes.text(MARGIN_INCHES, y, panel.title, fontweight="bold", color=LABEL_COLOUR, **style)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from plw.errors import InputError
+from plw.errors import InputError, reason
 from plw.files import read_json
 from plw.mechanism.stability import Stability, clipped_share, gradient_norms, loss_stability
 from plw.study.runs import RUN_COLUMNS
@@ -93,7 +93,7 @@ def _json(path: Path) -> dict:
         return read_json(path)
     except (OSError, ValueError) as error:
         hint = "Delete it and make it again."
-        raise InputError("A result cannot be read.", value=str(error), where=str(path), hint=hint) from None
+        raise InputError("A result cannot be read.", value=reason(error), where=str(path), hint=hint) from None
 
 
 def _losses(path: Path) -> list[dict]:

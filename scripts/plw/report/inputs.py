@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from plw.errors import InputError
+from plw.errors import InputError, reason
 from plw.files import read_json
 from plw.report.cost import read_times
 from plw.scores.table import read_scores
@@ -83,7 +83,7 @@ def _json(path: Path | None, absent: object) -> Any:
     except (OSError, ValueError) as error:
         hint = "Delete it and run the workflow again; its rule makes it anew."
         raise InputError(
-            "A JSON file of the report cannot be read.", value=str(error), where=str(path), hint=hint
+            "A JSON file of the report cannot be read.", value=reason(error), where=str(path), hint=hint
         ) from None
 
 

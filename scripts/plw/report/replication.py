@@ -151,7 +151,7 @@ def _rows_of(path: Path, runs: Sequence[str]) -> pd.DataFrame:
     """The rows of these runs, as text, so that no number is rounded."""
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         hint = "Make it: snakemake … scores, or figure_2."
         raise InputError("A table is not there.", value=str(error), where=str(path), hint=hint) from None
     frame = frame[frame["run"].isin(runs)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from plw.errors import InputError, InputErrors
+from plw.errors import InputError, InputErrors, reason
 from plw.files import read_json
 from plw.scores.table import COLUMNS, check_scores, primary_scores
 from plw.study.runs import RUN_COLUMNS
@@ -30,7 +30,7 @@ def _content(path: str | Path) -> dict:
         content = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
-            "A result cannot be read.", value=str(error), where=str(path), hint="Delete it and make it again."
+            "A result cannot be read.", value=reason(error), where=str(path), hint="Delete it and make it again."
         ) from None
     if not isinstance(content, dict):
         raise InputError("A result file does not hold a JSON object.", where=str(path))

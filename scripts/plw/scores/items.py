@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from plw.errors import InputError
+from plw.errors import InputError, reason
 from plw.files import atomic_path, read_json
 from plw.scores.bleu import COUNTS, sentence_counts
 
@@ -50,7 +50,7 @@ def _content(path: Path) -> dict:
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
-        raise InputError("A result cannot be read.", value=str(error), where=str(path)) from None
+        raise InputError("A result cannot be read.", value=reason(error), where=str(path)) from None
 
 
 def harness_items(evaluations: Iterable[str | Path], benchmarks: Sequence[dict]) -> tuple[list[tuple], list[str]]:
@@ -132,7 +132,7 @@ def read_items(path: str | Path) -> pd.DataFrame:
     """The table of `write_items`; InputError for anything else."""
     try:
         frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:  # Arrow's are among these
         raise InputError("The table of item scores cannot be read.", value=str(error), where=str(path)) from None
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:

@@ -66,7 +66,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """A checked score table from a CSV file."""
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise InputError("The score table cannot be read.", value=str(error), where=str(path)) from None
     return check_scores(frame, where=str(path))
 
@@ -91,7 +91,12 @@ def primary_scores(frame: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame
 
 def planned_runs(path: str | Path, experiment: str) -> pd.DataFrame:
     """The rows of a run table that belong to an experiment (its column `experiments` joins names by ';')."""
-    runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        runs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError("The run table cannot be read.", value=str(error), where=str(path)) from None
+    if "experiments" not in runs:
+        raise InputError("The run table has no column `experiments`.", value=list(runs), where=str(path))
     return runs[runs["experiments"].str.split(";").map(lambda names: experiment in names)]
 
 

@@ -26,9 +26,17 @@ CONFIG_KEYS = {
 def read_yaml(path: Path) -> dict:
     """A YAML mapping; InputError when the file is absent or broken."""
     try:
-        return yaml.load(read_utf8(path, "A configuration file"), Loader=YamlLoader) or {}
-    except yaml.YAMLError as error:
+        content = yaml.load(read_utf8(path, "A configuration file"), Loader=YamlLoader) or {}
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:  # of dates, keys, nesting
         raise InputError("A configuration file cannot be read.", where=str(path), hint=str(error)) from None
+    if not isinstance(content, dict):
+        hint = "It holds keys with values: `key: value`."
+        raise InputError(
+            "A configuration file holds no mapping.", value=type(content).__name__, where=str(path), hint=hint
+        )
+    return content
 
 
 def load_configuration(config: dict, *, root: Path) -> dict:

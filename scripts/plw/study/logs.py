@@ -1,11 +1,50 @@
-"""What a call of the workflow tells people at its end: what failed programs said, or where the report is."""
+"""What a call of the workflow tells people: that a program failed and what it said, or where the report is."""
 
+import logging
+import re
+import shlex
 from pathlib import Path
 
 from plw.files import read_json
 from plw.study.fetching import unpinned
 
 LINES = 16  # a longer message is shown by its first line and its last six
+FAILED = re.compile(
+    r"CalledProcessError in file .*?:\n"
+    r"Command '(?P<command>.*)' (?:returned non-zero (?P<status>exit status \d+)|died with <?(?P<signal>[^>]*)>?)\.",
+    re.DOTALL,
+)
+
+
+class WithoutCommands(logging.Filter):
+    """For Snakemake's logger: a failed job's error without its command, which is pages of JSON."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; it is always kept."""
+        if "CalledProcessError" in str(record.msg):
+            record.msg = FAILED.sub(_in_short, str(record.msg))
+        return True
+
+
+def _in_short(error: re.Match) -> str:
+    """That a program failed, the first line of what it said, and its log."""
+    how = f"A program failed ({error['status'] or error['signal']})"
+    target = re.search(r"> ('.*'|\S+) 2>&1$", error["command"], flags=re.DOTALL)
+    if target is None:
+        return f"{how}; -p shows its command."
+    (log,) = map(Path, shlex.split(target[1]))
+    message = said_in(log) or ["its log shows how far it came."]
+    return f"{how}: {message[-1] if message[0].startswith('Traceback') else message[0]}\n  Log: {log}"
+
+
+def said_in(log: Path) -> list[str]:
+    """The lines of the last error in a log; none where it has none, or is not there."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    place = max(text.rfind("\nError:"), text.rfind("\nTraceback"), 0)
+    return text[place:].strip().splitlines() if place or text.startswith(("Error:", "Traceback")) else []
 
 
 def failures(folder: Path, *, since: float) -> list[str]:
@@ -14,10 +53,8 @@ def failures(folder: Path, *, since: float) -> list[str]:
     for file in sorted(folder.rglob("*.log"), key=lambda file: file.stat().st_mtime):
         if file.stat().st_mtime < since:
             continue
-        text = file.read_text(encoding="utf-8", errors="replace")
-        place = max(text.rfind("\nError:"), text.rfind("\nTraceback"), 0)
-        if place or text.startswith(("Error:", "Traceback")):
-            lines = text[place:].strip().splitlines()
+        lines = said_in(file)
+        if lines:
             shown = lines if len(lines) < LINES else [*lines[:1], "    …", *lines[-6:]]
             said.append("\n".join([f"--- {file}", *shown]))
     return said

@@ -71,7 +71,7 @@ def _card_patterns(listing: Listing, config: str | None, split: str, where: str 
     front = re.match(r"---\s*\n(.*?)\n---", text, flags=re.DOTALL)
     try:
         card = yaml.safe_load(front.group(1)) if front else {}
-    except (yaml.YAMLError, ValueError, RecursionError):  # a card may hold anything
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):  # a card may hold anything
         card = {}
     listed = card.get("configs") if isinstance(card, dict) else None
     entries = listed if isinstance(listed, list) else []

@@ -1,5 +1,6 @@
 """Batches that carry every token's scale, for the training loop of any library."""
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -39,7 +40,7 @@ class PromptLossCollator:
 
     def __init__(
         self,
-        pad_token_id: int,
+        pad_token_id: int | None,
         *,
         plw: float | None = None,
         normalization: str = "nonzero_count",
@@ -52,16 +53,19 @@ class PromptLossCollator:
             raise InputError("Give the weight of prompt tokens once: plw, or prompt_loss_weight.", value=plw)
         if unit is None:
             unit = "microbatch" if prompt_loss_weight is None else "update"
-        self.pad_token_id = pad_token_id
+        self.pad_token_id = check_pad_token(pad_token_id)
         weight = prompt_loss_weight if plw is None else plw
         assert weight is not None  # one of the two was given
         self.plw = check_plw(weight)
         self.completion_loss_weight = check_completion_loss_weight(completion_loss_weight)
         self.normalization = check_name("normalization", normalization, NORMALIZATIONS)
         self.unit = check_name("unit", unit, UNITS)
+        if micro_batch is not None and (_as_int(micro_batch) or 0) < 1:
+            raise InputError("micro_batch is a number of sequences from 1 on, or None.", value=micro_batch)
         self.micro_batch = micro_batch
 
     def __call__(self, features: Sequence[dict]) -> dict[str, torch.Tensor]:
+        check_features(features)
         lengths = [len(feature["input_ids"]) for feature in features]
         input_ids = pad([feature["input_ids"] for feature in features], self.pad_token_id)
         weights, counted = mask_weights(
@@ -83,16 +87,61 @@ class PromptLossCollator:
         return batch
 
 
+def _as_int(value: object) -> int | None:
+    """A whole number of Python, numpy or torch as an int; None for anything else."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def check_pad_token(pad_token_id: int | None) -> int:
+    """The id as an int; InputError if a tokenizer has none, as those of LLaMA and GPT-2 do."""
+    number = _as_int(pad_token_id)
+    if number is None or number < 0:
+        raise InputError(
+            "The collator needs the id of a padding token.",
+            value="None" if pad_token_id is None else pad_token_id,
+            where="pad_token_id",
+            hint="Where the tokenizer has none, give its eos_token_id: padding is masked and weighs nothing.",
+        )
+    return number
+
+
+def check_features(features: Sequence[dict]) -> None:
+    """Raise InputError for a batch of nothing, an example without ids, or a prompt length that is none of its own."""
+    if not features:
+        raise InputError("A batch holds no training example.", hint="Is the data set empty, or its loader filtered?")
+    for place, feature in enumerate(features):
+        if "input_ids" not in feature or not len(feature["input_ids"]):
+            raise InputError(
+                "A training example has no tokens.",
+                value=sorted(map(str, feature)),
+                where=f"example {place} of a batch",
+                hint="Give `input_ids`, the ids of prompt and completion.",
+            )
+        given = feature.get("prompt_length", 0)
+        length = _as_int(given)
+        if length is None or not 0 <= length <= len(feature["input_ids"]):
+            raise InputError(
+                "prompt_length is no number of tokens of its example.",
+                value="None" if given is None else given,
+                where=f"example {place} of a batch, which has {len(feature['input_ids'])} tokens",
+                hint="Give the number of leading prompt tokens, special tokens included.",
+            )
+
+
 def _is_prompt(features: Sequence[dict], lengths: Sequence[int]) -> torch.Tensor:
     """Which tokens are the prompt's, bool [sequences, width]; InputError if a feature does not say."""
     if all("prompt_length" in feature for feature in features):
-        prompts = torch.as_tensor([feature["prompt_length"] for feature in features])
+        prompts = torch.as_tensor([int(feature["prompt_length"]) for feature in features])
         return torch.arange(max(lengths)) < prompts[:, None]
     for place, (feature, length) in enumerate(zip(features, lengths, strict=True)):
-        if len(feature.get("labels", ())) != length:
+        labels = feature.get("labels")
+        if labels is None or len(labels) != length:
             raise InputError(
                 "A training example does not say where its prompt is.",
-                value=sorted(feature),
+                value=sorted(map(str, feature)),
                 where=f"example {place} of a batch",
                 hint="Give `prompt_length`, or `labels` of the same length as `input_ids` with -100 on the prompt; "
                 "and keep the trainer from removing them (remove_unused_columns=False).",

@@ -68,8 +68,12 @@ def stored_weights(source: dict) -> StoredWeights:
         return StoredWeights(folder, {name: folder / file for name, file in placed.items()}, tied)
     files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as stored:
-            files.update(dict.fromkeys(stored.keys(), path))
+        try:
+            with safe_open(path, "pt") as stored:
+                files.update(dict.fromkeys(stored.keys(), path))
+        except (OSError, SafetensorError) as error:
+            hint = f"{error}. It is cut, or another kind of file: fetch it again."
+            raise InputError("This file holds no safetensors weights.", value=str(path), hint=hint) from None
     if not files:
         raise InputError("A model folder holds no safetensors weights.", value=str(folder))
     return StoredWeights(folder, files, tied)

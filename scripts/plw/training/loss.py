@@ -21,6 +21,7 @@ objective of an update is the plain sum of scale × cross-entropy. However the s
 devices and accumulation steps, the gradient is the same.
 """
 
+import numbers
 from collections.abc import Sequence
 
 import torch
@@ -32,9 +33,14 @@ from plw.training.settings import NORMALIZATIONS, UNITS
 IGNORED = -100  # label of positions without a target: the convention of PyTorch and transformers
 
 
+def is_number(value: object) -> bool:
+    """Whether `value` is a real number of Python or numpy; true and false are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def check_plw(plw: float) -> float:
     """Return `plw` if it is a number in [0, 1]; otherwise raise InputError (a ValueError)."""
-    if isinstance(plw, bool) or not isinstance(plw, int | float) or not 0.0 <= plw <= 1.0:
+    if not is_number(plw) or not 0.0 <= plw <= 1.0:
         raise InputError(
             "The prompt loss weight (plw) must be a number in [0, 1].",
             value=plw,
@@ -45,7 +51,7 @@ def check_plw(plw: float) -> float:
 
 def check_completion_loss_weight(weight: float) -> float:
     """Return `weight` if it is a finite number above 0; otherwise raise InputError."""
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < float("inf"):
+    if not is_number(weight) or not 0.0 < weight < float("inf"):
         raise InputError(
             "The completion's loss weight must be a finite number above 0.",
             value=weight,

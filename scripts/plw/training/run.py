@@ -132,7 +132,7 @@ def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSetti
     try:
         row["plw"], row["seed"] = float(row["plw"]), int(row["seed"])
         row["strength"] = None if row["strength"] in (None, "") else float(row["strength"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError("A number in the run's row is not one.", value=str(error), where="--run") from None
     check_plw(row["plw"])
     row["normalization"] = row["normalization"] or settings.normalization
