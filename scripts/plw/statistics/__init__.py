@@ -11,10 +11,9 @@ seeds.py         PLW against PLW × seed: whole curves as replicates
 item_model.R     successes and failures as a smooth curve in w_p (ours)
 item_model.py    its data: what a score weighs
 resampling.py    bootstrap over benchmark items
-gam.R            additive models over PLW and R_g (App. D)
+gam.R            additive models over PLW and R_g (App. D); runs' curve at one ratio
 gam.py           their data, optima and surfaces
-weight_curve.R   the curve over PLW at one ratio, for `plw recommend` (ours)
-weight_curve.py  its data, best weight and interval
+weight_curve.py  the curve of a study's runs over PLW at one ratio, for `plw recommend` (ours)
 json.R           JSON out of R without a package
 run_glmm.R       the regression without Python
 """

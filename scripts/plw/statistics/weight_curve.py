@@ -2,19 +2,18 @@
 
 The paper's Table 5 reads the optimum off a GAM of scores by PLW and ratio (App. D). For a recommendation its
 uncertainty counts as much, so runs are the units here and not scores of single benchmarks, which share a run's luck:
-see weight_curve.R.
+see curve_at_ratio in gam.R.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from plw.scores.table import add_w_p, relative_scores
 from plw.scores.transform import from_w_p
-from plw.statistics.r_calls import R_FILES, call_r
+from plw.statistics.gam import GAM_FILES
+from plw.statistics.r_calls import call_r
 
-FILES = (*R_FILES, Path(__file__).with_name("weight_curve.R"))
 STEP = 0.01  # of the grid in w_p, as the paper's
 LEVEL = 0.9  # of the interval
 FLAT_ALPHA = 0.05  # surfaces are called flat above this p; calibrated in tests/statistics/test_weight_curve.py
@@ -70,7 +69,7 @@ def weight_curve(rows: pd.DataFrame, ratio: float, *, samples: int = 4000, seed:
     found = call_r(
         "curve_at_ratio",
         rows,
-        files=FILES,
+        files=GAM_FILES,
         packages=("mgcv", "nlme"),
         w_grid=grid,
         ratio=at,
