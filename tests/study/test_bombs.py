@@ -17,7 +17,7 @@ from plw.study.sources import read_rows, resolve_source
 
 # Reads a file as a program does, and prints its message and the most memory that it had, in MiB.
 READER = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from plw.errors import InputError
 from plw.study.rows import parse_rows, read_content
@@ -27,7 +27,7 @@ try:
     print(rows, "rows")
 except InputError as error:
     print(error.what)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
 """
 
 

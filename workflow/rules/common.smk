@@ -248,6 +248,17 @@ def judged_runs(wildcards):
     return design.judged_runs(STUDY, [RUNS[run] for run in BATCHES[wildcards.batch]], wildcards.judged)
 
 
+def benchmarks_are_read():
+    """What a training asks before it starts; nothing is read again where read_benchmarks (evaluation.smk) has read it.
+
+    As an input of the training, that rule's file would train every finished run again, and so would a parameter: other
+    inputs or parameters are another run. So it is text of the command, with the braces doubled that Snakemake would fill.
+    """
+    program = f"$PLW_PYTHON scripts/evaluation/read_benchmarks.py --config {quoted(CHOSEN)} --local"
+    command = f"{program} --known results/{STUDY_NAME}/benchmarks.json"
+    return command.replace("{", "{{").replace("}", "}}")
+
+
 def room_files(room):
     """All files of a room of the library, as inputs of a cheap rule that its whole room decides."""
     files = sorted((ROOT / "scripts/plw" / room).rglob("*.*"))

@@ -211,11 +211,13 @@ def download_url(source: dict, *, where: str | None = None) -> Path:
         raise not_fetched(address, where)
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
-            content = answer.read(MOST_BYTES + 1)
+            # A whole read tells a download that was cut by its announced length, a read up to a limit does not.
+            announced = answer.length or 0
+            content = b"" if announced > MOST_BYTES else answer.read(None if announced else MOST_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:  # the latter: a download that was cut
         hint = "Try again, or download it elsewhere and give its path instead: {path: FILE}."
         raise InputError(f"A source could not be fetched: {error}.", value=address, where=where, hint=hint) from None
-    if len(content) > MOST_BYTES:
+    if max(announced, len(content)) > MOST_BYTES:
         raise InputError(f"A source has more than {MOST_BYTES >> 30} GiB.", value=address, where=where)
     expected, got = source.get("sha256"), hashlib.sha256(content).hexdigest()
     if expected and expected != got:
