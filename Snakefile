@@ -64,10 +64,10 @@ rule report:
 
 
 onsuccess:
-    end_records()
     print(what_was_made(), file=sys.stderr)
+    end_records()
 
 
 onerror:
-    end_records()
     print(what_failed(), file=sys.stderr)
+    end_records()

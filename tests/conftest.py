@@ -8,6 +8,15 @@ from checkout import ROOT
 from finished_study import FinishedStudy, make_study
 
 
+def pytest_collection_modifyitems(config, items):
+    """What a night takes is run only where it is asked for by name."""
+    if "nightly" in config.getoption("markexpr"):
+        return
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.skip(reason="takes long: pytest -m nightly"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with samples of the real data sets; not part of the project, so tests that need it may skip."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from plw.data.template import format_prompt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 WORDS = (  # noqa: SIM905
     "the a cat dog bird river stone tree house light water walks sings sees likes finds near under over red blue "
@@ -87,3 +87,39 @@ def tiny_instances(count: int, *, seed: int = 0, longest: int = 24) -> list[dict
         }
         for row in range(count)
     ]
+
+
+SCALED = {  # what each kind does to its logits, strongly enough to be seen in a random model
+    "llama": {},
+    "mistral": {"sliding_window": 24},
+    "granite": {"logits_scaling": 0.25},
+    "granitemoe": {"logits_scaling": 0.25, "num_local_experts": 2, "num_experts_per_tok": 1},
+    "gemma2": {"final_logit_softcapping": 0.5, "sliding_window": 24, "head_dim": 8, "query_pre_attn_scalar": 8},
+    "cohere": {"logit_scale": 4.0},
+    "cohere2": {"logit_scale": 4.0, "sliding_window": 24},
+}
+
+
+def tiny_scaled_model(folder: str | Path, name: str, *, seed: int = 0) -> Path:
+    """Save a random model of an architecture of SCALED and a tokenizer into `folder`; returns the folder."""
+    folder = Path(folder)
+    tokenizer = tiny_tokenizer(folder)
+    config = AutoConfig.for_model(
+        name,
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=None,
+        initializer_range=0.2,
+        **SCALED[name],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    return folder

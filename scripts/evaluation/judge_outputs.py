@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             prompt, runs = pandalm.TASK, pandalm.judge_pairs(pairs, judge)
     refuse_unparsed(runs, min_parsed=settings.get("min_parsed", 0.0), answers=judge.file)
     described = {"settings": settings, "model": judge.model, "fingerprint": judge.fingerprint(prompt)}
+    described["overridden"] = judge.overridden()
     write_json(
         arguments.out, {"benchmark": arguments.benchmark["name"], "judge": described, "code": code, "runs": runs}
     )

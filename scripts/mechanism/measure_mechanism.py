@@ -9,6 +9,7 @@ from pathlib import Path
 from plw.files import write_json
 from plw.mechanism.measuring import measure_run
 from plw.models.flags import thread_flag, use_threads
+from plw.study.sources import source_argument
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,7 +17,12 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--run", required=True, help="name of the run")
     flags.add_argument("--model", required=True, help="its model folder; run.json lies beside it")
-    flags.add_argument("--ptlm", required=True, type=json.loads, help="source of the model it was trained from, JSON")
+    flags.add_argument(
+        "--ptlm",
+        required=True,
+        type=source_argument,
+        help="the model it was trained from: a folder, or its source as JSON",
+    )
     flags.add_argument("--instances", required=True, type=Path, help="instances.jsonl that it was trained on")
     flags.add_argument(
         "--settings",

@@ -17,7 +17,7 @@ is none, 1 if there is one. A study from before sums were recorded is only looke
 
 example:
   $ plw verify demo
-  edited: results/demo/scores.csv was changed after it was made.
+  edited: results/demo/scores.csv: changed after it was made.
   demo: 2847 files, 2846 as they were made, 1 with faults.
 """
 

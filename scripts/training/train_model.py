@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from plw.models.flags import thread_flag
+from plw.study.sources import source_argument
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.run import train_run
 from plw.training.trainer import TrainingDiverged
@@ -25,7 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=json.loads, required=True, help="the run's row of runs.csv, as JSON")
     parser.add_argument("--training", type=json.loads, required=True, help="the study's training block, as JSON")
-    parser.add_argument("--ptlm", type=json.loads, required=True, help="source of the model: {path} or {hub, revision}")
+    parser.add_argument(
+        "--ptlm", type=source_argument, required=True, help="the model: a folder, or its source as JSON"
+    )
     parser.add_argument("--instances", type=Path, required=True, help="instances.jsonl to train on")
     parser.add_argument("--model-dir", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--loss", type=Path, required=True, help="loss.csv to write, one row per update")

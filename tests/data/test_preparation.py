@@ -9,7 +9,7 @@ import pytest
 from plw.data.instances import DROPPED, KEPT, NOTES, Instance
 from plw.data.preparation import derive_dataset
 from plw.data.ratios import count_words
-from plw.data.reading import WORDS, in_one_line, places
+from plw.data.reading import WORDS, in_one_line, places, without_texts
 from plw.errors import InputError
 from plw.files import read_json, read_jsonl
 from tiny import tiny_tokenizer
@@ -179,3 +179,13 @@ def test_every_reason_of_the_readers_has_its_words():
 def test_a_file_name_commands_no_terminal_and_can_be_written():
     shown = places([{"file": "a\x1b[2J\udce9.jsonl", "line": 3}], 1)
     assert shown == "a\\x1b[2J\\udce9.jsonl, line 3"
+
+
+def test_what_is_packed_holds_counts_and_lines_but_no_text_and_no_path():
+    first = [{"file": "/home/me/faq.jsonl", "line": 3, "detail": "my secret is not among the fields"}]
+    problems = {"missing_field": {"count": 1, "kept": False, "first": first}}
+    record = {"dataset": "faq", "source": {"path": "/home/me"}, "rows_read": 9, "rows_dropped": 1, "problems": problems}
+    packed = without_texts(record)
+    assert "secret" not in json.dumps(packed) and "/home" not in json.dumps(packed)
+    assert in_one_line(packed) == in_one_line(record)
+    assert without_texts({"dataset": "tiny", "rows_read": 9}) == {"dataset": "tiny", "rows_read": 9}

@@ -107,6 +107,8 @@ def test_a_prompt_that_leaves_no_room_is_not_asked(model, tmp_path):
         judge = Judge(settings | {"max_new_tokens": 9}, tmp_path)
         texts = judge.answers(["cat " * 2000, "cat"], readable=bool)
     assert texts[0] == "" and len(requests[0]["prompt"]) == 1
+    # A server that was started otherwise takes what a request leaves out from the model's generation_config.json.
+    assert requests[0]["repetition_penalty"] == 1.0 and requests[0]["stop_token_ids"] == [2]
 
 
 def test_the_servers_key_comes_from_the_environment(model, tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ def test_a_benchmark_added_later_runs_alone_and_no_model_is_loaded_when_nothing_
     index = run(folder, [entries["piqa"], entries["alpaca_eval"]])
     assert written(folder)["piqa.json"] == before["piqa.json"]
     assert set(index["benchmarks"]) == {"piqa", "alpaca_eval"}
-    monkeypatch.setattr(plw.evaluation.measuring, "load_model", lambda *args, **kwargs: pytest.fail("loaded"))
+    monkeypatch.setattr(plw.evaluation.measuring, "load_with_tokenizer", lambda *args, **kwargs: pytest.fail("loaded"))
     assert run(folder, [entries["piqa"], entries["alpaca_eval"]]) == index
 
 

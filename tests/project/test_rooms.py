@@ -68,7 +68,7 @@ def test_no_room_is_a_hall_and_the_root_holds_what_every_room_uses():
     assert {path.name for path in LIBRARY.iterdir() if path.is_file()} == ROOT_FILES
 
 
-@pytest.mark.parametrize("room", [*ROOMS, COMMAND_ROOM, "study/planning"])
+@pytest.mark.parametrize("room", [*ROOMS, COMMAND_ROOM, "study/planning", "study/records"])
 def test_a_rooms_map_names_each_of_its_files_once(room):
     text = ast.get_docstring(ast.parse((LIBRARY / room / "__init__.py").read_text(encoding="utf-8")))
     listed = re.findall(r"^(\w+(?:\.py|\.R|/)) +\S", text, flags=re.MULTILINE)

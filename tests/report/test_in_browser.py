@@ -8,7 +8,9 @@ from pathlib import Path
 
 import debian_packages
 import pytest
-from report_samples import claim, mechanism, outputs, page, picture
+from plw.tables.table import to_markdown
+from plw.tables.table_1 import table_1
+from report_samples import RECORD, claim, mechanism, outputs, page, picture
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 pytestmark = pytest.mark.slow
@@ -60,6 +62,84 @@ def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(brows
     assert title(document) == "Does Prompt Loss Matter? Study test"
     assert text_of(document).count(HOSTILE) == 5
     assert not re.search(r"<(script|svg|img|b>bold)", document)
+
+
+class Marked:
+    """Hostile texts with a number each, so that the page can be asked for every one of them."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self) -> str:
+        self.count += 1
+        return f"{HOSTILE} mark-{self.count}-"
+
+
+def whole_study(hostile: Marked) -> dict:
+    """The page's parts with markup in every text that comes from a study file, data, models or what programs said."""
+    entry = {"name": "plain", "label": hostile(), "stands_for": "AlpacaData"}
+    problems = {"wrong_type": {"count": 2, "kept": False, "first": [{"file": hostile(), "line": 3}]}}
+    reading = {"dataset": "plain", "rows_read": 9, "rows_kept": 7, "rows_dropped": 2, "problems": problems}
+    field = {"mean": 1.0, "sd": 1.0, "total": 9}
+    ratios = ("ratio_of_mean_tokens", "mean_of_token_ratios", "ratio_of_mean_characters")
+    statistics = {
+        "rows": 7,
+        "rows_inverted": 0,
+        "total_tokens": 9,
+        "counted_with": hostile(),
+        "tokens": dict.fromkeys(("instruction", "input", "output", "prompt"), field),
+        "r_g": dict.fromkeys(ratios),
+    }
+    table = table_1([entry], {"plain": statistics}, {"rows": {}, "text": {"r_g": {}}}, [reading])
+    study = {
+        "name": "test",
+        "description": hostile(),
+        "seeds": [42],
+        "ptlms": {"weak": {"label": hostile()}},
+        "datasets": {"plain": {"label": hostile()}, "short": {"label": hostile()}},
+        "experiments": {"main": {"description": hostile()}},
+        "benchmarks": {"alpaca_eval": {"label": hostile()}},
+        "judges": {"alpaca_eval": {"prompt": hostile()}},
+        "training": {"device": hostile()},
+    }
+    said = {name: hostile() for name in ("place", "text", "estimand", "reason", "partial")}
+    record = {
+        **RECORD,
+        "effective_loss": hostile(),
+        "versions": {"torch": hostile()},
+        "git": {"commit": hostile(), "dirty": True},
+        "device": {"model": hostile(), "cpu": "x", "type": "cpu"},
+    }
+    fit = {"dataset": "short", "model": hostile(), "converged": False}
+    fit |= {"design": {"rows": 9}, "fit": {"error": hostile()}}
+    return {
+        "study": study,
+        "paper_study": {"training": {"device": "cuda"}, "judges": {}},
+        "scores_file": hostile(),
+        "artifacts": {"table_1": to_markdown(table).encode()},
+        "runs": [{"run": "r0", "experiments": "main"}],
+        "run_records": [record],
+        "missing": [{"run": hostile(), "benchmark": hostile(), "reason": hostile()}],
+        "readings": [reading],
+        "fits": [fit],
+        "checks": [{"dataset": "short", "permutation": {"p": None, "reason": hostile()}, "reasons": {}}],
+        "claims": {"claims": [claim(**said)]},
+        "generations": {"r0": outputs(hostile()), "r1": outputs(hostile())},
+        "mechanisms": [mechanism("r0", hostile())],
+    }
+
+
+def test_markup_in_every_text_that_a_user_can_give_is_text(browser, tmp_path):
+    hostile = Marked()
+    content = page(**whole_study(hostile))
+    document = document_after_loading(browser, content, tmp_path)
+    assert title(document) == "Does Prompt Loss Matter? Study test"
+    assert not re.search(r"<(script|svg|iframe|object|embed|link|form|a href=.javascript|b>bold)", document)
+    assert not re.search(r"<[^<>]*\son[a-z]+=", document), "an element has a handler of events"
+    assert all(source.startswith("data:image/png") for source in re.findall(r'<img[^>]* src="([^"]*)', document))
+    text = text_of(document)
+    shown = {int(number) for number in re.findall(r"mark-(\d+)-", text)}
+    assert len(shown) >= 0.8 * hostile.count, sorted(set(range(1, hostile.count + 1)) - shown)
 
 
 def test_this_test_would_notice_a_script_that_runs(browser, tmp_path):

@@ -41,10 +41,10 @@ def finished(tmp_path):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (seconds, seconds))
 
-    def named(recorded, **options):
+    def named(recorded):
         files = [str(tmp_path / name) for name in ("config.json", "model.safetensors")]
         record = SimpleNamespace(params=[], input=[str(tmp_path / name) for name in recorded])
-        found = Earlier(lambda path: record).files(str(tmp_path / "run.json"), files, before=files[:1], **options)
+        found = Earlier(lambda path: record).files(str(tmp_path / "run.json"), files, before=files[:1])
         return [file.rpartition("/")[2] for file in found]
 
     return tmp_path, named
@@ -55,7 +55,20 @@ def test_inputs_that_were_not_named_before_are_left_out_until_one_of_them_is_new
     assert named(["config.json"]) == ["config.json"]
     os.utime(folder / "model.safetensors", (2000, 2000))
     assert named(["config.json"]) == ["config.json", "model.safetensors"]
-    assert named(["config.json"], dated=False) == ["config.json"]
+
+
+def test_inputs_of_another_folder_than_the_recorded_are_all_named(finished):
+    _, named = finished
+    assert named(["other/config.json"]) == ["config.json", "model.safetensors"]
+
+
+def test_files_of_the_project_are_named_unless_a_record_has_none_of_their_folder(tmp_path):
+    def named(recorded):
+        record = None if recorded is None else SimpleNamespace(params=[], input=recorded)
+        return Earlier(lambda path: record).project_files("x", ["config/judges/b.txt"], folder="config/judges")
+
+    assert named(None) == named(["config/judges/a.txt"]) == ["config/judges/b.txt"]
+    assert named(["data.jsonl"]) == []
 
 
 def test_inputs_that_were_named_once_stay_named(finished):

@@ -12,7 +12,7 @@ from plw.study.configuration import load_configuration, read_yaml
 from plw.study.logs import failures, finished
 from plw.study.records.code import training_version
 from plw.study.runs import list_runs, read_runs_csv, runs_csv
-from plw.study.sources import local_files, named_files
+from plw.study.sources import local_files, named_files, resolve_source, source_argument
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,15 @@ def test_files_by_split_folders_patterns_and_the_home_folder_are_the_same_to_rul
     splits = {"path": {"train": str(tmp_path / "b.jsonl"), "test": [str(tmp_path / "a.jsonl")]}}
     assert named_files(splits) == both[::-1]
     assert named_files(splits, split="test") == both[:1]
+
+
+def test_the_home_folder_is_the_same_to_programs_that_are_started_by_hand(monkeypatch):
+    monkeypatch.setenv("HOME", "/users/me")
+    assert source_argument("~/model") == source_argument('{"path": "~/model"}') == {"path": "/users/me/model"}
+    assert resolve_source({"path": {"train": "~/a", "test": ["~/b"]}})["path"] == {
+        "train": "/users/me/a",
+        "test": ["/users/me/b"],
+    }
 
 
 def test_a_file_that_a_rule_will_make_is_named_as_it_is_written():

@@ -108,6 +108,26 @@ def test_under_peft_the_weight_of_the_prompt_counts(model, attached_first):
     assert losses[0.0] != pytest.approx(losses[1.0], rel=1e-3)
 
 
+def test_a_loss_that_was_only_set_on_the_wrapper_trains_nothing(model, tmp_path):
+    """Nothing was attached: the batches have no labels from which the model's own loss could train the prompt."""
+    peft = pytest.importorskip("peft", reason="peft is not installed (pip install -e .[dev])")
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"]))
+    wrapped.loss_function = causal_lm_loss
+    settings = arguments(tmp_path, learning_rate=1.0, remove_unused_columns=False)
+    before = {name: parameter.detach().clone() for name, parameter in wrapped.named_parameters()}
+    trainer = Trainer(
+        wrapped,
+        TrainingArguments(**settings),
+        train_dataset=FEATURES,
+        data_collator=PromptLossCollator(0, plw=0.1),
+    )
+    with pytest.raises(ValueError, match="did not return a loss"):
+        trainer.train()
+    assert all(torch.equal(parameter, before[name]) for name, parameter in wrapped.named_parameters())
+    attach_prompt_loss(trainer)
+    trainer.train()
+
+
 def test_methods_that_add_positions_of_their_own_are_refused(model):
     peft = pytest.importorskip("peft", reason="peft is not installed (pip install -e .[dev])")
     wrapped = peft.get_peft_model(model, peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from plw.errors import InputError, InputErrors
+from plw.files import write_jsonl
+from plw.training.run import read_examples
 from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
+from tiny import tiny_tokenizer
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -83,3 +86,18 @@ def test_the_module_is_light():
     code = "import sys, plw.training.settings; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_special_tokens_text_becomes_what_the_settings_say(tmp_path):
+    tokenizer = tiny_tokenizer(tmp_path)
+    row = {"instruction": "name </s>", "input": "", "output": "a <s> b", "source_row": 0, "inverted": False}
+    write_jsonl(tmp_path / "instances.jsonl", [row])
+    found = {}
+    for choice in ("keep", "escape"):
+        settings = read_settings({"special_tokens": choice})
+        (example,) = read_examples(
+            tmp_path / "instances.jsonl", tokenizer, settings.max_length, special_tokens=settings.special_tokens
+        )
+        found[choice] = sum(token in (1, 2) for token in example.input_ids)
+    assert found == {"keep": 4, "escape": 2}, "begin and end of sequence, and what the text holds"
+    assert TrainingSettings().special_tokens == "keep"

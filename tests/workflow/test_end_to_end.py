@@ -159,6 +159,48 @@ def test_an_added_plw_trains_only_its_own_runs(project, tmp_path):
     assert dry_run(grown) == {}
 
 
+def verified(folder: Path) -> tuple[int, str]:
+    """Exit status and words of `plw verify` in this checkout."""
+    command = [sys.executable, "-c", "from plw.cli import main; main()", "verify", "test"]
+    done = subprocess.run(command, cwd=folder, env=library(folder), capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_finished_study_is_verified_and_what_was_tampered_with_is_named(project, tmp_path):
+    status, text = verified(project)
+    assert status == 0 and " 0 with faults" in text and "Not verified" not in text, text
+    copied = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    first, second = sorted((copied / RESULTS / "runs").iterdir())[:2]
+    for before, after in ((first, first.parent / "x"), (second, first), (first.parent / "x", second)):
+        before.rename(after)
+    scores, items = copied / RESULTS / "scores.csv", copied / RESULTS / "items.parquet"
+    scores.write_text(scores.read_text().replace("0.5", "0.6", 1))
+    items.write_bytes(items.read_bytes()[:-50])
+    (copied / RESULTS / "notes.txt").write_text("mine")
+    status, text = verified(copied)
+    assert status == 1
+    for kind, name in (
+        *(("swapped", f"runs/{run.name}/") for run in (first, second)),
+        *(("edited", "scores.csv"), ("truncated", "items.parquet"), ("foreign", "notes.txt")),
+    ):
+        assert re.search(rf"^{kind}: {RESULTS}/{name}", text, re.MULTILINE), text
+
+
+def test_edited_code_of_an_expensive_stage_runs_nothing_and_is_told(project):
+    path = project / "scripts/plw/training/loss.py"
+    text = path.read_text()
+    path.write_text(f"{text}\n\nANOTHER = 1\n")
+    try:
+        done = snakemake("--dry-run", *STUDY, folder=project)
+        planned = set(planned_jobs(done.stdout + done.stderr)) - {"all", "total"}
+        said, (_, named) = done.stdout + done.stderr, verified(project)
+    finally:
+        path.write_text(text)
+    assert f"{RUNS} trainings were made by other code than now (version 1 not raised)." in said
+    assert not {"train_model", "evaluate_model", "judge_outputs"} & planned
+    assert "other code: results/test/runs/" in named
+
+
 @pytest.fixture(scope="module")
 def planned_alone(project) -> dict[str, dict[str, int]]:
     """The jobs that each artifact needs when it is asked for alone and all artifacts are deleted."""

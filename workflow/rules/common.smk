@@ -33,6 +33,7 @@ from plw.study.parameters import as_json
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
+from plw.study.pretrained import check_folders
 from plw.study.records import code, manifest
 from plw.study.records.drift import drift_text, find_drift, records_of
 from plw.study.records.earlier import Earlier
@@ -133,9 +134,21 @@ def tokenizer_inputs(made, files):
     return EARLIER.files(made, files, before=inputs.configuration_of(files))
 
 
-def project_inputs(made, files):
-    """Files of config/ that decide, as inputs of the job that makes `made`; a checkout changes their times."""
-    return EARLIER.files(made, files, before=[], dated=False)
+def task_inputs(made, benchmarks):
+    """The harness's tasks of these benchmarks, as inputs of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+
+
+def prompt_inputs(made, benchmark):
+    """The prompt of a benchmark's judge, as input of the job that makes `made`."""
+    return EARLIER.project_files(made, inputs.prompt_files(STUDY, benchmark), folder=inputs.PROMPTS)
+
+
+def weights_inputs(made, ptlm):
+    """The weights of a ptlm of the world, as input of the job that makes `made` and names its configuration."""
+    folder = f"results/{STUDY_NAME}/world/ptlms/{ptlm}"
+    configuration, weights = (f"{folder}/{name}" for name in inputs.MADE_MODEL)
+    return EARLIER.files(made, [configuration, weights], before=[configuration])[1:]
 
 
 def measured_parameter(made, benchmarks):
@@ -189,7 +202,7 @@ def begin_records():
 
 def end_records():
     """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
-    if workflow.touch:
+    if workflow.touch or not workflow.is_main_process:
         return
     jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if workflow.dag.finished(job)]
     manifest.end_call(Path(), STUDY_NAME, recorded_jobs(jobs), since=STARTED)
@@ -213,6 +226,21 @@ def check_fetched():
         return
     if any(not job.is_local for job in workflow.dag.needrun_jobs()):
         raise WorkflowError(fetch_first(REMOTE_SOURCES, config["study"]))
+
+
+def check_models():
+    """Folders of models that this call's jobs will load are looked at before the first of them starts."""
+    if not workflow.is_main_process:
+        return
+    rules = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    ptlms = {f"ptlms.{run.ptlm}.source": STUDY["ptlms"][run.ptlm]["source"] for run in RUNS.values()}
+    judges = {f"judges.{name}.source": STUDY["judges"][name]["source"] for name in design.judged_benchmarks(STUDY)}
+    loaded = (ptlms if "train_model" in rules else {}) | (judges if "judge_outputs" in rules else {})
+    brought = {key: it for key, it in loaded.items() if "path" in it and not inputs.is_made(STUDY, Path(it["path"]))}
+    try:
+        check_folders(brought)
+    except InputErrors as errors:
+        raise WorkflowError(str(errors)) from None
 
 
 def judged_runs(wildcards):

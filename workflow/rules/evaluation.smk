@@ -63,9 +63,8 @@ rule evaluate_model:
     input:
         lambda wildcards: inputs.benchmark_files(STUDY, RUNS[wildcards.run]),
         model="results/{study}/runs/{run}/model",
-        tasks=lambda wildcards: project_inputs(
-            layout.of_runs(STUDY, [wildcards.run], "evaluation.json")[0],
-            inputs.task_files(STUDY, benchmarks_of(RUNS[wildcards.run], STUDY)),
+        tasks=lambda wildcards: task_inputs(
+            layout.of_runs(STUDY, [wildcards.run], "evaluation.json")[0], benchmarks_of(RUNS[wildcards.run], STUDY)
         ),
     output:
         index="results/{study}/runs/{run}/evaluation.json",
@@ -103,9 +102,8 @@ rule judge_outputs:
             f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json",
             STUDY["judges"][wildcards.judged]["source"],
         ),
-        prompt=lambda wildcards: project_inputs(
-            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json",
-            inputs.prompt_files(STUDY, wildcards.judged),
+        prompt=lambda wildcards: prompt_inputs(
+            f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json", wildcards.judged
         ),
     output:
         "results/{study}/judgements/{judged}/{batch}.json",
@@ -144,14 +142,11 @@ rule evaluate_ptlm:
     input:
         lambda wildcards: inputs.benchmark_files(STUDY, next(iter(RUNS.values()))),
         model="results/{study}/world/ptlms/{ptlm}/config.json",
-        weights=lambda wildcards: EARLIER.files(
-            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json",
-            [f"results/{STUDY_NAME}/world/ptlms/{wildcards.ptlm}/model.safetensors"],
-            before=[],
+        weights=lambda wildcards: weights_inputs(
+            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json", wildcards.ptlm
         ),
-        tasks=lambda wildcards: project_inputs(
-            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json",
-            inputs.task_files(STUDY, STUDY["evaluation"]["benchmarks"]),
+        tasks=lambda wildcards: task_inputs(
+            f"results/{STUDY_NAME}/ptlms/{wildcards.ptlm}/evaluation.json", STUDY["evaluation"]["benchmarks"]
         ),
     output:
         index="results/{study}/ptlms/{ptlm}/evaluation.json",
@@ -185,9 +180,8 @@ rule judge_ptlms:
             f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json",
             STUDY["judges"][wildcards.judged]["source"],
         ),
-        prompt=lambda wildcards: project_inputs(
-            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json",
-            inputs.prompt_files(STUDY, wildcards.judged),
+        prompt=lambda wildcards: prompt_inputs(
+            f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json", wildcards.judged
         ),
     output:
         "results/{study}/ptlms/judgements/{judged}.json",

@@ -110,7 +110,7 @@ rule build_report:
         run_records=[] if GIVEN_SCORES else layout.of_runs(STUDY, MEASURED, "run.json"),
         mechanism=MECHANISM,
         mechanisms=layout.of_runs(STUDY, SAMPLED, "mechanism.json") if MECHANISM else [],
-        readings=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "rows.json"),
+        readings=measured(*(f"data/{dataset}/rows.json" for dataset in DATASETS)),
         preflights=[] if GIVEN_SCORES else layout.of_datasets(STUDY, DATASETS, "preflight.json"),
         regressions=layout.regressions(STUDY, REGRESSED),
         checks=layout.regressions(STUDY, REGRESSED, checks=True),

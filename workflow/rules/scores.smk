@@ -35,12 +35,17 @@ if GIVEN_SCORES:
             " > {log:q} 2>&1"
 
 else:
+    # The benchmarks are read before anything trains (evaluation.smk), whatever a call asks for. A study that was finished
+    # without is not asked: its benchmarks may lie on another machine.
+    BENCHMARKS_FIRST = layout.results(STUDY, "benchmarks.json")
+    if all(map(os.path.exists, layout.of_runs(STUDY, MEASURED, "evaluation.json"))):
+        BENCHMARKS_FIRST = [file for file in BENCHMARKS_FIRST if os.path.exists(file)]
 
     rule collect_scores:
         """scores.csv, and the list of what is missing."""
         input:
             runs="results/{study}/runs.csv",
-            benchmarks=ancient("results/{study}/benchmarks.json"),  # read in any case, whatever a call asks for
+            benchmarks=ancient(BENCHMARKS_FIRST),
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
             judgements=layout.results(
                 STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))

@@ -64,4 +64,5 @@ rule fetch_sources:
 
 onstart:
     check_fetched()
+    check_models()
     begin_records()

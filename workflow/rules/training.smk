@@ -11,7 +11,8 @@ from plw.study.planning import scheduling
 from plw.study.planning.cost import Cost
 
 # What a training asks before it starts; nothing is read again where read_benchmarks (evaluation.smk) has read the rows.
-# As an input of the training, that rule's file would train every finished run again: other inputs are another run.
+# As an input of the training, that rule's file would train every finished run again, and so would a parameter: other
+# inputs or parameters are another run. So it is text of the command, with the braces doubled that Snakemake would fill.
 BENCHMARKS_ARE_READ = (
     f"$PLW_PYTHON scripts/evaluation/read_benchmarks.py --config {quoted(CHOSEN)} --local"
     f" --known results/{STUDY_NAME}/benchmarks.json"
@@ -54,7 +55,8 @@ rule train_model:
         training=parameters.training_settings(STUDY),
         ptlm=lambda wildcards: parameters.ptlm_source(STUDY, RUNS[wildcards.run].ptlm),
     shell:
-        "{BENCHMARKS_ARE_READ} > {log:q} 2>&1 && {params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
+        BENCHMARKS_ARE_READ.replace("{", "{{").replace("}", "}}")
+        + " > {log:q} 2>&1 && {params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
         " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
         " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
         " --threads {resources.rank_threads} >> {log:q} 2>&1"

@@ -110,10 +110,8 @@ rule train_judge:
         tokenizer="results/{study}/world/tokenizer",
         prompt="config/judges/demo_alpaca_eval.txt",
         start=f"results/{{study}}/world/ptlms/{WORLD['judge'].get('init', 'none')}/config.json",
-        weights=lambda wildcards: EARLIER.files(
-            f"results/{STUDY_NAME}/world/judge_model/judge.json",
-            [f"results/{STUDY_NAME}/world/ptlms/{WORLD['judge'].get('init', 'none')}/model.safetensors"],
-            before=[],
+        weights=lambda wildcards: weights_inputs(
+            f"results/{STUDY_NAME}/world/judge_model/judge.json", WORLD["judge"].get("init", "none")
         ),
     output:
         config="results/{study}/world/judge_model/config.json",

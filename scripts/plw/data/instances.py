@@ -20,6 +20,7 @@ DROPPED = (
 )
 KEPT = ("empty_output", "duplicate")
 NOTES = ("system_turn_ignored", "later_turns_ignored")
+MOST_DETAIL = 200  # characters: a field's name is as long as whoever made the file wants it
 FIRST_PLACES = 5  # how many places of each reason a report names
 MOST_LEFT_OUT = 0.1  # share of rows that may be left out unless a data set says otherwise; ours
 
@@ -50,6 +51,7 @@ class RowReport:
         self.counts[reason] += 1
         if self.counts[reason] <= FIRST_PLACES:
             place = {"file": row.file, "line": row.line}
+            detail = detail if len(detail) <= MOST_DETAIL else f"{detail[:MOST_DETAIL]} …"
             self.places.setdefault(reason, []).append(place | ({"detail": detail} if detail else {}))
 
     def as_json(self) -> dict:

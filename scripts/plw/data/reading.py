@@ -51,10 +51,7 @@ def places(first: list[dict], count: int) -> str:
     """The files and lines of the first of `count` rows; a file by its last name."""
     lines: dict[str, list[str]] = {}
     for place in first:
-        file = place["file"].rstrip("/").rsplit("/", 1)[-1]
-        # What a name may hold and a terminal would obey, or UTF-8 cannot write, is shown as its code.
-        file = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in file)
-        lines.setdefault(file, []).append(str(place["line"]))
+        lines.setdefault(_last(place["file"]), []).append(str(place["line"]))
     shown = "; ".join(f"{file}, line {', '.join(numbers)}" for file, numbers in lines.items())
     return shown + (", …" if count > FIRST_PLACES and shown else "")
 
@@ -73,6 +70,28 @@ def in_one_line(record: Mapping, label: str | None = None) -> str:
         said.append(f"Kept: {', '.join(parts[True])}.")
     name = " ".join((label or record["dataset"]).split())  # one line, whatever a label holds
     return f"{name}: {' '.join(said)}" if said else ""
+
+
+def without_texts(record: Mapping) -> dict:
+    """The record to be handed on: counts and places, but no path of this machine and no word out of a row."""
+    problems = {
+        reason: {
+            **problem,
+            "first": [{"file": _last(place["file"]), "line": place["line"]} for place in problem["first"]],
+        }
+        for reason, problem in record.get("problems", {}).items()
+    }
+    kept = {key: value for key, value in record.items() if key != "source"}
+    return kept | ({"problems": problems} if problems else {})
+
+
+def _last(file: str) -> str:
+    """The last name of a path or an address.
+
+    What a name may hold and a terminal would obey, or UTF-8 cannot write, is shown as its code.
+    """
+    name = file.rstrip("/").rsplit("/", 1)[-1]
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def _part(item: dict) -> str:

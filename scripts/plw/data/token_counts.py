@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
-from transformers import AutoTokenizer
 
+from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.study.hub import Unreachable, download, is_offline, kept_listing, list_files
 from plw.study.pretrained import pretrained_location
@@ -51,12 +51,12 @@ def token_counter(source: dict, *, where: str | None = None) -> TokenCounter:
     file = _model_file(source, where)
     if file is not None and not (file.name == MODEL_FILE and _is_ranked_pieces(file)):
         return _sentencepiece_counter(file, where)
-    location, options = pretrained_location(source, where=where)
+    pretrained_location(source, where=where)  # says by name that there is none
     try:
-        tokenizer = AutoTokenizer.from_pretrained(location, **options)
-    except (OSError, ValueError) as error:
-        hint = str(error).splitlines()[0]
-        raise InputError("The tokenizer cannot be loaded.", value=location, where=where, hint=hint) from None
+        tokenizer = load_tokenizer(source)
+    except InputError as error:
+        place = ", ".join(one for one in (where, error.where) if one) or None
+        raise InputError(error.what, value=error.value, where=place, hint=error.hint) from None
     return TokenCounter(lambda texts: tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"], FAST)
 
 

@@ -125,17 +125,10 @@ def _encode_chunk(tokenizer, instances: Sequence[dict], max_length: int) -> list
 def _truncated_ids(tokenizer, texts: list[str], max_length: int) -> list[tuple[list[int], bool]]:
     """Token ids of each text, cut to `max_length`, and whether something was cut.
 
-    Only texts that are too long are tokenised again with truncation on: a tokenizer that appends tokens of its
-    own keeps them when it truncates, which slicing would not.
+    What a tokenizer puts around a text stands before it alone (`plw.data.tokenizers`), so a cut is a slice.
     """
     whole = tokenizer(texts, verbose=False)["input_ids"]
-    long = [index for index, ids in enumerate(whole) if len(ids) > max_length]
-    result = [(ids, False) for ids in whole]
-    if long:
-        cut = tokenizer([texts[index] for index in long], truncation=True, max_length=max_length)["input_ids"]
-        for index, ids in zip(long, cut, strict=True):
-            result[index] = (ids, True)
-    return result
+    return [(ids[:max_length], len(ids) > max_length) for ids in whole]
 
 
 def count_problems(examples: Iterable[EncodedExample]) -> dict[str, int]:

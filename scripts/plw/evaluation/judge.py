@@ -12,12 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.evaluation.trial import TRIAL_PROMPTS, refuse_unreadable_trial
 from plw.models.fingerprint import model_fingerprint
 from plw.models.generation import fits_context, generate_texts, without_bos
-from plw.models.loading import choose_device, load_model
+from plw.models.loading import choose_device, load_with_tokenizer, overridden_settings
 
 # Ours under the package's names. Of its own, the first needs peft, asks for 8-bit weights in a way that transformers 5
 # refuses, and loads the model again for each call; the second wants vLLM in the same environment, whose torch and
@@ -68,6 +67,10 @@ class Judge:
     def fingerprint(self, prompt: str) -> str:
         """What tells two judges apart: model, settings and the template of its prompt."""
         return self._key(prompt)
+
+    def overridden(self) -> dict[str, dict]:
+        """What the judge's folder would have decided, and what was decided: {file: {key: [its value, ours]}}."""
+        return overridden_settings(self.judge["source"])
 
     def answers(self, prompts: Sequence[str], *, readable: Callable[[str], bool]) -> list[str]:
         """The judge's raw text for every prompt, in order.
@@ -163,9 +166,8 @@ def _ends_with_newline(file: Path) -> bool:
 
 def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
     """Greedy or beam decoding with transformers, many prompts per forward pass."""
-    model = load_model(judge["source"], dtype=judge.get("dtype", "float32"))
-    model = model.to(choose_device(judge.get("device", "auto"))).eval()
-    tokenizer = load_tokenizer(judge["source"])
+    device = choose_device(judge.get("device", "auto"))
+    model, tokenizer = load_with_tokenizer(judge["source"], dtype=judge.get("dtype", "float32"), device=device)
     settings = {
         "max_new_tokens": judge["max_new_tokens"],
         "batch_size": judge.get("batch_size", 32),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import openai
 
-from plw.data.tokenizers import load_tokenizer
+from plw.data.tokenizers import load_tokenizer, require_end
 from plw.errors import InputError
 from plw.models.generation import decode_continuation, without_bos
 from plw.study.pretrained import pretrained_location
@@ -48,6 +48,7 @@ class ServedJudge:
         _refuse_unserved(judge)
         self.judge, self.address = judge, address
         self.tokenizer = load_tokenizer(judge["source"])
+        require_end(self.tokenizer, judge["source"])
         self._client = openai.OpenAI(
             base_url=address,
             api_key=key,
@@ -103,11 +104,12 @@ class ServedJudge:
 
     def _complete(self, prompts: list[list[int]]) -> list[str]:
         assert self._model is not None  # looked for before
-        extra: dict = {"return_token_ids": True}  # vLLM's; other servers ignore it and send text alone
-        if self.tokenizer.eos_token_id is not None:
-            extra["stop_token_ids"] = [self.tokenizer.eos_token_id]
-        if self.judge.get("repetition_penalty", 1.0) != 1.0:
-            extra["repetition_penalty"] = self.judge["repetition_penalty"]
+        extra: dict = {
+            "return_token_ids": True,  # vLLM's; other servers ignore it and send text alone
+            "stop_token_ids": [self.tokenizer.eos_token_id],
+            # said also where it is 1: a server that was started without --generation-config vllm takes the folder's
+            "repetition_penalty": self.judge.get("repetition_penalty", 1.0),
+        }
         request = {
             "model": self._model,
             "prompt": prompts,

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.evaluation.harness import harness_version, run_benchmark
 from plw.evaluation.harness_model import HarnessModel
@@ -22,7 +21,7 @@ from plw.evaluation.shared_contexts import SOFTMAX_DTYPE
 from plw.files import read_json, write_json
 from plw.models.fingerprint import model_fingerprint
 from plw.models.generation import candidate_prompts, generate_texts
-from plw.models.loading import choose_device, load_model
+from plw.models.loading import choose_device, load_with_tokenizer, merged
 from plw.study.records.code import VERSIONS, code_record
 from plw.study.sources import local_files
 
@@ -185,8 +184,9 @@ def _kept_result(file: Path, specification: str, fingerprint: str) -> dict | Non
 
 def _loader(source: dict, evaluation: dict, harness_folder: Path) -> Callable[[dict], dict]:
     """Load the model once; return the function that measures one benchmark with it."""
-    model = load_model(source, dtype=evaluation["dtype"]).to(choose_device(evaluation["device"])).eval()
-    tokenizer = load_tokenizer(source)
+    device = choose_device(evaluation["device"])
+    model, tokenizer = load_with_tokenizer(source, dtype=evaluation["dtype"], device=device)
+    overridden = merged(tokenizer.overridden, model.overridden)
     batch_size = evaluation["batch_size"]
     harness = HarnessModel(
         model,
@@ -198,8 +198,10 @@ def _loader(source: dict, evaluation: dict, harness_folder: Path) -> Callable[[d
 
     def measure(entry: dict) -> dict:
         if entry["framework"] in OUTPUT_FRAMEWORKS:
-            return generate_outputs(model, tokenizer, entry, batch_size=batch_size)
-        return run_benchmark(entry, harness, folder=harness_folder, evaluation=evaluation)
+            found = generate_outputs(model, tokenizer, entry, batch_size=batch_size)
+        else:
+            found = run_benchmark(entry, harness, folder=harness_folder, evaluation=evaluation)
+        return found | ({"overridden": overridden} if overridden else {})
 
     return measure
 

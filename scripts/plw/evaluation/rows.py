@@ -90,15 +90,13 @@ def _arc(row: dict) -> dict:
     answer = str(row["answerKey"])
     if answer not in choices["label"] or len(choices["label"]) != len(choices["text"]):
         raise ValueError("answerKey is no label of the choices, or texts and labels differ in number")
-    return {"question": _text(row["question"]), "choices": choices, "answerKey": answer}
+    return {"question": _question(row["question"]), "choices": choices, "answerKey": answer}
 
 
 def _piqa(row: dict) -> dict:
-    label = int(row["label"])
-    if label not in (0, 1):
-        raise ValueError("label is neither 0 nor 1")
+    label = _binary(row["label"], "label")
     return {
-        "goal": _text(row["goal"]),
+        "goal": _question(row["goal"]),
         "sol1": _text(row["sol1"]),
         "sol2": _text(row["sol2"]),
         "label": label,
@@ -117,13 +115,14 @@ def _truthfulqa_mc(row: dict) -> dict:
     """Also the raw form of mc_task.json, where targets are a mapping from the text to 0 or 1."""
     targets = row["mc2_targets"]
     if "choices" in targets and "labels" in targets:
-        choices, labels = list(targets["choices"]), [int(label) for label in targets["labels"]]
+        choices, labels = list(targets["choices"]), list(targets["labels"])
     else:
-        choices, labels = list(targets), [int(label) for label in targets.values()]
+        choices, labels = list(targets), list(targets.values())
+    labels = [_binary(label, "a label of mc2_targets") for label in labels]
     choices = [_text(choice) for choice in choices]
     if set(labels) != {0, 1} or len(labels) != len(choices):
         raise ValueError("mc2_targets needs both true and false choices, each with a label")
-    return {"question": _text(row["question"]), "mc2_targets": {"choices": choices, "labels": labels}}
+    return {"question": _question(row["question"]), "mc2_targets": {"choices": choices, "labels": labels}}
 
 
 def _truthfulqa_gen(row: dict) -> dict:
@@ -138,7 +137,7 @@ def _truthfulqa_gen(row: dict) -> dict:
     right, wrong = ([answer for answer in map(_text, answers) if answer.strip()] for answers in (right, wrong))
     if not right or not wrong:
         raise ValueError("there is no correct or no incorrect answer")
-    return {"question": _text(question), "correct_answers": right, "incorrect_answers": wrong}
+    return {"question": _question(question), "correct_answers": right, "incorrect_answers": wrong}
 
 
 def _translation(row: dict, languages: Iterable[str]) -> dict:
@@ -147,18 +146,32 @@ def _translation(row: dict, languages: Iterable[str]) -> dict:
 
 def _alpaca_eval(row: dict) -> dict:
     """Instruction and, where the file has it, the reference output that the judge compares with."""
-    return {"instruction": _text(row["instruction"])} | {
+    return {"instruction": _question(row["instruction"])} | {
         key: _text(row[key]) for key in ("dataset", "output", "generator") if key in row
     }
 
 
 def _pandalm(row: dict) -> dict:
-    return {"instruction": _text(row["instruction"]), "input": _text(row.get("input") or "")}
+    return {"instruction": _question(row["instruction"]), "input": _text(row.get("input") or "")}
+
+
+def _question(value: object) -> str:
+    """A text that a model is asked; as with an instruction of the training data, an empty one asks nothing."""
+    if _text(value) == "":
+        raise ValueError("there is nothing to answer: the text is empty")
+    return _text(value)
+
+
+def _binary(value: object, name: str) -> int:
+    """0 or 1, as a number or as text (CSV); 0.7 or true is neither."""
+    if isinstance(value, bool) or str(value) not in ("0", "1", "0.0", "1.0"):
+        raise ValueError(f"{name} is neither 0 nor 1: {value!r}")
+    return int(float(str(value)))
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected text, got {value!r}")
+        raise TypeError(f"expected text, got {_shorten(value)}")
     if problem := text_problem(value):
         raise ValueError(problem)
     return value

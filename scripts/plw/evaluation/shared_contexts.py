@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from plw.models.decoding import MIN_SHARED_TOKENS, PrefixCache, common_prefix_length
+from plw.models.decoding import MIN_SHARED_TOKENS, PrefixCache, attention_window, common_prefix_length
 from plw.models.memory import BatchMemory, is_out_of_memory
 
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
@@ -58,13 +58,18 @@ class SharedContexts:
     def score(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
         """(log-likelihood in nats, whether greedy decoding would have written it) of each request, in their order."""
         results: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        prefix = shared_beginning(requests)
-        groups = sorted(group_requests(requests, prefix=prefix), key=lambda group: -group.shared)
+        window = attention_window(self.model)
+        apart = window is not None and max((len(request.tokens) for request in requests), default=0) > window
+        if apart:
+            prefix, groups = 0, [Group([one], 0) for one in sorted(requests, key=lambda one: -len(one.tokens))]
+        else:
+            prefix = shared_beginning(requests)
+            groups = sorted(group_requests(requests, prefix=prefix), key=lambda group: -group.shared)
         done = 0
         while done < len(groups):
             batch = groups[done : done + self.batch_size]
             try:
-                found = list(self._score_groups(batch, prefix))
+                found = list(self._score_apart(batch) if apart else self._score_groups(batch, prefix))
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -79,6 +84,17 @@ class SharedContexts:
                 results[index] = result
             done += len(batch)
         return results
+
+    @torch.inference_mode()
+    def _score_apart(self, groups: list[Group]) -> Iterator[tuple[int, tuple[float, bool]]]:
+        """The same without sharing, one request per row: what stands in one row would move a window of attention."""
+        requests = [group.requests[0] for group in groups]
+        ids = _pad_right([request.tokens for request in requests])  # causal: padding behind changes nothing
+        wanted = [
+            (request, row, list(range(_first_wanted(request), len(request.tokens))))
+            for row, request in enumerate(requests)
+        ]
+        yield from _read_off(self.model(input_ids=ids.to(self.model.device), use_cache=False).logits, wanted)
 
     @torch.inference_mode()
     def _score_groups(self, groups: list[Group], prefix: int) -> Iterator[tuple[int, tuple[float, bool]]]:

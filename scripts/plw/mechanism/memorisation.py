@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from sacrebleu.metrics import BLEU
 
 from plw.data.template import format_prompt
-from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.models.generation import fits_context, generate_texts
-from plw.models.loading import load_model
+from plw.models.loading import load_with_tokenizer
 
 SHOWN_SAMPLES = 5
 DEFAULTS = {"prompts": 10_000, "seed": 42, "max_new_tokens": 512}  # §5.3.3; seed of the whole paper; training length
@@ -42,9 +41,10 @@ def memorisation(
         raise InputError("Unknown setting of memorisation.", value=unknown[0], where="--settings", hint=hint)
     settings = DEFAULTS | settings
     examples, different = sample_examples(instances, prompts=settings["prompts"], seed=settings["seed"])
+    model, tokenizer = load_with_tokenizer(source, dtype=dtype, device=device)
     measured = measure_memorisation(
-        load_model(source, dtype=dtype).to(device).eval(),
-        load_tokenizer(source),
+        model,
+        tokenizer,
         examples,
         max_new_tokens=settings["max_new_tokens"],
         batch_size=batch_size,

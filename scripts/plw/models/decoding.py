@@ -25,6 +25,12 @@ def common_prefix_length(sequences: Sequence[list[int]]) -> int:
     return min(len(first), len(last))
 
 
+def attention_window(model: PreTrainedModel) -> int | None:
+    """Tokens that the model's narrowest attention looks back over (Mistral, Gemma 2); None if all see everything."""
+    windows = [layer.sliding_window for layer in DynamicCache(config=model.config).layers if layer.is_sliding]
+    return min(windows, default=None)
+
+
 class PrefixCache:
     """Keys and values of the last common beginning, kept between batches."""
 
@@ -81,11 +87,15 @@ def generate_from_tokens(
 
     prompts       token ids of each prompt, not empty
     memory        how many of them go through the model at once; after out-of-memory half as many, from there on
-    prefix_cache  compute a common beginning once; None decodes plainly. Not used with beams
+    prefix_cache  compute a common beginning once; None decodes plainly. Not used with beams, nor where a text may grow
+                  longer than a window of the model's attention, which would count the filling behind the beginning
     generation    arguments of `model.generate` (max_new_tokens, do_sample, num_beams …)
     """
     longest = max(map(len, prompts))
     need = {"tokens": longest + generation["max_new_tokens"], "beams": generation.get("num_beams", 1)}
+    window = attention_window(model)
+    if window is not None and need["tokens"] > window:
+        prefix_cache = None
     parts: list[torch.Tensor] = []
     done = 0
     while done < len(prompts):

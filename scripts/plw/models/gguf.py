@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from plw.errors import InputError
+from plw.models.checking import check_tensors
 from plw.models.loading import DTYPES, save_model
 
 
@@ -40,14 +41,17 @@ def expand_gguf(file: Path, *, dtype: str = "float32") -> tuple[PreTrainedModel,
     The weights go into a fresh model of the same configuration: one that was loaded from GGUF refuses to be
     saved, because it still counts as quantised.
     """
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=DTYPES[dtype])
+    loaded, report = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=DTYPES[dtype], output_loading_info=True, trust_remote_code=False
+    )
+    check_tensors(loaded, report, {"path": str(file)}, {})
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[dtype])
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()
-    return model.eval(), AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    return model.eval(), AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
 
 
 def convert_gguf(file: Path, folder: Path, *, dtype: str = "float32") -> None:

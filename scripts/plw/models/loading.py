@@ -10,11 +10,14 @@ import tempfile
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
+from plw.data.tokenizers import load_tokenizer, require_end
 from plw.errors import InputError
 from plw.files import read_json, write_json
-from plw.study.pretrained import load_pretrained
+from plw.models import settings
+from plw.models.checking import check_tensors, check_vocabulary
+from plw.study.pretrained import load_pretrained, pretrained_location, stored_tensors
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -30,11 +33,71 @@ def load_model(source: dict, dtype: str = "float32") -> PreTrainedModel:
     """Return the causal language model of `source` with weights in `dtype` (float32 | bfloat16).
 
     The dtype is always given: transformers 5 would otherwise keep the checkpoint's, and half-precision master
-    weights lose updates of the size that a learning rate of 2e-5 makes.
+    weights lose updates of the size that a learning rate of 2e-5 makes. Its `overridden` is {file: {key: [the folder's
+    value, ours]}} of what the folder would have decided beside its weights (`plw.models.settings`). InputError for
+    weights that are missing, too many, of another shape or not finite.
     """
     if dtype not in DTYPES:
         raise InputError("Unknown dtype.", value=dtype, hint=f"Use one of {', '.join(DTYPES)}.")
-    return load_pretrained(AutoModelForCausalLM, source, "model", dtype=DTYPES[dtype], use_safetensors=True)
+    config = load_pretrained(AutoConfig, source, "model")
+    dropout = settings.without_dropout(config)
+    model, report = load_pretrained(
+        AutoModelForCausalLM,
+        source,
+        "model",
+        config=config,
+        dtype=DTYPES[dtype],
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # reported with the others, and refused with their names
+    )
+    place, options = pretrained_location(source)
+    check_tensors(model, report, source, {} if options else stored_tensors(Path(place)))
+    model.overridden = _said({settings.CONFIG: dropout, settings.GENERATION: settings.without_settings(model)})
+    return model
+
+
+def load_with_tokenizer(source: dict, *, dtype: str = "float32", device: str = "cpu"):
+    """Model and tokenizer of `source` for reading and writing texts: on `device`, in evaluation mode, and checked
+    together. Both have `overridden`. InputError if the tokenizer has no end-of-sequence, or ids without an embedding.
+    """
+    tokenizer = load_tokenizer(source)
+    require_end(tokenizer, source)
+    model = load_model(source, dtype=dtype)
+    check_vocabulary(model, tokenizer, source)
+    end_texts(model, tokenizer)
+    return model.to(device).eval(), tokenizer
+
+
+def end_texts(model: PreTrainedModel, tokenizer) -> None:
+    """Let the model's texts end where the tokenizer says, and keep what its folder said for the record."""
+    if changed := settings.end_with(model, tokenizer):
+        model.overridden = merged(model.overridden, {settings.GENERATION: changed})
+
+
+def overridden_settings(source: dict) -> dict[str, dict]:
+    """What the folder of a model that only writes would have decided beside its weights: {file: {key: [its, ours]}}."""
+    tokenizer = load_tokenizer(source)
+    name, place = pretrained_location(source)
+    try:
+        generation = GenerationConfig.from_pretrained(name, **place)
+    except OSError:  # older folders have them in the configuration, where transformers looks next
+        generation = GenerationConfig.from_pretrained(name, config_file_name=settings.CONFIG, **place)
+    found = settings.settings_of(generation) | settings.end_of(generation, tokenizer)
+    return merged(tokenizer.overridden, {settings.GENERATION: found})
+
+
+def merged(*found: dict[str, dict]) -> dict[str, dict]:
+    """What several loaders have overridden, by file."""
+    result: dict[str, dict] = {}
+    for one in found:
+        for file, changes in one.items():
+            result[file] = result.get(file, {}) | changes
+    return _said(result)
+
+
+def _said(changes: dict[str, dict]) -> dict[str, dict]:
+    return {file: found for file, found in changes.items() if found}
 
 
 def fit_embeddings(model: PreTrainedModel, tokenizer) -> int:
@@ -43,9 +106,10 @@ def fit_embeddings(model: PreTrainedModel, tokenizer) -> int:
     A model whose table is larger than the tokenizer's (padded vocabularies) is left as it is.
     """
     old = model.get_input_embeddings().num_embeddings
-    added = len(tokenizer) - old
+    rows = max(tokenizer.get_vocab().values()) + 1  # more than len(tokenizer) where ids are left out
+    added = rows - old
     if added > 0:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        model.resize_token_embeddings(rows, mean_resizing=False)
         weights = [model.get_input_embeddings().weight]
         head = model.get_output_embeddings()
         if head is not None and head.weight is not weights[0]:

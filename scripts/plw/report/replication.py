@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from plw.data.reading import without_texts
 from plw.errors import InputError
 from plw.files import atomic_path, read_json, write_json, write_text
 from plw.study.runs import Run, runs_csv
@@ -47,7 +48,7 @@ Numbers alone: no row of a data set, no text of a benchmark or a model.
 | `mechanism.csv`, `rsd_windows.csv` | measures of §5.3 and ours; the windows behind the loss's stability |
 | `loss_curves.csv.gz` | each update: loss, learning rate, gradient, tokens, loss of prompt and completion |
 | `records.json` | versions, commit, machine and settings of the runs; what all of them share stands once |
-| `data/` | counts of each data set (Table 1's row) |
+| `data/` | counts of each data set (Table 1's row), and how many rows were left out or noticed |
 
 Figures, tables and verdicts from it, in the project's folder; nothing is trained:
 
@@ -140,6 +141,8 @@ def pack(
     for dataset in datasets:
         (folder / "data" / dataset).mkdir(parents=True)
         shutil.copy(results / "data" / dataset / "statistics.json", folder / "data" / dataset)
+        if (rows := results / "data" / dataset / "rows.json").exists():
+            write_json(folder / "data" / dataset / "rows.json", without_texts(read_json(rows)))
     table = measure_table(pd.read_csv(folder / "mechanism.csv")) if "mechanism.csv" in tables else ""
     write_text(folder / "README.md", _readme(study, records, folder, seeds, table))
 

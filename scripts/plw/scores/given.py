@@ -14,7 +14,7 @@ import pandas as pd
 from plw.errors import InputError, InputErrors, nearest_hint
 from plw.scores.collection import Measurement, expected_pairs
 from plw.scores.table import CELL
-from plw.study.rows import RowError, read_table
+from plw.study.rows import RowError, read_content, read_table
 
 NEEDED = ("ptlm", "dataset", "plw", "benchmark", "score")
 OPTIONAL = ("run", "normalization", "regularizer", "strength", "seed", "metric", "stderr", "n")
@@ -75,20 +75,18 @@ def read_given_scores(path: str | Path, *, benchmarks: list[dict]) -> pd.DataFra
 
 def _read_cells(path: str | Path) -> tuple[list[str], pd.DataFrame]:
     """The header, and the cells as text without white space around them, with the column `line`."""
-    try:
-        header, rows = read_table(Path(path).read_bytes(), str(path))
-        rows = list(rows)
-    except OSError as error:
-        raise InputError("The score table cannot be read.", value=error.strerror, where=str(path)) from None
-    ragged = [row for row in rows if isinstance(row.value, RowError)]
+    header, table = read_table(read_content(Path(path)), str(path))
+    rows = list(table)
+    ragged = [(row.line, row.value.detail) for row in rows if isinstance(row.value, RowError)]
     if ragged:
-        lines = ", ".join(str(row.line) for row in ragged[:SHOWN])
+        lines = ", ".join(str(line) for line, _ in ragged[:SHOWN])
         more = f" and {len(ragged) - SHOWN} more" if len(ragged) > SHOWN else ""
-        hint = f"{ragged[0].value.detail}. A text with commas stands in double quotes."
+        hint = f"{ragged[0][1]}. A text with commas stands in double quotes."
         raise InputError(
             "Rows have more or fewer cells than the header.", where=f"{path}, line {lines}{more}", hint=hint
         )
-    cells = [{name.strip(): cell.strip() for name, cell in row.value.items()} | {"line": row.line} for row in rows]
+    texts = ((row.line, row.value) for row in rows if isinstance(row.value, dict))  # none is anything else now
+    cells = [{name.strip(): cell.strip() for name, cell in row.items()} | {"line": line} for line, row in texts]
     return [name.strip() for name in header], pd.DataFrame(cells)
 
 
@@ -216,8 +214,8 @@ def match_runs(frame: pd.DataFrame, runs: pd.DataFrame, *, normalization: str, w
     keys = runs.assign(plw=runs["plw"].round(PLW_DIGITS))[[*CELL, "run"]]
     strange = ~frame["plw"].isin(keys["plw"])
     if strange.any():
-        known = ", ".join(f"{w:g}" for w in sorted(runs["plw"].unique()))
-        hint = f"The study has {known}; other weights go into its experiments.main.plw."
+        weights = ", ".join(f"{w:g}" for w in sorted(runs["plw"].unique()))
+        hint = f"The study has {weights}; other weights go into its experiments.main.plw."
         value, place = sorted(set(frame.loc[strange, "plw"]))[:5], f"{where}, {_lines(frame, strange)}"
         errors.append(InputError("PLWs that the study does not have.", value=value, where=place, hint=hint))
     if errors:

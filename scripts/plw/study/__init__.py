@@ -15,6 +15,7 @@ pretrained.py     models and tokenizers by that key, and one clear message when 
 layout.py         where the files of a study lie
 inputs.py         local files that a job needs before it can run
 parameters.py     what decides a job's result, as JSON
+records/          which code made results, what they were made from, whether they still are as they were made
 planning/         what a study would cost, and what its jobs ask a scheduler for
 logs.py           what a call tells at its end: what failed, or where the report is
 doctor.py         what is installed, what is missing, how to get it

@@ -7,13 +7,14 @@ Light import on purpose: each Snakemake process loads this module.
 
 import copy
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from plw.errors import InputError, InputErrors, nearest_hint
+from plw.errors import MOST_SHOWN, InputError, InputErrors, nearest_hint
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class _Places:
                 self.visit(item, (*path, index))
         elif isinstance(node, yaml.ScalarNode):
             self.texts[path] = node.value
+            if node.tag.endswith(":float") and not _is_finite(node.value):
+                where = f"{self.file}, line {node.start_mark.line + 1}"
+                raise InputError("A number is not finite.", value=node.value, where=where)
 
     def _visit_key(self, key: yaml.Node, above: tuple) -> None:
         line = key.start_mark.line + 1
@@ -77,6 +81,13 @@ class _Places:
                 hint="Keep one of them.",
             )
         self.lines[path] = line
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text.replace("_", "")))
+    except ValueError:  # YAML also writes .nan and .inf, and 1:30.5 in the base of 60
+        return text.strip("+-").lower() not in (".nan", ".inf")
 
 
 def _read_as(text: str, kind: str) -> str:
@@ -184,7 +195,11 @@ def _schema_error(error, chain: list[StudyFile]) -> list[InputError]:
     text = next((file.texts[path] for file in reversed(chain) if path in file.texts), None)
     if error.validator == "type" and error.validator_value == "string" and text is not None:
         hint = f'YAML reads {text} as {json.dumps(error.instance, default=str)}: write "{text}".'
-    return [InputError(error.message, where=locate(chain, path), hint=hint)]
+    message = error.message
+    if error.validator == "pattern" and error.schema.get("description", "").startswith("a name "):
+        message = f"This is no name: {error.instance!r}"
+        hint = f"Use {description}."
+    return [InputError(message[:MOST_SHOWN], where=locate(chain, path), hint=hint)]
 
 
 def check_shape(values: dict, schema: dict, chain: list[StudyFile]) -> list[InputError]:

@@ -111,7 +111,7 @@ def with_given_scores(study: dict, path: str) -> dict:
 
 def name_from(study: str, path: Path) -> str:
     """A name for what is made of a file or a folder: not the study's own."""
-    stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_") or "scores"
+    stem = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")[:100] or "scores"
     return f"{study}_from_{stem}"
 
 

@@ -11,10 +11,17 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from plw.errors import InputError
 
+# A file is read whole, and its rows as Python objects take some ten times its size; a row as long as MOST_LINE is no
+# example of anything. Larger sets come in several files, which are read one after the other.
+MOST_BYTES = 4 * 2**30
+MOST_LINE = 256 * 2**20
+CHUNK = 2**22
+PARQUET_ROWS = 1000  # at a time, as Python objects
 # A text file compresses to a tenth, seldom to a fiftieth; gzip can reach a thousand (zlib.net). Small files may.
 MOST_TIMES = 200
 SMALL_BYTES = 100 * 2**20
@@ -65,6 +72,42 @@ class SourceRow:
     value: object
 
 
+def read_content(path: Path) -> bytes:
+    """The bytes of a file of rows. InputError, before memory is taken, for what is no file or too large to be one."""
+    file = str(path)
+    if not path.is_file():
+        raise InputError("A source is no ordinary file.", value=file, hint="A device or a pipe has no end to wait for.")
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            hint = "Split it into several files and name them as a list, or by a pattern: {path: part_*.jsonl}."
+            raise InputError(f"A file of rows has more than {MOST_BYTES >> 30} GiB.", value=file, hint=hint)
+        if size > MOST_LINE:
+            _check_lines(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError("A file of rows cannot be read.", value=file, hint=str(error)) from None
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse a text file with a line longer than MOST_LINE."""
+    with open(path, "rb") as stream:
+        if stream.read(4) == b"PAR1":
+            return
+        stream.seek(0)
+        number, length = 1, 0
+        while chunk := stream.read(CHUNK):
+            first = chunk.find(b"\n")
+            length += len(chunk) if first < 0 else first
+            if length > MOST_LINE:
+                what = f"A line is longer than {MOST_LINE >> 20} MiB."
+                hint = "One row a line (JSON Lines), or the rows of an array on lines of their own."
+                raise InputError(what, where=f"{path}, line {number}", hint=hint)
+            if first >= 0:
+                number += chunk.count(b"\n")
+                length = len(chunk) - 1 - chunk.rfind(b"\n")
+
+
 def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     """The rows of one file, gzipped or not; blank lines are skipped.
 
@@ -104,6 +147,16 @@ def text_problem(value: str) -> str | None:
             return f"byte 0x{code - 0xDC00:02x} at character {error.start} is not UTF-8"
         return f"half a surrogate pair (U+{code:04X}) at character {error.start}"
     return None
+
+
+def _check_parquet(metadata, size: int, file: str) -> None:
+    """Refuse a table that unpacks to more than text can, or that has more rows than bytes."""
+    unpacked = sum(metadata.row_group(place).total_byte_size for place in range(metadata.num_row_groups))
+    if unpacked > max(SMALL_BYTES, MOST_TIMES * size):
+        what = f"A Parquet file holds more than {MOST_TIMES} times its own size: this is no text."
+        raise InputError(what, value=file)
+    if metadata.num_rows > max(SMALL_BYTES >> 10, size):
+        raise InputError("A Parquet file has more rows than bytes.", value=file)
 
 
 def read_table(content: bytes, file: str) -> tuple[list[str], Iterator[SourceRow]]:
@@ -154,7 +207,7 @@ def _plain_utf8(content: bytes, file: str) -> bytes:
 
 
 def _unzipped(content: bytes, file: str) -> bytes:
-    limit = max(SMALL_BYTES, MOST_TIMES * len(content))
+    limit = min(MOST_BYTES, max(SMALL_BYTES, MOST_TIMES * len(content)))
     parts, size, rest = [], 0, content
     try:
         while rest:  # one member of the file after the other
@@ -162,9 +215,8 @@ def _unzipped(content: bytes, file: str) -> bytes:
             parts.append(member.decompress(rest, limit - size + 1))
             size += len(parts[-1])
             if size > limit:
-                raise InputError(
-                    f"A gzip file holds more than {MOST_TIMES} times its own size: this is no text.", value=file
-                )
+                much = f"{MOST_TIMES} times its own size" if limit < MOST_BYTES else f"{MOST_BYTES >> 30} GiB"
+                raise InputError(f"A gzip file holds more than {much}: this is no text.", value=file)
             if not member.eof:
                 raise EOFError("it ends before its end-of-stream marker")
             rest = member.unused_data.lstrip(b"\0")
@@ -197,9 +249,19 @@ def _as_utf8(content: bytes, file: str) -> bytes:
 def _parse(text: str) -> Any:
     """One JSON value; ValueError also for what makes the decoder give up (nesting, numbers of thousands of digits)."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict:
+    """A JSON object; of a key that is given twice the decoder itself would take the last without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} is given twice")
+    return found
 
 
 def _parse_line(line: bytes) -> object:
@@ -254,7 +316,7 @@ def _spread_objects(content: bytes) -> list[tuple[int, dict]] | None:
     if not first.startswith(b"{") or _complete(first):
         return None
     text = content.decode("utf-8", errors="surrogateescape")
-    decoder, objects, position = json.JSONDecoder(), [], 0
+    decoder, objects, position = json.JSONDecoder(object_pairs_hook=_object), [], 0
     try:
         while match := re.compile(r"[^\s,\ufeff]").search(text, position):
             value, position = decoder.raw_decode(text, match.start())
@@ -276,10 +338,14 @@ def _parquet_rows(content: bytes, file: str) -> Iterator[SourceRow]:
 
     line = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(io.BytesIO(content)).iter_batches():
+        table = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+        _check_parquet(table.metadata, len(content), file)
+        for batch in table.iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 line += 1
                 yield SourceRow(line, file, row)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        hint = str(error).splitlines()[0]
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        hint = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError("A Parquet file is damaged.", value=file, where=f"row {line + 1}", hint=hint) from None

@@ -20,7 +20,7 @@ import yaml
 from plw.errors import InputError, nearest_hint
 from plw.files import atomic_path, read_json, write_json
 from plw.study.hub import COMMIT, download, is_offline, list_files, not_fetched, own_folder
-from plw.study.rows import SourceRow, parse_rows
+from plw.study.rows import MOST_BYTES, SourceRow, parse_rows, read_content
 from plw.study.splits import split_files
 
 PLACES = ("path", "hub", "url")
@@ -62,8 +62,18 @@ def resolve_source(source: str | dict, registry: dict[str, dict] | None = None, 
             known = sorted(KEYS[places[0]])
             hint = nearest_hint(key, known) or f"known with {places[0]}: {', '.join(known)}"
             raise InputError(f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint)
+    if any(ord(letter) < 32 for text in _texts(source) for letter in text):
+        raise InputError("A source holds a control character.", value=source, where=where)  # no system has such files
     _check_pinned(source, where)
     return {**source, "path": at_home(source["path"])} if "path" in source else dict(source)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _resolve_name(name: str, registry: dict[str, dict], where: str | None) -> dict:
@@ -184,9 +194,9 @@ def read_rows(
     """
     if "path" in source:
         for file in local_files(source, split=cast(str | None, split), where=where):  # several: only of the Hub
-            yield from parse_rows(file.read_bytes(), str(file))
+            yield from parse_rows(read_content(file), str(file))
     elif "url" in source:
-        yield from parse_rows(download_url(source, where=where).read_bytes(), source["url"])
+        yield from parse_rows(read_content(download_url(source, where=where)), source["url"])
     else:
         yield from _hub_rows(source, split or source.get("split") or "train", where)
 
@@ -201,10 +211,12 @@ def download_url(source: dict, *, where: str | None = None) -> Path:
         raise not_fetched(address, where)
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
-            content = answer.read()
+            content = answer.read(MOST_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:  # the latter: a download that was cut
         hint = "Try again, or download it elsewhere and give its path instead: {path: FILE}."
         raise InputError(f"A source could not be fetched: {error}.", value=address, where=where, hint=hint) from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"A source has more than {MOST_BYTES >> 30} GiB.", value=address, where=where)
     expected, got = source.get("sha256"), hashlib.sha256(content).hexdigest()
     if expected and expected != got:
         hint = f"sha256 expected {expected}, got {got}: try again, then ask where the change comes from."
@@ -244,5 +256,5 @@ def _hub_rows(source: dict, splits: str | Sequence[str], where: str | None) -> I
     warn_if_moving(source)
     listing = list_files(source["hub"], source["revision"], "dataset", where=where)
     for name in hub_files(source, splits, where=where):
-        content = download(listing, name, where=where).read_bytes()
+        content = read_content(download(listing, name, where=where))
         yield from parse_rows(content, f"{source['hub']}@{source['revision']}/{name}")

@@ -71,10 +71,11 @@ def _card_patterns(listing: Listing, config: str | None, split: str, where: str 
     front = re.match(r"---\s*\n(.*?)\n---", text, flags=re.DOTALL)
     try:
         card = yaml.safe_load(front.group(1)) if front else {}
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):  # a card may hold anything
         card = {}
     listed = card.get("configs") if isinstance(card, dict) else None
-    configs = [entry for entry in listed or [] if isinstance(entry, dict) and "data_files" in entry]
+    entries = listed if isinstance(listed, list) else []
+    configs = [entry for entry in entries if isinstance(entry, dict) and "data_files" in entry]
     if not configs:
         return []
     chosen = [entry for entry in configs if entry.get("config_name", "default") == (config or "default")]

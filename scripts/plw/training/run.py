@@ -16,8 +16,9 @@ from plw.data.tokenization import EncodedExample, count_problems, encode_example
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
+from plw.models.checking import check_vocabulary
 from plw.models.flags import use_threads
-from plw.models.loading import fit_embeddings, load_model, save_model
+from plw.models.loading import end_texts, fit_embeddings, load_model, merged, save_model
 from plw.study.records.code import code_record, training_version
 from plw.training import record as run_card
 from plw.training.checkpoints import sole_user
@@ -71,13 +72,15 @@ def train_run(
         if device == "cpu":
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tokenizer = load_tokenizer(source, max_length=settings.max_length)
-    prepare_tokenizer(tokenizer)
+    new_tokens = prepare_tokenizer(tokenizer)
     examples = read_examples(instances_file, tokenizer, settings.max_length, special_tokens=settings.special_tokens)
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
 
     def load():
         model = load_model(source)
+        check_vocabulary(model, tokenizer, source, added=new_tokens)
+        end_texts(model, tokenizer)
         return model, fit_embeddings(model, tokenizer)
 
     first = world()[0] == 0
@@ -104,6 +107,7 @@ def train_run(
                 "training": settings.for_json(),
                 "effective_loss": describe_effective_loss(row["plw"], settings),
                 "source": source,
+                "overridden": merged(tokenizer.overridden, finished.model.overridden),
                 "rows": count_problems(examples) | {"kept": len(kept), "dropped": len(examples) - len(kept)},
                 "lost_completion_rows": [examples[index].source_row for index in lost[:100]],
                 **measure(finished, device),

@@ -14,6 +14,7 @@ import torch
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
+from plw.models.output_layer import PositionSelector
 from plw.training.batching import TrainingPlan
 from plw.training.checkpoints import finish_checkpoint
 from plw.training.loss import IGNORED, token_losses
@@ -83,9 +84,10 @@ class PromptLossTrainer(Trainer):
         # without a mask the faster causal kernels are used.
         with self.selector.choose(learned, watched):
             logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
+        logits, seen = self.selector.split(logits)
         losses = token_losses(logits, targets[learned], label_smoothing=self.label_smoothing)
         loss = (losses * scales[learned]).sum()
-        self._record(inputs, losses.detach(), loss.detach(), learned, watched)
+        self._record(inputs, losses.detach(), loss.detach(), learned, watched, seen)
         total = loss * self.args.world_size
         if self.penalty is not None and self.accelerator.sync_gradients:  # once per update, on every rank
             total = self._with_penalty(self.penalty, total)
@@ -101,16 +103,16 @@ class PromptLossTrainer(Trainer):
             self.sums[0] += whole.detach()
         return loss + whole
 
-    def _record(self, inputs, losses, loss, learned, watched) -> None:
+    def _record(self, inputs, losses, loss, learned, watched, seen) -> None:
         """Add to the update's sums; stop the run at once if the loss is not finite."""
         if not torch.isfinite(loss):
             raise TrainingDiverged(self._diagnosis(inputs, losses, learned))
         is_prompt = inputs["is_prompt"]
         prompt = losses[is_prompt[learned]].sum(dtype=torch.float64)
         completion = losses.sum(dtype=torch.float64) - prompt
-        if watched is not None and self.selector.watched_logits is not None:
-            seen = token_losses(self.selector.watched_logits, inputs["targets"][watched])
-            prompt = prompt + seen[is_prompt[watched]].sum(dtype=torch.float64)
+        if seen is not None:
+            unlearned = token_losses(seen, inputs["targets"][watched])
+            prompt = prompt + unlearned[is_prompt[watched]].sum(dtype=torch.float64)
         self.sums += torch.stack([loss.double(), prompt, completion])
 
     def _diagnosis(self, inputs, losses: torch.Tensor, learned: torch.Tensor) -> str:
@@ -193,49 +195,6 @@ class PromptLossTrainer(Trainer):
         """Save as the parent does, then mark the checkpoint complete and remove the older ones."""
         super()._save_checkpoint(model, trial)
         finish_checkpoint(self.args.output_dir, self.state.global_step, self.fingerprint)
-
-
-class PositionSelector:
-    """Lets the model's output layer compute logits only at chosen positions.
-
-    The logits of positions that carry no weight are most of the output layer's work where prompts are masked.
-    `choose(learned, watched)` sets bool [b, width] masks for the next forward pass; the model's `logits` are then
-    [number of True, vocabulary] in row-major order, and `watched_logits` holds those of `watched`, without gradient.
-    """
-
-    def __init__(self, model):
-        head = model.get_output_embeddings()
-        if head is None:
-            raise TypeError(f"{type(model).__name__} has no output embeddings, so it is no language model")
-        self._inner = head.forward
-        self._head = head
-        self._learned = self._watched = self.watched_logits = None
-        head.forward = self._forward  # inside the module's hooks, so ZeRO-3 has gathered the weights
-
-    def choose(self, learned: torch.Tensor, watched: torch.Tensor | None) -> "PositionSelector":
-        self._learned, self._watched, self.watched_logits = learned, watched, None
-        return self
-
-    def __enter__(self) -> "PositionSelector":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._learned = self._watched = None
-
-    def remove(self) -> None:
-        """Give the output layer its own forward back."""
-        self._head.__dict__.pop("forward", None)
-
-    def _forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        if self._learned is None:
-            return self._inner(hidden)
-        logits = self._inner(hidden[self._learned])
-        if self._watched is not None and self._watched.any():
-            # After the pass with gradient: autocast keeps the first cast of a weight, and one that was made
-            # without gradient would cut the output layer off from training.
-            with torch.no_grad():
-                self.watched_logits = self._inner(hidden[self._watched])
-        return logits
 
 
 def _only_item(items: list):

@@ -49,7 +49,7 @@ def program_sum(program: str, scripts: Path = SCRIPTS) -> str | None:
     if not file.is_file():
         return None
     digest = hashlib.sha256(file_sum(file).encode())
-    for name, module in sorted(deciding_files(_imported(file), scripts).items()):
+    for name, module in sorted(deciding_files(_imported(file.read_bytes()), scripts).items()):
         digest.update(f"{name}\0{file_sum(module)}\0".encode())
     return digest.hexdigest()[:16]
 
@@ -69,7 +69,7 @@ def deciding_files(modules: tuple[str, ...], scripts: Path = SCRIPTS) -> dict[st
         if name in found or file is None or name.startswith(BOOKKEEPING):
             continue
         found[name] = file
-        waiting += _imported(file)
+        waiting += _imported(file.read_bytes())
         waiting.append(name.rpartition(".")[0])  # a package runs before its modules
     return found
 
@@ -82,9 +82,9 @@ def _file_of(module: str, scripts: Path) -> Path | None:
 
 
 @functools.cache
-def _imported(file: Path) -> tuple[str, ...]:
+def _imported(content: bytes) -> tuple[str, ...]:
     names: list[str] = []
-    for node in ast.walk(_tree(file)):
+    for node in ast.walk(_tree(content)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -93,16 +93,19 @@ def _imported(file: Path) -> tuple[str, ...]:
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes(), str(file))
+def _tree(content: bytes) -> ast.Module:
+    return ast.parse(content)
+
+
+def file_sum(file: Path) -> str:
+    """The sha256 of a Python file's statements without docstrings; of any other file of its bytes."""
+    content = file.read_bytes()
+    return _statements_sum(content) if file.suffix == ".py" else hashlib.sha256(content).hexdigest()
 
 
 @functools.cache
-def file_sum(file: Path) -> str:
-    """The sha256 of a Python file's statements without docstrings; of any other file of its bytes."""
-    if file.suffix != ".py":
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    return hashlib.sha256("\n".join(_statements(_tree(file))).encode()).hexdigest()
+def _statements_sum(content: bytes) -> str:
+    return hashlib.sha256("\n".join(_statements(_tree(content))).encode()).hexdigest()
 
 
 def _statements(node: object) -> Iterator[str]:

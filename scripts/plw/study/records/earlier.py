@@ -37,20 +37,27 @@ class Earlier:
         record = self._read(path)
         return recorded_text(record.params or [], text, left_out) if record else text
 
-    def files(self, path: str, files: Sequence[str], *, before: Collection[str], dated: bool = True) -> list[str]:
-        """Inputs of the job that makes `path`: without those that rules did not name `before`, if none was recorded.
+    def files(self, path: str, files: Sequence[str], *, before: Collection[str]) -> list[str]:
+        """Inputs of the job that makes `path`: only those that rules named `before`, if only they were recorded.
 
         before  those of `files` that rules always named
-        dated   name them all once one of the others is newer than `path`, so that what was replaced is noticed; not
-                for files of the project itself, whose times a checkout changes
+        Once one of the others is newer than `path` all are named, so that what was replaced is noticed.
         """
         record = self._read(path)
         others = set(files) - set(before)
-        if record is None or record.input is None or not others or others & set(record.input):
-            return list(files)
-        if dated and any(_time(file) > _time(path) for file in others):
+        recorded = set(record.input or ()) if record else set()
+        if not set(before) <= recorded or others & recorded or any(_time(file) > _time(path) for file in others):
             return list(files)
         return [file for file in files if file not in others]
+
+    def project_files(self, path: str, files: Sequence[str], *, folder: str) -> list[str]:
+        """Files of a folder of this project as inputs of the job that makes `path`; none where none was recorded.
+
+        Their times say nothing, because a checkout changes them.
+        """
+        record = self._read(path)
+        unknown = record is not None and not any(name.startswith(f"{folder}/") for name in record.input or ())
+        return [] if unknown else list(files)
 
 
 def recorded_text(recorded: Sequence[str], text: str, left_out: Collection[str]) -> str:

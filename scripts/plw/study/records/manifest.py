@@ -5,9 +5,8 @@ entry, so that an edit is never taken for a result. It is a record against misha
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plw.files import read_json, write_json
@@ -18,7 +17,7 @@ FORM = 1
 UNRECORDED = ("logs", "checkpoints")  # folders that hold no results
 LARGE = 64 * 2**20  # bytes from which a file is sampled: hashing a 7B model whole takes minutes
 SAMPLES, SAMPLE = 64, 2**18  # places, and bytes at each
-# What a rule's program writes beside its outputs, as patterns from the folder of its first output.
+# What a rule's program writes beside its outputs, as the beginning of paths from the folder of its first output.
 BESIDE = {
     "evaluate_model": "benchmarks/*",
     "evaluate_ptlm": "benchmarks/*",
@@ -43,10 +42,11 @@ class Job:
     program: str | None
 
     def patterns(self) -> list[str]:
-        """What is made by this job, as patterns of paths; `*` reaches into folders."""
+        """What is made by this job: paths, and beginnings of paths that end in `*`."""
         first = Path(self.outputs[0])
+        folders = [output for output in self.outputs if not Path(output).suffix]
         beside = [f"{first.parent}/{BESIDE[self.rule].format(stem=first.stem)}"] if self.rule in BESIDE else []
-        return [*self.outputs, *(f"{output}/*" for output in self.outputs), *beside]
+        return [*self.outputs, *(f"{folder}/*" for folder in folders), *beside]
 
 
 def read_manifest(root: Path, study: str) -> dict | None:
@@ -81,7 +81,7 @@ def end_call(root: Path, study: str, jobs: Iterable[Job], *, since: float) -> No
     pending = set(manifest["pending"])
     for job in jobs:
         pending -= set(job.patterns())
-        for path in _made_by(job, present):
+        for path in filter(matcher(job.patterns()), present):
             kept = path not in job.outputs and path in manifest["files"] and (root / path).stat().st_mtime < since
             if not kept:
                 manifest["files"][path] = {**sums.of_file(path), "job": job.outputs[0]}
@@ -91,34 +91,26 @@ def end_call(root: Path, study: str, jobs: Iterable[Job], *, since: float) -> No
         manifest["jobs"][job.outputs[0]] = {
             "rule": job.rule,
             "program": job.program,
-            "code": current_code(job.rule, job.program),
+            "code": current_code(root, job.rule, job.program),
             "inputs": {path: sums.of_input(path, present) for path in job.inputs},
         }
     manifest["before"] = [path for path in manifest["before"] if path in present and path not in manifest["files"]]
     _write(root, study, manifest | {"pending": sorted(pending)})
 
 
-def _made_by(job: Job, present: Iterable[str]) -> list[str]:
-    patterns = job.patterns()
-    exact, wild = set(job.outputs), [pattern for pattern in patterns if "*" in pattern]
-    heads = tuple(pattern.partition("*")[0] for pattern in wild)
-    return [path for path in present if path in exact or (path.startswith(heads) and _matches(path, wild))]
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is one of these, or begins as one that ends in `*`."""
+    exact = {pattern for pattern in patterns if not pattern.endswith("*")}
+    heads = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    return lambda path: path in exact or path.startswith(heads)
 
 
-def _matches(path: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(path, pattern.replace("[", "[[]")) for pattern in patterns)
-
-
-def is_pending(path: str, manifest: Mapping) -> bool:
-    """Whether a call that never ended was to make this file."""
-    return _matches(path, manifest["pending"])
-
-
-def current_code(rule: str, program: str | None) -> str | None:
-    """The sum of the code that makes a rule's files now."""
+def current_code(root: Path, rule: str, program: str | None) -> str | None:
+    """The sum of the code below `root` that makes a rule's files now."""
+    scripts = (root / "scripts").resolve()
     if rule in DECIDING:
-        return code_sum(rule)
-    return program_sum(program) if program else None
+        return code_sum(rule, scripts)
+    return program_sum(program, scripts) if program else None
 
 
 def result_files(root: Path, study: str) -> list[str]:

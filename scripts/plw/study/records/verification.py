@@ -2,24 +2,24 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plw.files import read_json
-from plw.study.records.manifest import Sums, current_code, is_pending, read_manifest, result_files
+from plw.study.records.manifest import Sums, current_code, matcher, read_manifest, result_files
 
 # Kinds of findings, in the order in which they are told.
 FAULTS = {
-    "truncated": "is cut off",
+    "truncated": "cut off",
     "swapped": "holds what belongs elsewhere",
-    "edited": "was changed after it was made",
-    "missing": "is gone",
-    "foreign": "was made by no job of this study",
-    "other inputs": "was made from other inputs than those that are there now",
-    "other code": "was made by other code than now",
+    "edited": "changed after it was made",
+    "missing": "gone",
+    "foreign": "made by no job of this study",
+    "other inputs": "made from other inputs than those that are there now",
+    "other code": "made by other code than now",
 }
-SHOWN = 8  # findings of a kind that are listed; the others are counted
+SHOWN = 8  # folders or files of a kind that are listed; the others are counted
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,21 @@ def verify_study(root: Path, study: str) -> Verification:
     present = result_files(root, study)
     manifest = read_manifest(root, study)
     findings = list(_of_records(root, study, present))
-    before = set(present if manifest is None else manifest["before"])
-    pending: list[str] = []
+    is_pending = matcher(manifest["pending"] if manifest else [])  # a call that never ended was to make it
+    pending = list(filter(is_pending, present))
+    known = set(manifest["files"]) if manifest else set()
+    unknown = set(present) if manifest is None else set(manifest["before"]).intersection(present)
+    before = sorted(unknown - known.union(pending))
+    findings += [Finding("truncated", path, why) for path in before if (why := cut(root / path))]
     verified = 0
-    if manifest is not None:
+    if manifest:
         sums = Sums(root)
-        pending = [path for path in present if is_pending(path, manifest)]
-        findings += _compare(root, present, manifest, sums, before.union(pending))
-        findings += _of_jobs(present, manifest, sums, {finding.path for finding in findings})
-        wrong = {finding.path for finding in findings}
-        verified = sum(path in manifest["files"] and path not in wrong for path in set(present) - set(pending))
-        before -= set(manifest["files"]).union(pending)
-    old = sorted(before.intersection(present))
-    findings += [Finding("truncated", path, why) for path in old if (why := cut(root / path))]
-    return Verification(study, len(present), verified, tuple(old), tuple(pending), _once(findings))
+        compared = [path for path in present if path not in {*before, *pending}]
+        findings += _compare(root, compared, manifest["files"], sums)
+        findings += [Finding("missing", path) for path in known.difference(present) if not is_pending(path)]
+        findings += _of_jobs(root, present, manifest, sums, {*pending, *(finding.path for finding in findings)})
+        verified = len(known.intersection(present) - {finding.path for finding in findings}.union(pending))
+    return Verification(study, len(present), verified, tuple(before), tuple(pending), _once(findings))
 
 
 def _once(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -88,46 +89,43 @@ def _once(findings: list[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(best.values(), key=lambda finding: (order.index(finding.kind), finding.path)))
 
 
-def _compare(root: Path, present: list[str], manifest: Mapping, sums: Sums, unknown: set[str]) -> list[Finding]:
-    """Files against their recorded sums; `unknown` ones have none that counts."""
-    recorded = manifest["files"]
+def _compare(root: Path, paths: list[str], recorded: Mapping, sums: Sums) -> Iterator[Finding]:
+    """Files that are there against their recorded sums."""
     owners = {entry["sha256"]: path for path, entry in sorted(recorded.items(), reverse=True)}
-    findings = []
-    for path in present:
+    for path in paths:
         if path not in recorded:
-            findings += [] if path in unknown else [Finding("foreign", path)]
+            yield Finding("foreign", path)
             continue
         now, then = sums.of_file(path), recorded[path]
-        if now["sha256"] == then["sha256"] or is_pending(path, manifest):
+        if now["sha256"] == then["sha256"]:
             continue
         if now["bytes"] < then["bytes"] and (why := cut(root / path)):
-            findings.append(Finding("truncated", path, why))
+            yield Finding("truncated", path, why)
         elif now["sha256"] in owners:
-            findings.append(Finding("swapped", path, f"it is {owners[now['sha256']]}"))
+            yield Finding("swapped", path, f"it is {owners[now['sha256']]}")
         else:
-            findings.append(Finding("edited", path))
-    gone = set(recorded) - set(present)
-    return findings + [Finding("missing", path) for path in sorted(gone) if not is_pending(path, manifest)]
+            yield Finding("edited", path)
 
 
-def _of_jobs(present: list[str], manifest: Mapping, sums: Sums, wrong: set[str]) -> Iterator[Finding]:
-    """What was made from other inputs or by other code. An input that is itself named already is named once."""
+def _of_jobs(root: Path, present: list[str], manifest: Mapping, sums: Sums, wrong: set[str]) -> Iterator[Finding]:
+    """What was made from other inputs or by other code. An input in `wrong` is named itself, and that is enough."""
     files = defaultdict(list)
     for path, entry in manifest["files"].items():
         files[entry["job"]].append(path)
     held = set(present)
+    named = {str(place) for path in wrong for place in (path, *Path(path).parents)}
     for first, job in manifest["jobs"].items():
-        if not files[first] or is_pending(first, manifest):
+        if not files[first] or first in wrong:
             continue
         code: list[str] = []
         inputs: list[str] = []
         for path, then in job["inputs"].items():
-            if then is None or any(name == path or name.startswith(f"{path}/") for name in wrong):
+            if then is None or path in named:
                 continue
             now = sums.of_input(path, present)
-            if now != then and (now is not None or not _was_temporary(path, manifest, held)):
+            if now != then and (now is not None or not _was_temporary(path, manifest)):
                 (code if path.startswith("scripts/") else inputs).append(path)
-        if current_code(job["rule"], job["program"]) != job["code"] and not code:
+        if current_code(root, job["rule"], job["program"]) != job["code"] and not code:
             code = [f"scripts/{job['program']} or what it imports"]
         for path in sorted(set(files[first]) & held):
             if inputs:
@@ -136,7 +134,7 @@ def _of_jobs(present: list[str], manifest: Mapping, sums: Sums, wrong: set[str])
                 yield Finding("other code", path, f"{_listed(code)} changed since")
 
 
-def _was_temporary(path: str, manifest: Mapping, held: set[str]) -> bool:
+def _was_temporary(path: str, manifest: Mapping) -> bool:
     """Whether an input that is not there now is a result that was deleted once it was used (a run's weights)."""
     return path.startswith("results/") and path not in manifest["files"]
 
@@ -181,7 +179,7 @@ def cut(file: Path) -> str:
             return f"it is no JSON: {error}"
     if suffix == ".parquet" and not end.endswith(b"PAR1"):
         return "it lacks Parquet's last four bytes"
-    if suffix == ".png" and b"IEND" not in end:
+    if suffix == ".png" and not end.endswith(b"IEND\xaeB`\x82"):  # the last chunk with its check sum
         return "it lacks PNG's last part"
     if suffix == ".pdf" and b"%%EOF" not in end:
         return "it lacks PDF's last line"
@@ -207,14 +205,18 @@ def _cut_tensors(file: Path, size: int) -> str:
 
 
 def verification_text(found: Verification) -> str:
-    """What is told: a line of counts, each kind of fault with its files, what cannot be verified and why."""
+    """What is told: each kind of fault with its files, what cannot be verified and why, a line of counts."""
     lines = []
     for kind, said in FAULTS.items():
-        of_kind = [finding for finding in found.findings if finding.kind == kind]
-        for finding in of_kind[:SHOWN]:
-            lines.append(f"{kind}: {finding.path} {said}" + (f" ({finding.detail})" if finding.detail else "") + ".")
-        if len(of_kind) > SHOWN:
-            lines.append(f"{kind}: and {len(of_kind) - SHOWN} more files, in {_folders(of_kind[SHOWN:])}.")
+        groups = _by_folder(finding for finding in found.findings if finding.kind == kind)
+        for folder, members in list(groups.items())[:SHOWN]:
+            first = members[0]
+            more = f" and {len(members) - 1} more files of {folder}" if len(members) > 1 else ""
+            detail = f" ({first.detail})" if first.detail else ""
+            lines.append(f"{kind}: {first.path}{more}: {said}{detail}.")
+        if len(groups) > SHOWN:
+            others = sum(len(members) for members in list(groups.values())[SHOWN:])
+            lines.append(f"{kind}: {others} more files, in {_listed(list(groups)[SHOWN:])}.")
     unverified = {"made before sums were recorded": found.before, "of a call that did not end": found.pending}
     lines += [f"Not verified: {len(paths)} files, {why}." for why, paths in unverified.items() if paths]
     lines.append(
@@ -223,9 +225,12 @@ def verification_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
-def _folders(findings: list[Finding]) -> str:
-    folders = list(dict.fromkeys(str(Path(finding.path).parent) for finding in findings))
-    return _listed(folders)
+def _by_folder(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by folder: of a run, a data set, a kind of artifact; a file that lies in none is for itself."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault("/".join(Path(finding.path).parts[:4]), []).append(finding)
+    return groups
 
 
 def _listed(names: list[str]) -> str:
