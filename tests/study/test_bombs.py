@@ -145,6 +145,15 @@ def test_a_study_file_that_grows_without_bounds_is_a_message(tmp_path, text, wor
         load_configuration({"study": str(file)}, root=ROOT)
 
 
+def test_a_base_or_a_path_that_no_system_could_name_is_a_message(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"base: {'x' * 5000}\n")
+    with pytest.raises(InputError, match="no such study file"):
+        load_configuration({"study": str(file)}, root=ROOT)
+    with pytest.raises(InputError, match="too long"):
+        resolve_source({"path": {"train": ["data/" + "x" * 256]}})
+
+
 @pytest.mark.parametrize("path", ["a\0b", "a\nb", ["x.jsonl", "\x1b[2J"], {"train": "a\0"}])
 def test_a_path_with_control_characters_is_refused(path):
     with pytest.raises(InputError, match="control character"):

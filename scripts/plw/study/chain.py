@@ -8,6 +8,7 @@ Light import on purpose: each Snakemake process loads this module.
 import copy
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def read_utf8(path: Path, what: str) -> str:
 
 def read_study_file(path: Path) -> StudyFile:
     """Read one YAML file as a mapping with line numbers; InputError if it is absent, not YAML or not a mapping."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for a name that no system could hold, where Path.is_file raises
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise InputError(
             "There is no such study file.",

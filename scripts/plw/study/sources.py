@@ -30,6 +30,7 @@ KEYS = {  # in the order in which study.yaml shows them
     "url": ("url", "sha256"),
 }
 DATA_SUFFIXES = (*(name + end for name in (".json", ".jsonl", ".csv", ".tsv") for end in ("", ".gz")), ".parquet")
+MOST_NAME = 255  # bytes of a file's name, on the usual systems
 MOVING_REVISION = "main"
 SAFE = ("https://", "http://127.0.0.1:")  # the latter a server on this machine, as the tests' own
 
@@ -64,6 +65,8 @@ def resolve_source(source: str | dict, registry: dict[str, dict] | None = None, 
             raise InputError(f"A source by {places[0]} has an unknown key.", value=key, where=where, hint=hint)
     if any(ord(letter) < 32 for text in _texts(source) for letter in text):
         raise InputError("A source holds a control character.", value=source, where=where)  # no system has such files
+    if any(len(part.encode(errors="surrogatepass")) > MOST_NAME for text in _texts(source) for part in text.split("/")):
+        raise InputError("A source holds a name that is too long.", value=source, where=where)
     _check_pinned(source, where)
     return {**source, "path": at_home(source["path"])} if "path" in source else dict(source)
 
