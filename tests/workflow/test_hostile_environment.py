@@ -23,10 +23,19 @@ TIMES = {
     "tokens_per_second",
     "finished",
     "peak_memory_bytes",
-    "energy",
+    "energy_joules",
 }
-# Pages and tables of times, and sums of them; logs; and configs.yaml, which holds the folder's own path.
-OF_TIMES = ("logs/", "times/", "rates.json", "planned_and_measured.md", "report.html", "configs.yaml", "manifest")
+# Pages and tables of times, sums of them, times of files that were read; logs; and configs.yaml, which holds a path.
+OF_TIMES = (
+    "logs/",
+    "times/",
+    "rates.json",
+    "planned_and_measured.md",
+    "report.html",
+    "configs.yaml",
+    "manifest",
+    "^benchmarks.json",
+)
 # A ptlm's and a judge's folder holds how long its training took, and so does their fingerprint.
 OWN = {"model", "fingerprint", "key", "judge"}
 FINGERPRINTED = ("ptlms/", "judgements/", "missing.json")
