@@ -140,7 +140,7 @@ def test_a_key_given_twice_is_refused(tmp_path):
 
 
 def test_an_unknown_study_lists_the_known_ones():
-    with pytest.raises(InputError, match="demo_tuned, paper"):
+    with pytest.raises(InputError, match="demo, generated, paper"):
         load("dmeo")
 
 

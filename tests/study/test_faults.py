@@ -219,12 +219,12 @@ def test_the_tests_that_a_section_names_exist(title):
     assert absent(sections()[title]) == []
 
 
-ROWS = [
+TABLE = [
     [cell.strip() for cell in line.strip("|").split(" | ")] for line in re.findall(r"^\| .*\|$", TABLE, re.MULTILINE)
 ][1:]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row[0][:60] for row in ROWS])
+@pytest.mark.parametrize("row", TABLE, ids=[row[0][:60] for row in TABLE])
 def test_every_row_of_the_table_has_a_fault_what_is_said_and_a_test_that_exists(row):
     fault, said, tests = row
     assert fault and said
@@ -235,7 +235,7 @@ def test_what_the_table_quotes_is_said_by_the_code():
     """The first words of a sentence in quotation marks stand in the library or the workflow."""
     files = [*(ROOT / "scripts/plw").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk"), ROOT / "Snakefile"]
     code = " ".join(" ".join(file.read_text(encoding="utf-8").split()) for file in files)
-    quoted = [words for row in ROWS for words in re.findall(r'"([A-Z]\S*(?: [^\s"]+){2})', row[1])]
+    quoted = [words for row in TABLE for words in re.findall(r'"([A-Z]\S*(?: [^\s"]+){2})', row[1])]
     assert len(quoted) > 8
     assert [words for words in quoted if words not in code] == []
 

@@ -146,7 +146,7 @@ def test_a_file_that_a_rule_will_make_is_named_as_it_is_written():
 def test_a_derived_data_set_waits_for_its_parent_and_the_tokenizer_that_counts(demo):
     (instances,) = inputs.dataset_files(demo, "short")
     assert instances == f"results/demo/data/{demo['datasets']['short']['from']}/instances.jsonl"
-    assert inputs.inverting_tokenizer_files(demo, "short") == ["results/demo/world/ptlms/strong/config.json"]
+    assert inputs.inverting_tokenizer_files(demo, "short") == ["results/demo/world/ptlms/weak/config.json"]
     assert inputs.inverting_tokenizer_files(demo, "plain") == []
     sentencepiece = changed(demo, "statistics_tokenizer", {"path": "llama/tokenizer.model"})
     assert inputs.counting_tokenizer_files(sentencepiece) == ["llama/tokenizer.model"]

@@ -31,7 +31,7 @@ QUIET = {
         "pretrain_model": 4.1,
         "train_judge": 2.7,
     },
-    "demo": {
+    "generated": {
         "whole": 605.0,
         "train_model": 474.8,
         "evaluate_model": 224.2,
@@ -43,7 +43,7 @@ QUIET = {
 }
 
 
-@pytest.fixture(params=["test", "demo"])
+@pytest.fixture(params=["test", "generated"])
 def study(request) -> dict:
     return load_configuration({"study": request.param}, root=ROOT)
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from checkout import copy_project
 from named_results import finish_in_name, planned_again
+from tiny import tiny_model
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 STUDY = ("--config", "study=own.yaml")
@@ -26,15 +27,10 @@ WRITING = {"write_study", "build_report"}
 def project(tmp_path_factory):
     """The project with that study, finished in name."""
     folder = copy_project(tmp_path_factory.mktemp("again"))
-    for name in (
-        "model/config.json",
-        "model/model.safetensors",
-        "model/tokenizer.json",
-        "rows/a.jsonl",
-        "rows/b.jsonl",
-    ):
-        (folder / "brought" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "brought" / name).write_text("{}\n")
+    tiny_model(folder / "brought/model")
+    for name in ("a", "b"):
+        (folder / "brought/rows").mkdir(exist_ok=True)
+        (folder / f"brought/rows/{name}.jsonl").write_text("{}\n")
     (folder / "own.yaml").write_text(yaml.safe_dump(OWN))
     finish_in_name(folder, *STUDY)
     assert planned_again(folder, *STUDY) == {}
