@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from plw.preload import ONE_THREAD
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCHER = [sys.executable, "-m", "plw.preload"]
@@ -38,6 +39,18 @@ def write(folder: Path, text: str) -> Path:
     program = folder / "program.py"
     program.write_text(text)
     return program
+
+
+def test_a_client_finds_the_server_that_it_started_whatever_its_threads(tmp_path):
+    """The server has one thread in each library; its folder must be the one that its client waits at."""
+    code = "from plw.preload import server_folder; print(server_folder())"
+
+    def folder(**changes: str) -> str:
+        variables = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "scripts"), **changes}
+        return subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True).stdout
+
+    asked = folder(OMP_NUM_THREADS="4")
+    assert asked and asked == folder(**ONE_THREAD) == folder()
 
 
 def test_arguments_folder_environment_and_exit_status_are_the_clients(tmp_path, environment):

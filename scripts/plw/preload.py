@@ -68,6 +68,9 @@ READ_AT_IMPORT = (
     ),
     *("TORCH", "MPL", "LD_", "LC_", "NUMBA_", "HOME", "XDG_CACHE_HOME"),
 )
+# In the server: a library that made a thread pool before the fork would leave the child a dead one. They are no part of
+# what tells servers apart: a client with other numbers of threads must find the server that it started.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 START_SECONDS = 120.0  # imports on a busy machine
@@ -77,7 +80,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def server_folder() -> Path:
     """Folder of the socket, the lock and the log: one server for each user, Python environment and set of variables."""
-    read = sorted((name, value) for name, value in closed(os.environ).items() if name.startswith(READ_AT_IMPORT))
+    given = {name: value for name, value in closed(os.environ).items() if name not in ONE_THREAD}
+    read = sorted((name, value) for name, value in given.items() if name.startswith(READ_AT_IMPORT))
     key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"plw-preload-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -168,8 +172,6 @@ def _dial(folder: Path) -> socket.socket:
 
 
 def _start_server(folder: Path) -> subprocess.Popen:
-    # One thread each: a library that made a thread pool before the fork would leave the child a dead one.
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from plw.preload import serve; serve()"
     with open(folder / "log", "w") as log:
         return subprocess.Popen(
@@ -178,7 +180,7 @@ def _start_server(folder: Path) -> subprocess.Popen:
             stdout=log,
             stderr=log,
             cwd="/",
-            env={**os.environ, **single},
+            env={**os.environ, **ONE_THREAD},
             start_new_session=True,
         )
 
