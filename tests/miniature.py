@@ -50,7 +50,7 @@ benchmarks:
 
 # All experiments, with the PLWs, ptlms and strengths that every kind of run and every artifact needs.
 experiments:
-  main: {{plw: [0.0, 0.1, 1.0], datasets: [alpaca_data_short]}}
+  main: {{plw: [0.0, 0.1, 1.0], datasets: [alpaca_data, alpaca_data_short]}}
   regularizers:
     ptlms: [llama_1_7b]
     plw: [1.0]
@@ -58,7 +58,7 @@ experiments:
   datasets: {{ptlms: [llama_3_8b], plw: [0.0]}}
   ratios:
     ptlms: [llama_2_7b]
-    datasets: [alpaca_data, alpaca_data_cleaned, alpaca_data_medium, alpaca_data_tiny]
+    datasets: [alpaca_data_cleaned, alpaca_data_medium, alpaca_data_tiny]
     plw: [0.1]
   losses: {{ptlms: [llama_2_7b], plw: [0.1], normalizations: [nonzero_count, sum_of_weights]}}
 

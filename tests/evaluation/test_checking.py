@@ -7,6 +7,7 @@ from checkout import ROOT, copy_project, snakemake
 from plw.errors import InputErrors
 from plw.evaluation.checking import check_benchmarks
 from plw.study.configuration import read_yaml
+from tiny import tiny_model
 
 CASES = ROOT / "tests/cases/benchmarks"
 REGISTRY = read_yaml(ROOT / "config/benchmarks.yaml")
@@ -80,8 +81,7 @@ def test_no_training_begins_before_the_rows_are_read(tmp_path):
     """Also where a call asks for the training alone, and with data that were prepared before."""
     project = copy_project(tmp_path)
     (project / "mine.yaml").write_text(STUDY)
-    (project / "model").mkdir()
-    (project / "model/config.json").write_text("{}")
+    tiny_model(project / "model")
     (project / "piqa.jsonl").write_bytes((CASES / "piqa.jsonl").read_bytes())
     prepared = project / "results/mine/data/faq/instances.jsonl"
     rows = [{"instruction": f"Say {number}.", "input": "", "output": str(number)} for number in range(4)]

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from checkout import copy_project, snakemake
+from tiny import tiny_model
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 CORES = 4
@@ -58,8 +59,7 @@ def project(tmp_path):
         program.write_text(PROGRAM)
     (tmp_path / "mine.jsonl").write_text("{}\n")
     for name in ("one", "two"):
-        (tmp_path / "ptlms" / name).mkdir(parents=True)
-        (tmp_path / "ptlms" / name / "config.json").write_text("{}")
+        tiny_model(tmp_path / "ptlms" / name)
     (tmp_path / "alive.yaml").write_text(yaml.safe_dump(STUDY))
     return tmp_path
 

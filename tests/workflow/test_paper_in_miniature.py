@@ -27,7 +27,7 @@ PAPER = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
 RESULTS = Path("results/miniature")
 STUDY = ("--config", "study=miniature.yaml")
 ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
-RUNS = 6 + 2 + 4 + 4 + 1  # main, regularizers, datasets, ratios, losses
+RUNS = 12 + 2 + 4 + 3 + 1  # main, regularizers, datasets, ratios, losses
 OF_SMOL = {"smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct"}  # of config/studies/smol.yaml alone
 JUDGE = SOURCES["mixtral_8x7b_instruct"]
 KEY = "for-the-judge"
@@ -136,7 +136,7 @@ def test_every_artifact_and_the_report_are_there(project):
     for name in names:
         assert (project / RESULTS / name).stat().st_size > 50, (
             name
-        )  # Figure 10 has columns alone: one ratio, no surface
+        )  # Figure 10 has columns alone: two ratios, no surface
     page = (project / RESULTS / "report.html").read_text(encoding="utf-8")
     for anchor in ARTIFACTS:
         assert f'id="{anchor}"' in page
@@ -149,4 +149,4 @@ def test_the_score_table_is_whole(project):
     assert missing == []
     table = rows(project / RESULTS / "scores.csv")
     cells = {(row["run"], row["benchmark"]) for row in table}
-    assert len(cells) == 13 * (6 + 4 + 1) + 7 * (2 + 4)
+    assert len(cells) == 13 * (12 + 3 + 1) + 7 * (2 + 4)
