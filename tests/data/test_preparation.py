@@ -182,10 +182,10 @@ def test_a_file_name_commands_no_terminal_and_can_be_written():
 
 
 def test_what_is_packed_holds_counts_and_lines_but_no_text_and_no_path():
-    first = [{"file": "/home/me/faq.jsonl", "line": 3, "detail": "my secret is not among the fields"}]
+    first = [{"file": "/mine/faq.jsonl", "line": 3, "detail": "my secret is not among the fields"}]
     problems = {"missing_field": {"count": 1, "kept": False, "first": first}}
-    record = {"dataset": "faq", "source": {"path": "/home/me"}, "rows_read": 9, "rows_dropped": 1, "problems": problems}
+    record = {"dataset": "faq", "source": {"path": "/mine"}, "rows_read": 9, "rows_dropped": 1, "problems": problems}
     packed = without_texts(record)
-    assert "secret" not in json.dumps(packed) and "/home" not in json.dumps(packed)
+    assert "secret" not in json.dumps(packed) and "/mine" not in json.dumps(packed)
     assert in_one_line(packed) == in_one_line(record)
     assert without_texts({"dataset": "tiny", "rows_read": 9}) == {"dataset": "tiny", "rows_read": 9}

@@ -29,7 +29,7 @@ def test_the_default_study_plans_every_experiment_and_artifact():
     done = dry_run()
     assert done.returncode == 0, done.stderr
     jobs = planned_jobs(done.stdout + done.stderr)
-    assert jobs["train_model"] == jobs["evaluate_model"] == jobs["measure_mechanism"] == 102
+    assert jobs["train_model"] == jobs["evaluate_model"] == jobs["measure_mechanism"] == 138
     assert jobs["fit_glmm"] == jobs["check_regression"] == 3
     assert {f"draw_{name}" if name.startswith("figure") else f"make_{name}" for name in ARTIFACTS} <= set(jobs)
     assert {"judge_claims", "build_report"} <= set(jobs)

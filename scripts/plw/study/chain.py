@@ -231,7 +231,7 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
                 if member not in registry:
                     place = locate(chain, ("experiments", name, key, index))
                     errors.append(_unknown(key[:-1], member, registry, place))
-        errors += _by_dataset_errors(name, experiment, chain)
+        errors += _by_dataset_errors(name, experiment, values["datasets"], chain)
         for index, member in enumerate(experiment.get("benchmarks", [])):
             if member not in values["benchmarks"]:
                 place = locate(chain, ("experiments", name, "benchmarks", index))
@@ -249,15 +249,18 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
     return errors + _check_judges(values, chain) + _check_training(values, chain)
 
 
-def _by_dataset_errors(name: str, experiment: dict, chain: list[StudyFile]) -> list[InputError]:
-    """`plw` and `seeds` by data set name the experiment's own data sets, and `plw` all of them."""
+def _by_dataset_errors(name: str, experiment: dict, datasets: dict, chain: list[StudyFile]) -> list[InputError]:
+    """`plw` and `seeds` by data set name data sets of the study, and `plw` all that the experiment has.
+
+    One that the experiment lacks is no fault: a study that brings its own data sets keeps what its base says of others.
+    """
     errors = []
     for key in ("plw", "seeds"):
         values = experiment.get(key)
         if not isinstance(values, dict):
             continue
         for member in values:
-            if member not in experiment["datasets"]:
+            if member not in datasets:
                 place = locate(chain, ("experiments", name, key, member))
                 known = dict.fromkeys(experiment["datasets"])
                 errors.append(_unknown("data set of this experiment", member, known, place))
