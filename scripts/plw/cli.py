@@ -35,6 +35,14 @@ def doctor(vllm_python: str | None = None) -> None:
     print("Everything that the default study needs is here.")
 
 
+def _checkout(root: str) -> Path:
+    """The folder of the project, or InputError."""
+    if not (Path(root) / "Snakefile").is_file():
+        hint = "It needs the Snakefile and config/."
+        raise InputError("This is no checkout of the project.", value=root, where="--root", hint=hint)
+    return Path(root)
+
+
 def power(study: str, results: str | None, root: str) -> None:
     """Print what a study's design could decide of each claim, from a finished study's noise where there is one."""
     import yaml
@@ -46,11 +54,7 @@ def power(study: str, results: str | None, root: str) -> None:
     from plw.study.configuration import load_configuration
     from plw.study.runs import list_runs
 
-    config = Path(root) / "config"
-    if not (config / "claims.yaml").is_file():
-        raise InputError(
-            "This is no checkout of the project.", value=root, where="--root", hint="It needs config/claims.yaml."
-        )
+    config = _checkout(root) / "config"
     claims = read_claims(config / "claims.yaml")
     worlds = yaml.safe_load((config / "paper_worlds.yaml").read_text(encoding="utf-8"))
     plan = load_configuration({"study": study}, root=Path(root))
@@ -91,11 +95,7 @@ def _snakemake(root: str, *arguments: str) -> None:
     """Run the workflow of a checkout; its exit status becomes ours."""
     import subprocess
 
-    if not (Path(root) / "Snakefile").is_file():
-        raise InputError(
-            "This is no checkout of the project.", value=root, where="--root", hint="It needs a Snakefile."
-        )
-    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=root)
+    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=_checkout(root))
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -156,19 +156,36 @@ def _data_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--tokenizer", help="folder, SentencePiece file (.model) or Hub id that counts tokens")
 
 
+def _training_flags(flags: argparse.ArgumentParser) -> None:
+    """What training will see of the rows, and the answer for programs."""
+    flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
+    flags.add_argument("--json", dest="json_", action="store_true", help="for programs")
+
+
 def _recommend_flags(flags: argparse.ArgumentParser) -> None:
     _data_flags(flags)
+    _training_flags(flags)
     flags.add_argument(
         "--purpose", default="all", help="all (default), multiple_choice (and short answers) or generation"
     )
     flags.add_argument("--study", help="folder of a finished study (results/NAME) whose own runs are asked")
-    flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
-    flags.add_argument("--json", dest="json_", action="store_true", help="for programs")
     flags.add_argument("--html", help="written: the recommendation as a page")
 
 
-def parse_and_run(argv: list[str] | None = None) -> None:
-    """Run the subcommand that `argv` names."""
+def _describe_flags(flags: argparse.ArgumentParser) -> None:
+    _data_flags(flags)
+    _training_flags(flags)
+
+
+def _invert_flags(flags: argparse.ArgumentParser) -> None:
+    _data_flags(flags)
+    flags.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
+    flags.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
+    flags.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line, a subcommand for each of COMMANDS."""
     parser = argparse.ArgumentParser(
         prog="plw",
         description=__doc__,
@@ -176,62 +193,78 @@ def parse_and_run(argv: list[str] | None = None) -> None:
         " wrong call.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    asked = commands.add_parser("doctor", help="versions of everything, what is missing and how to get it")
+
+    def command(
+        name: str, about: str, *, example: str = "", more: str = "", root: bool = False
+    ) -> argparse.ArgumentParser:
+        """A subcommand: its line in the list, and below its own help `more` or an example."""
+        flags = commands.add_parser(
+            name,
+            help=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=more or f"example:\n  $ {example or f'plw {name}'}",
+        )
+        if root:
+            flags.add_argument("--root", default=".", help="the project's folder")
+        return flags
+
+    study = "name of a study in config/studies, or the path of a study file"
+    asked = command("doctor", "versions of everything, what is missing and how to get it")
     asked.add_argument("--vllm-python", help="interpreter of vLLM's own environment, to look into as well")
-    asked = commands.add_parser(
-        "power", help="what a study's design could decide of each claim, before anything trains"
+    asked = command("plan", "what a study would run and cost; nothing is run", example="plw plan paper", root=True)
+    asked.add_argument("study", help=study)
+    asked = command(
+        "power",
+        "what a study's design could decide of each claim, before anything trains",
+        example="plw power demo",
+        root=True,
     )
-    asked.add_argument("study", help="name of a study in config/studies, or the path of a study file")
+    asked.add_argument("study", help=study)
     asked.add_argument(
         "--results", help="folder of a finished study whose noise is used (default: results/STUDY if there)"
     )
-    asked.add_argument("--root", default=".", help="the project's folder")
-    asked = commands.add_parser(
+    asked = command(
+        "fetch",
+        "download all models and data that a study names (docs/cluster.md)",
+        example="plw fetch paper",
+        root=True,
+    )
+    asked.add_argument("study", help=study)
+    asked = command(
         "verify",
-        help="whether every file of a study's results is whole, belongs to its inputs and was made by this code",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=VERIFY_EXAMPLE,
+        "whether every file of a study's results is whole, belongs to its inputs and was made by this code",
+        more=VERIFY_EXAMPLE,
+        root=True,
     )
     asked.add_argument("study", nargs="?", help="its name, or its study file (default: that of config/config.yaml)")
-    asked.add_argument("--root", default=".", help="the project's folder")
-    for name, said, example in (
-        ("plan", "what a study would run and cost; nothing is run", "plw plan paper"),
-        ("fetch", "download all models and data that a study names (docs/cluster.md)", "plw fetch paper"),
-    ):
-        asked = commands.add_parser(
-            name, help=said, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"example:\n  $ {example}"
+    _recommend_flags(
+        command(
+            "recommend",
+            "a prompt loss weight for a file of instruction data, with what speaks for and against it",
+            example="plw recommend my_data.jsonl --tokenizer models/llama --purpose generation",
         )
-        asked.add_argument("study", help="name of a study in config/studies, or the path of a study file")
-        asked.add_argument("--root", default=".", help="the project's folder")
-    asked = commands.add_parser(
-        "recommend",
-        help="a prompt loss weight for a file of instruction data, with what speaks for and against it",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  $ plw recommend my_data.jsonl --tokenizer models/llama --purpose generation",
     )
-    _recommend_flags(asked)
-    asked = commands.add_parser(
-        "describe",
-        help="Table 1's row of a file of instruction data; with a tokenizer, what training makes of it",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  $ plw describe my_data.jsonl --tokenizer models/llama",
+    _describe_flags(
+        command(
+            "describe",
+            "Table 1's row of a file of instruction data; with a tokenizer, what training makes of it",
+            example="plw describe my_data.jsonl --tokenizer models/llama",
+        )
     )
-    _data_flags(asked)
-    asked.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
-    asked.add_argument("--json", dest="json_", action="store_true", help="for programs")
-    asked = commands.add_parser(
-        "invert",
-        help="prompt inversion (App. A): the output becomes the input and the prompt is what is to be predicted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  $ plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
+    _invert_flags(
+        command(
+            "invert",
+            "prompt inversion (App. A): the output becomes the input and the prompt is what is to be predicted",
+            example="plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
+        )
     )
-    _data_flags(asked)
-    asked.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
-    asked.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
-    asked.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
-    arguments = vars(parser.parse_args(argv))
-    command: Callable[..., None] = COMMANDS[arguments.pop("command")]
-    command(**arguments)
+    return parser
+
+
+def parse_and_run(argv: list[str] | None = None) -> None:
+    """Run the subcommand that `argv` names."""
+    arguments = vars(_parser().parse_args(argv))
+    COMMANDS[arguments.pop("command")](**arguments)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -8,7 +8,8 @@ import draw_figure_1
 import pandas as pd
 import pytest
 from plw.errors import InputError
-from plw.figures.figure_1 import RED, draw, figure_data, item_errors
+from plw.figures.axes import FITTED_RED
+from plw.figures.figure_1 import draw, figure_data, item_errors
 from plw.figures.style import STYLE, dataset_colours, style_with
 from plw.scores.table import aggregate, coverage_note
 from plw.scores.transform import to_w_p
@@ -147,9 +148,9 @@ def regression(*, plw: float | None, significant: bool = True) -> dict:
 def test_the_critical_weight_stands_in_the_panel_of_its_data_set(scores, significant, look, words):
     regressions = {"short": regression(plw=0.1, significant=significant), "plain": regression(plw=None)}
     panels = drawn(figure_data(scores), regressions=regressions).axes
-    line = next(line for line in panels[2].lines if line.get_color() == RED and len(set(line.get_xdata())) == 1)
+    line = next(line for line in panels[2].lines if line.get_color() == FITTED_RED and len(set(line.get_xdata())) == 1)
     assert (line.get_xdata()[0], line.get_linestyle()) == (to_w_p(0.1), look)
-    bar = next(line for line in panels[2].lines if line.get_color() == RED and len(set(line.get_xdata())) == 2)
+    bar = next(line for line in panels[2].lines if line.get_color() == FITTED_RED and len(set(line.get_xdata())) == 2)
     assert list(bar.get_xdata()) == [to_w_p(0.05), to_w_p(0.2)]
     assert [text.get_text() for text in panels[2].texts] == [words]
     assert [text.get_text() for text in panels[1].texts] == ["no λ inside (0, 1)"]

@@ -22,6 +22,7 @@ from plw.scores.transform import to_w_p
 PLW_TICKS = (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)  # upper axis: weights that readers think in
 W_P_LABEL = "$w_p$ = PLW$^{0.30103}$"
 GREY, NOTE_RED = "#555555", "#AA0000"
+FITTED_RED = "#C8102E"  # the best weight by a fitted model
 NOTE_ROW_INCHES, NOTE_CHARACTER_INCHES = 0.125, 0.055  # of 7 points
 LEGEND_GAP_INCHES = 0.08  # between the panels and the legend
 

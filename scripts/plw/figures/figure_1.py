@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from plw.figures.axes import (
+    FITTED_RED,
     key_handles,
     legend_and_note,
     new_figure,
@@ -32,7 +33,7 @@ CSV_COLUMNS = [
     *("run", "ptlm", "dataset", "plw", "w_p", "seed", "simple", "relative", "benchmarks", "complete"),
     *("simple_se", "relative_se"),
 ]
-RED, BAND = "#C8102E", 0.13
+BAND = 0.13  # opacity
 
 
 def item_errors(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,14 +96,14 @@ def critical_weight(regression: dict) -> dict | None:
 
 def _mark_critical_weight(axes: Axes, regression: dict) -> None:
     found = critical_weight(regression)
-    place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "fontsize": 6.5, "color": RED}
+    place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "fontsize": 6.5, "color": FITTED_RED}
     if found is None:
         axes.text(0.98, 0.02, "no λ inside (0, 1)", ha="right", va="bottom", **place)
         return
     look = "-" if found["significant"] else ":"
-    axes.axvline(found["w_p"], color=RED, linewidth=1.0, linestyle=look)
+    axes.axvline(found["w_p"], color=FITTED_RED, linewidth=1.0, linestyle=look)
     if found["low"] is not None and found["high"] is not None:
-        axes.plot([found["low"], found["high"]], [0.012, 0.012], color=RED, linewidth=2.4, alpha=0.6,
+        axes.plot([found["low"], found["high"]], [0.012, 0.012], color=FITTED_RED, linewidth=2.4, alpha=0.6,
                   solid_capstyle="butt", transform=axes.get_xaxis_transform())  # fmt: skip
     left = found["w_p"] > 0.5
     axes.text(
@@ -134,7 +135,11 @@ def _relative_panel(axes: Axes, rows: pd.DataFrame, marks: dict, colour: str) ->
 def _handles(datasets: Sequence[dict], colours: dict, ptlms: Sequence[dict], marks: dict, marked: bool) -> list[Artist]:
     """Legend entries: data sets, ptlms, the band, and λ where one of the panels has it."""
     band = Patch(color="#444444", alpha=BAND, label="± 1 standard error of the items")
-    red = [Line2D([], [], color=RED, linewidth=1.0, label="λ of Table 3; bar: 95 % interval; dotted: not significant")]
+    red = [
+        Line2D(
+            [], [], color=FITTED_RED, linewidth=1.0, label="λ of Table 3; bar: 95 % interval; dotted: not significant"
+        )
+    ]
     return [*key_handles(datasets, colours, ptlms, marks), band, *(red if marked else [])]
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from plw.figures.axes import GREY, legend_and_note, new_figure, plw_axis, say_no_scores
+from plw.figures.axes import FITTED_RED, GREY, legend_and_note, new_figure, plw_axis, say_no_scores
 from plw.figures.saving import drawing
 from plw.figures.style import dataset_colours
 from plw.scores.transform import from_w_p
@@ -83,7 +83,7 @@ def _ridge(axes: Axes, rows: pd.DataFrame) -> None:
             continue
         faint = starred[place] or starred[place + 1]
         part = slice(place, place + 2)
-        line: dict[str, Any] = {"color": "#C8102E", "clip_on": False, "zorder": 4}
+        line: dict[str, Any] = {"color": FITTED_RED, "clip_on": False, "zorder": 4}
         axes.plot(w_p[part], r_g[part], ":" if faint else "-", linewidth=1.4 if faint else 2.4, **line)
 
 
@@ -110,8 +110,8 @@ def _handles(datasets: Sequence[dict], gam: dict, colours: dict) -> list:
     ]  # fmt: skip
     return [
         *marks,
-        Line2D([], [], color="#C8102E", linewidth=2.4, label="best w_p"),
-        Line2D([], [], color="#C8102E", linewidth=1.4, linestyle=":", label="best w_p, range under 5 %"),
+        Line2D([], [], color=FITTED_RED, linewidth=2.4, label="best w_p"),
+        Line2D([], [], color=FITTED_RED, linewidth=1.4, linestyle=":", label="best w_p, range under 5 %"),
         Patch(facecolor="#7C7B78", edgecolor="white", hatch="///", label="outside the data"),
     ]
 
