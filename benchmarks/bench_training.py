@@ -144,7 +144,7 @@ def run_ours(model, examples, plw: float, extra: dict, options, folder) -> dict[
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
-    trainer.selector.remove()
+    trainer.output.remove()
     rows = read_loss(Path(folder) / "loss.csv")
     order = [row for update in plan.updates for row in update]
     return {

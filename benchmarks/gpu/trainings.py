@@ -43,5 +43,5 @@ def train(
             trainer.train()
         finally:
             log.close()
-            trainer.selector.remove()
+            trainer.output.remove()
         return read_loss(log.path)

@@ -9,8 +9,8 @@ from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.evaluation.shared_contexts import SharedContexts, make_requests
 from plw.models.generation import generate_texts
 from plw.models.loading import fit_embeddings, load_model
-from plw.models.output_layer import returns_what_its_head_gives
 from plw.training.batching import plan_updates
+from plw.training.forward.output_layer import returns_what_its_head_gives
 from tiny import SCALED, tiny_scaled_model
 from training_runs import TRAINING, run
 

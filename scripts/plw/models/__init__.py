@@ -7,7 +7,6 @@ fingerprint.py  what tells two models apart
 pickled.py      pickled weights as safetensors, once
 gguf.py         GGUF files as ordinary model folders
 decoding.py     batched decoding that computes a shared beginning once
-output_layer.py  logits at chosen positions only, by the model's own way to them
 memory.py       how many texts are written at once, from the device's free memory
 flags.py        flags that programs with a model share
 generation.py   texts that a model writes: candidates for the judges, the judges' answers

@@ -7,6 +7,7 @@ attach.py            that loss in somebody else's model or trainer
 identities.py        what §4.1 says of the loss, tried on random logits
 batching.py          which sequences make an update, and which a device sees at once
 regularizers.py      penalties on the weights (App. E.5)
+forward/             the forward pass: only what the objective needs
 trainer.py           the HF Trainer with that loss
 zero.py              DeepSpeed: settings by ZeRO stage, each rank's own part of weights and gradients
 launch.py            how the process was started

@@ -207,7 +207,7 @@ def train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         log.close()
-        trainer.selector.remove()
+        trainer.output.remove()
     if log.stopped:
         raise TrainingInterrupted(trainer.state.global_step, trainer.state.max_steps)
     model.config.use_cache = use_cache

@@ -34,7 +34,7 @@ class LossLog(TrainerCallback):
     Both need one exchange between ranks per update, so they share it. After construction, set `trainer`.
     """
 
-    def __init__(self, path: str | Path, plan: TrainingPlan, *, monitor: bool):
+    def __init__(self, path: str | Path, plan: TrainingPlan, *, monitor: bool | int):
         self.path, self.plan, self.monitor = Path(path), plan, monitor
         self.trainer: Any = None
         self.stop_requested = False
@@ -81,7 +81,7 @@ class LossLog(TrainerCallback):
     def _write(self, step: int, loss: float, prompt: float, completion: float, seconds: float) -> None:
         assert self._stream is not None  # open from the beginning of training to its end
         counts = self.plan.summary(step - 1)
-        measured = self.monitor or self.plan.plw > 0
+        measured = self.plan.plw > 0 or is_monitored(step - 1, self.monitor)
         row = [
             step,
             loss,
@@ -105,6 +105,11 @@ class LossLog(TrainerCallback):
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def is_monitored(update: int, every: bool | int) -> bool:
+    """Whether the masked prompt's loss is measured in an update (numbered from 0): true, false, or one in `every`."""
+    return bool(every) and update % every == 0
 
 
 def keep_rows(path: Path, steps: int) -> None:

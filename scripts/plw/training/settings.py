@@ -52,7 +52,8 @@ class TrainingSettings:
     on_lost_completion        rows whose completion was cut off: keep (as Alpaca) | drop | error
     special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
     monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
-                              output layer); if not, loss.csv has an empty cell there
+                              output layer): true, false, or N for the first of every N updates; loss.csv has an empty
+                              cell where it was not measured
     """
 
     epochs: float = 3
@@ -80,7 +81,7 @@ class TrainingSettings:
     checkpoint_steps: int | None = None
     on_lost_completion: str = "keep"
     special_tokens: str = "keep"
-    monitor_prompt_loss: bool = True
+    monitor_prompt_loss: bool | int = True
     attention_dropout: float = 0.0
     label_smoothing: float = 0.0
     minkowski: float = 0.0
@@ -137,9 +138,12 @@ def _problem(key: str, value: object) -> str | None:
     if key in CHOICES:
         if value not in CHOICES[key] or isinstance(value, bool):
             return f"`{key}` must be one of {', '.join(map(str, CHOICES[key]))}."
-    elif key in ("gradient_checkpointing", "monitor_prompt_loss"):
+    elif key == "gradient_checkpointing":
         if not isinstance(value, bool):
             return f"`{key}` must be true or false."
+    elif key == "monitor_prompt_loss":
+        if not isinstance(value, int) or (not isinstance(value, bool) and value < 1):
+            return f"`{key}` must be true, false or a whole number of updates from 1 on."
     elif key == "checkpoint_steps" and value is None:
         return None
     elif key == "adam_betas":

@@ -14,10 +14,11 @@ import torch
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
-from plw.models.output_layer import PositionSelector
 from plw.training.batching import TrainingPlan
 from plw.training.checkpoints import finish_checkpoint
-from plw.training.loss import IGNORED, token_losses
+from plw.training.forward.output_layer import BatchLoss, WeightedOutput
+from plw.training.loss import IGNORED
+from plw.training.loss_log import is_monitored
 from plw.training.regularizers import MinkowskiPenalty
 
 
@@ -31,7 +32,7 @@ class PromptLossTrainer(Trainer):
     plan              physical batches of this rank, in order; its length fixes the number of updates
     label_smoothing   as in `plw.training.loss.token_losses`
     minkowski         alpha of the penalty on the distance from the starting weights; 0 is off
-    monitor           also measure the loss of tokens whose scale is 0
+    monitor           also measure the loss of tokens whose scale is 0: always, never, or once in so many updates
     fingerprint       what a checkpoint of this run is marked with
     sums              float64 [loss, prompt, completion]: this rank's sums of the current update (the objective,
                       and the unweighted cross-entropies in nats); whoever logs an update resets them
@@ -46,7 +47,7 @@ class PromptLossTrainer(Trainer):
         label_smoothing: float = 0.0,
         minkowski: float = 0.0,
         added_rows: int = 0,
-        monitor: bool = True,
+        monitor: bool | int = True,
         fingerprint: Mapping | None = None,
         **kwargs,
     ):
@@ -54,9 +55,10 @@ class PromptLossTrainer(Trainer):
         self.remove_callback(PrinterCallback)  # the loss goes to loss.csv, not to the terminal
         self.model_accepts_loss_kwargs = False  # no count of labels is handed to the model
         self.compute_loss_func = self.compute_loss  # transformers < 5.19 divides by the steps unless this is set
-        self.plan, self.label_smoothing, self.monitor = plan, label_smoothing, monitor
+        self.plan, self.monitor = plan, monitor
         self.fingerprint = dict(fingerprint or {})
-        self.selector = PositionSelector(self.model)
+        checkpointing = any(getattr(self.args, f"{kind}_checkpointing", False) for kind in ("activation", "gradient"))
+        self.output = WeightedOutput(self.model, label_smoothing=label_smoothing, sparse=not checkpointing)
         self.minkowski, self.added_rows = minkowski, added_rows
         self.penalty: MinkowskiPenalty | None = None
         if minkowski and not self.is_deepspeed_enabled:  # with DeepSpeed it needs the engine: create_scheduler
@@ -77,21 +79,14 @@ class PromptLossTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Return this physical batch's share of the objective, times the number of ranks."""
         targets, scales = inputs["targets"], inputs["scales"]
-        predicted = targets != IGNORED
-        learned = predicted & (scales != 0)
-        watched = predicted & ~learned if self.monitor else None
-        # No attention mask: padding stands on the right, where a causal model's real tokens never look, and
-        # without a mask the faster causal kernels are used.
-        with self.selector.choose(learned, watched):
-            logits = model(input_ids=inputs["input_ids"], use_cache=False).logits
-        logits, seen = self.selector.split(logits)
-        losses = token_losses(logits, targets[learned], label_smoothing=self.label_smoothing)
-        loss = (losses * scales[learned]).sum()
-        self._record(inputs, losses.detach(), loss.detach(), learned, watched, seen)
-        total = loss * self.args.world_size
+        monitored = is_monitored(self.state.global_step, self.monitor)
+        watched = (targets != IGNORED) & (scales == 0) if monitored else None
+        found = self.output(model, inputs["input_ids"], targets, scales, watched)
+        self._record(inputs, found, watched)
+        total = found.loss * self.args.world_size
         if self.penalty is not None and self.accelerator.sync_gradients:  # once per update, on every rank
             total = self._with_penalty(self.penalty, total)
-        return (total, logits) if return_outputs else total
+        return (total, None) if return_outputs else total
 
     def _with_penalty(self, penalty: MinkowskiPenalty, loss: torch.Tensor) -> torch.Tensor:
         """Add the penalty to the update's sums, and to the loss where its gradient is to come from there."""
@@ -103,16 +98,17 @@ class PromptLossTrainer(Trainer):
             self.sums[0] += whole.detach()
         return loss + whole
 
-    def _record(self, inputs, losses, loss, learned, watched, seen) -> None:
+    def _record(self, inputs, found: BatchLoss, watched: torch.Tensor | None) -> None:
         """Add to the update's sums; stop the run at once if the loss is not finite."""
+        loss, losses = found.loss.detach(), found.learned
+        learned = (inputs["targets"] != IGNORED) & (inputs["scales"] != 0)
         if not torch.isfinite(loss):
             raise TrainingDiverged(self._diagnosis(inputs, losses, learned))
         is_prompt = inputs["is_prompt"]
         prompt = losses[is_prompt[learned]].sum(dtype=torch.float64)
         completion = losses.sum(dtype=torch.float64) - prompt
-        if seen is not None:
-            unlearned = token_losses(seen, inputs["targets"][watched])
-            prompt = prompt + unlearned[is_prompt[watched]].sum(dtype=torch.float64)
+        if watched is not None and found.watched is not None:
+            prompt = prompt + found.watched[is_prompt[watched]].sum(dtype=torch.float64)
         self.sums += torch.stack([loss.double(), prompt, completion])
 
     def _diagnosis(self, inputs, losses: torch.Tensor, learned: torch.Tensor) -> str:

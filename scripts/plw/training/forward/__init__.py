@@ -1,0 +1,6 @@
+"""The forward pass of a batch whose tokens' scales are known: only what the objective needs, exactly.
+
+output_layer.py  logits at chosen positions, and the batch's share of the objective
+chunked_loss.py  output layer and loss together, in chunks of tokens
+last_block.py    the last layer's projections at chosen positions only
+"""
