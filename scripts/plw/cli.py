@@ -146,6 +146,21 @@ def invert(file: str, output: str, **options: Any) -> None:
     print(f"{output}: {said}")
 
 
+def export(study: str, output: str | None, seeds: list[int] | None, root: str) -> None:
+    """Write a finished study into one folder that others can check, and say how large it is."""
+    from plw.sharing.exporting import export as write
+    from plw.sharing.finished import find_study
+
+    found = find_study(study, _checkout(root), seeds)
+    folder = Path(output or f"exports/{found.study['name']}")
+    write(found, folder, root=Path(root))
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    print(
+        f"{folder}: {len(found.runs)} runs, {len(files)} files, {size / 1e6:.2f} MB. What is what: {folder}/README.md"
+    )
+
+
 def _data_flags(flags: argparse.ArgumentParser) -> None:
     """A file of instruction data and how it is read."""
     flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
@@ -182,6 +197,12 @@ def _invert_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
     flags.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
     flags.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
+
+
+def _export_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument("study", help="name of a finished study, its study file, or its folder (results/NAME)")
+    flags.add_argument("-o", "--output", help="folder to write; must not be there (default: exports/NAME)")
+    flags.add_argument("--seeds", type=int, nargs="+", help="only the runs of these, where others are not finished")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -258,6 +279,14 @@ def _parser() -> argparse.ArgumentParser:
             example="plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
         )
     )
+    _export_flags(
+        command(
+            "export",
+            "one folder of a finished study that others can check (docs/sharing.md)",
+            example="plw export demo -o demo_export",
+            root=True,
+        )
+    )
     return parser
 
 
@@ -276,6 +305,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "describe": describe,
     "invert": invert,
+    "export": export,
 }
 
 

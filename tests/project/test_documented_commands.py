@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT, copy_project, project_files, snakemake
-from plw.report.replication import pack
+from plw.sharing.exporting import export
 from plw.study.configuration import load_configuration
 from plw.study.sources import named_files
-from small_results import DATASETS, make_results, runs_of
+from small_results import make_results, part_of, runs_of
 from tiny import tiny_model
 
 DOCUMENTS = [name for name in project_files() if re.fullmatch(r"(config/)?README\.md|docs/[^/]+\.md", name)]
@@ -109,7 +109,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "my_data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     tiny_model(folder / "models/llama")
     results = make_results(tmp_path_factory.mktemp("results") / "smol_cpu", runs_of(42))
-    pack("smol_cpu", runs_of(42), results, folder / "docs/replications/smol_cpu_one", datasets=DATASETS, seeds=[42])
+    export(part_of(results, 42), folder / "docs/replications/smol_cpu_one", root=ROOT)
     for name in ("smol_cpu", "smol_local", "smol_40min"):  # files of the samples, of which a dry run sees the names
         study = load_configuration({"study": name, "samples": "samples"}, root=ROOT)
         entries = [*study["datasets"].values(), *study["benchmarks"].values()]
