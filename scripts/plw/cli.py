@@ -161,6 +161,18 @@ def export(study: str, output: str | None, seeds: list[int] | None, root: str) -
     )
 
 
+def compare(first: str, second: str, json_: bool, root: str) -> None:
+    """Print in what two studies differ beyond noise."""
+    import json
+
+    from plw.sharing.comparing import compare as find
+    from plw.sharing.comparison_text import comparison_text
+    from plw.sharing.sides import read_side
+
+    found = find(*(read_side(name, _checkout(root)) for name in (first, second)))
+    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else comparison_text(found))
+
+
 def _data_flags(flags: argparse.ArgumentParser) -> None:
     """A file of instruction data and how it is read."""
     flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
@@ -287,6 +299,15 @@ def _parser() -> argparse.ArgumentParser:
             root=True,
         )
     )
+    asked = command(
+        "compare",
+        "in what two studies, or a study and an export, differ beyond noise (docs/sharing.md)",
+        example="plw compare demo demo_export",
+        root=True,
+    )
+    for name in ("first", "second"):
+        asked.add_argument(name, help="a finished study by name, file or folder, or the folder of an export")
+    asked.add_argument("--json", dest="json_", action="store_true", help="for programs")
     return parser
 
 
@@ -306,6 +327,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "describe": describe,
     "invert": invert,
     "export": export,
+    "compare": compare,
 }
 
 

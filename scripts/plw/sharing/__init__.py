@@ -7,5 +7,8 @@ exporting.py    all of it in one folder
 crate.py        how it was made, as an RO-Crate
 evaluations.py  the scores as Every Eval Ever records
 croissant.py    Croissant metadata of the inverted data sets
+sides.py        a study or an export as one side of a comparison
+comparing.py    in what two studies differ beyond noise
+comparison_text.py  that, for the terminal
 origins.py      where data and models come from, and their licences
 """

@@ -83,8 +83,8 @@ def latex_text(text: str) -> str:
     return "".join(LATEX_CHARACTERS.get(character, character) for character in text)
 
 
-# Significant digits of numbers in CSV. glmmTMB's sums depend on where memory lies, so fits of the same scores differ from
-# call to call in the twelfth digit (seen with three seeds); its optimiser stops earlier than that.
+# Significant digits of numbers in CSV. glmmTMB's sums depend on where memory lies, so fits of the same scores differ
+# from call to call in the twelfth digit (seen with three seeds); its optimiser stops earlier than that.
 DIGITS = 8
 
 
