@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plw.errors import InputError, nearest_hint
+from plw.sharing.commands import SHARING, add_sharing
+from plw.study.configuration import checkout
 
 VERIFY_EXAMPLE = """\
 It reads results/STUDY/manifest.json, which each call of snakemake brings up to date, and runs nothing. Named are files
@@ -35,14 +37,6 @@ def doctor(vllm_python: str | None = None) -> None:
     print("Everything that the default study needs is here.")
 
 
-def _checkout(root: str) -> Path:
-    """The folder of the project, or InputError."""
-    if not (Path(root) / "Snakefile").is_file():
-        hint = "It needs the Snakefile and config/."
-        raise InputError("This is no checkout of the project.", value=root, where="--root", hint=hint)
-    return Path(root)
-
-
 def power(study: str, results: str | None, root: str) -> None:
     """Print what a study's design could decide of each claim, from a finished study's noise where there is one."""
     import yaml
@@ -54,7 +48,7 @@ def power(study: str, results: str | None, root: str) -> None:
     from plw.study.configuration import load_configuration
     from plw.study.runs import list_runs
 
-    config = _checkout(root) / "config"
+    config = checkout(root) / "config"
     claims = read_claims(config / "claims.yaml")
     worlds = yaml.safe_load((config / "paper_worlds.yaml").read_text(encoding="utf-8"))
     plan = load_configuration({"study": study}, root=Path(root))
@@ -95,7 +89,7 @@ def _snakemake(root: str, *arguments: str) -> None:
     """Run the workflow of a checkout; its exit status becomes ours."""
     import subprocess
 
-    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=_checkout(root))
+    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=checkout(root))
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -146,33 +140,6 @@ def invert(file: str, output: str, **options: Any) -> None:
     print(f"{output}: {said}")
 
 
-def export(study: str, output: str | None, seeds: list[int] | None, root: str) -> None:
-    """Write a finished study into one folder that others can check, and say how large it is."""
-    from plw.sharing.exporting import export as write
-    from plw.sharing.finished import find_study
-
-    found = find_study(study, _checkout(root), seeds)
-    folder = Path(output or f"exports/{found.study['name']}")
-    write(found, folder, root=Path(root))
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    print(
-        f"{folder}: {len(found.runs)} runs, {len(files)} files, {size / 1e6:.2f} MB. What is what: {folder}/README.md"
-    )
-
-
-def compare(first: str, second: str, json_: bool, root: str) -> None:
-    """Print in what two studies differ beyond noise."""
-    import json
-
-    from plw.sharing.comparing import compare as find
-    from plw.sharing.comparison_text import comparison_text
-    from plw.sharing.sides import read_side
-
-    found = find(*(read_side(name, _checkout(root)) for name in (first, second)))
-    print(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) if json_ else comparison_text(found))
-
-
 def _data_flags(flags: argparse.ArgumentParser) -> None:
     """A file of instruction data and how it is read."""
     flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
@@ -209,12 +176,6 @@ def _invert_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
     flags.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
     flags.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
-
-
-def _export_flags(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument("study", help="name of a finished study, its study file, or its folder (results/NAME)")
-    flags.add_argument("-o", "--output", help="folder to write; must not be there (default: exports/NAME)")
-    flags.add_argument("--seeds", type=int, nargs="+", help="only the runs of these, where others are not finished")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -291,23 +252,7 @@ def _parser() -> argparse.ArgumentParser:
             example="plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
         )
     )
-    _export_flags(
-        command(
-            "export",
-            "one folder of a finished study that others can check (docs/sharing.md)",
-            example="plw export demo -o demo_export",
-            root=True,
-        )
-    )
-    asked = command(
-        "compare",
-        "in what two studies, or a study and an export, differ beyond noise (docs/sharing.md)",
-        example="plw compare demo demo_export",
-        root=True,
-    )
-    for name in ("first", "second"):
-        asked.add_argument(name, help="a finished study by name, file or folder, or the folder of an export")
-    asked.add_argument("--json", dest="json_", action="store_true", help="for programs")
+    add_sharing(command)
     return parser
 
 
@@ -326,8 +271,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "describe": describe,
     "invert": invert,
-    "export": export,
-    "compare": compare,
+    **SHARING,
 }
 
 

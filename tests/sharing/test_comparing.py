@@ -20,7 +20,7 @@ STUDY = {"datasets": {"plain": {"stands_for": "AlpacaData"}, "short": {}}, "benc
 
 
 def side(*, seeds=(42, 43), moved=0.0, luck=0.01, draw=1, results=None, ptlms=("weak", "strong"), plws=PLWS) -> Side:
-    """A study of simulated scores: a seed's luck is that of all its runs on a benchmark; `moved` lifts one benchmark."""
+    """A study of simulated scores: a seed's luck is all its runs' on a benchmark; `moved` lifts one benchmark."""
     rng = np.random.default_rng(draw)
     plan = score_table(noise=0.0, ptlms=ptlms, plws=plws, benchmarks=5)
     parts = []
@@ -52,7 +52,7 @@ def test_an_effect_larger_than_seeds_make_is_found_on_its_benchmark_alone():
 
 
 def test_other_seeds_alone_seldom_differ():
-    """Holm's family-wise rate is 5 %: of 40 pairs of studies that differ by luck alone at most 6 have any difference."""
+    """Holm's family-wise rate is 5 %: of 40 pairs of studies that differ by luck alone at most 6 have a difference."""
     wrong = 0
     for draw in range(40):
         found = compare(side(draw=2 * draw, plws=(0.0, 1.0)), side(draw=2 * draw + 1, seeds=(50, 51), plws=(0.0, 1.0)))

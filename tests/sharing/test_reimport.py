@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
 def plw(project: Path, *words: str) -> subprocess.CompletedProcess:
     """`plw` called by hand in a checkout."""
     call = [sys.executable, "-c", "from plw.cli import main; main()", *words]
-    environment = {**os.environ, "PYTHONPATH": str(project / "scripts")}
+    library = os.pathsep.join([str(project / "scripts"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": library.rstrip(os.pathsep)}
     return subprocess.run(call, cwd=project, env=environment, capture_output=True, text=True)
 
 

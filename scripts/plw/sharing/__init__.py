@@ -10,5 +10,7 @@ croissant.py    Croissant metadata of the inverted data sets
 sides.py        a study or an export as one side of a comparison
 comparing.py    in what two studies differ beyond noise
 comparison_text.py  that, for the terminal
+methods.py      what a study did, as the methods section of a paper
+commands.py     the commands' flags, and what they print
 origins.py      where data and models come from, and their licences
 """

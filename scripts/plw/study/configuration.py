@@ -39,6 +39,14 @@ def read_yaml(path: Path) -> dict:
     return content
 
 
+def checkout(root: str) -> Path:
+    """The project's folder that a command is given, or InputError."""
+    if not (Path(root) / "Snakefile").is_file():
+        hint = "It needs the Snakefile and config/."
+        raise InputError("This is no checkout of the project.", value=root, where="--root", hint=hint)
+    return Path(root)
+
+
 def load_configuration(config: dict, *, root: Path) -> dict:
     """The resolved study that `config` chooses; source names are replaced by their entries in config/sources.yaml.
 
