@@ -97,6 +97,8 @@ def record(run: Run) -> dict:
         "run": run.run,
         "plw": run.plw,
         "training": {"epochs": 2, "normalization": run.normalization},
+        "effective_loss": f"Sum of weight x cross-entropy, divided by the {run.normalization}",
+        "updates": UPDATES,
         "tokens": 71000,
         "seconds_in_all": 600.5,
         "device": {"type": "cpu", "model": None, "cpu": "a CPU", "threads": 1, "host": "here"},

@@ -41,6 +41,7 @@ NEITHER = {  # run nor planned
     "python -m pytest -m study": "runs the tests that this one belongs to",
     "python -m pytest tests/study/test_plan_processor.py": "runs the tests that this one belongs to",
     "snakemake -s CHECKOUT/Snakefile": "tests/workflow/test_places.py runs it and sees it refused",
+    "plw publish demo short --repo OWNER/NAME --upload": "sends to the Hub; tests/sharing has one of its own",
     "plw recommend": "the name alone of what stands above it with its file",
     "plw doctor --vllm-python INTERPRETER": "needs an interpreter with vLLM",
 }
@@ -131,7 +132,9 @@ def test_the_documented_subcommands_run(command, project):
     environment = {**os.environ, "PYTHONPATH": str(project / "scripts")}
     call = [sys.executable, "-c", "from plw.cli import main; main()", *words]
     done = subprocess.run(call, cwd=project, env=environment, capture_output=True, text=True)
-    expected = (0, 1) if {"results/demo", "doctor", "verify", "export", "compare", "methods"} & set(words) else (0,)
+    expected = (
+        (0, 1) if {"results/demo", "doctor", "verify", "export", "compare", "methods", "publish"} & set(words) else (0,)
+    )
     assert done.returncode in expected, done.stderr
     assert "Traceback" not in done.stderr
 

@@ -12,5 +12,7 @@ comparing.py    in what two studies differ beyond noise
 comparison_text.py  that, for the terminal
 methods.py      what a study did, as the methods section of a paper
 commands.py     the commands' flags, and what they print
+cards.py        model cards and data cards
+publishing.py   a model or a data set as a repository of the Hub
 origins.py      where data and models come from, and their licences
 """

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from plw.errors import InputError
 from plw.study.configuration import checkout
 
 
@@ -54,6 +55,30 @@ def methods(study: str, root: str) -> None:
     )
 
 
+def publish(study: str, what: str, repo: str | None, upload: bool, public: bool, output: str | None, root: str) -> None:
+    """Say what would be published of a run or an inverted data set, and with --upload send it."""
+    from plw.sharing.finished import find_study
+    from plw.sharing.publishing import prepare, write_cards
+    from plw.sharing.publishing import upload as send
+    from plw.study.configuration import read_yaml
+
+    if upload and not repo:
+        raise InputError("Nobody said where to.", where="--repo", hint="Name a repository: --repo OWNER/NAME")
+    found = find_study(study, checkout(root))
+    publication = prepare(found, what, read_yaml(Path(root) / "config/sources.yaml"))
+    place = f"{repo or 'OWNER/NAME'} ({publication.kind}, {'public' if public else 'private'} where it is new)"
+    print(f"{'Sending to' if upload else 'Would be sent to'} {place}:")
+    for name, size in publication.sizes().items():
+        print(f"  {name}  {size:,} bytes")
+    if output:
+        write_cards(publication, Path(output))
+        print(f"Cards: {output}")
+    if upload:
+        print(f"Sent: {send(publication, str(repo), public=public)}")
+    else:
+        print("Nothing was sent: read the cards (-o FOLDER), then --upload.")
+
+
 def _export_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("study", help="name of a finished study, its study file, or its folder (results/NAME)")
     flags.add_argument("-o", "--output", help="folder to write; must not be there (default: exports/NAME)")
@@ -86,6 +111,18 @@ def add_sharing(command: Callable[..., argparse.ArgumentParser]) -> None:
         root=True,
     )
     asked.add_argument("study", help="a finished study by name, file or folder, or the folder of an export")
+    asked = command(
+        "publish",
+        "a run's model or an inverted data set with its card, for the Hub; nothing is sent without --upload",
+        example="plw publish demo short -o cards",
+        root=True,
+    )
+    asked.add_argument("study", help="a finished study by name, file or folder")
+    asked.add_argument("what", help="id of a run, or name of a data set that the study inverts")
+    asked.add_argument("--repo", help="OWNER/NAME on the Hub")
+    asked.add_argument("--upload", action="store_true", help="send it (token: HF_TOKEN, or hf auth login)")
+    asked.add_argument("--public", action="store_true", help="a new repository is public (default: private)")
+    asked.add_argument("-o", "--output", help="folder to write the cards to")
 
 
-SHARING: dict[str, Callable[..., None]] = {"export": export, "compare": compare, "methods": methods}
+SHARING: dict[str, Callable[..., None]] = {"export": export, "compare": compare, "methods": methods, "publish": publish}

@@ -55,4 +55,4 @@ def dataset_origin(study: Mapping, dataset: str, registry: Mapping[str, dict]) -
 
 def licence_words(origin: Origin) -> str:
     """The licence for people: what is not known is said."""
-    return origin.licence or f"not known: {origin.name} is not in the registry of sources"
+    return origin.licence or "not known (not in the registry of sources)"
