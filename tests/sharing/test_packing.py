@@ -9,6 +9,7 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 from checkout import ROOT
 from plw.cli import parse_and_run
 from plw.errors import InputError
@@ -16,7 +17,7 @@ from plw.mechanism.stability import loss_stability
 from plw.scores.items import read_items
 from plw.sharing.exporting import export
 from plw.sharing.finished import FinishedStudy, find_study
-from plw.sharing.packing import check_run_table, shared_and_own, study_change
+from plw.sharing.packing import check_run_table, shared_and_own, study_file
 from plw.sharing.readme import measure_table
 from plw.study.configuration import load_configuration, name_from
 from plw.study.runs import list_runs
@@ -191,10 +192,22 @@ def test_the_command_exports_the_finished_seeds_and_the_study_file_is_the_study_
 @pytest.mark.parametrize("name", ["demo", "test", "paper", "smol", "smol_40min"])
 def test_the_packed_study_file_is_the_whole_study(name, tmp_path):
     study = load_configuration({"study": name, "samples": "samples"}, root=ROOT)
-    (tmp_path / "study.yaml").write_text(study_change(study, ROOT))
+    (tmp_path / "study.yaml").write_text(study_file(study, ROOT))
     for file in ("runs.csv", "scores.csv"):
         (tmp_path / file).touch()
     assert load_configuration({"results": str(tmp_path)}, root=ROOT) == {**study, "name": name_from(name, tmp_path)}
+    read = yaml.safe_load((tmp_path / "study.yaml").read_text())  # as `plw recommend --study` and `plw power` do
+    for registry in ("ptlms", "datasets", "benchmarks"):
+        known = {key: without_null(entry) for key, entry in study[registry].items()}
+        assert {key: entry for key, entry in without_null(read[registry]).items()} == known
+    assert read["training"]["normalization"] == study["training"]["normalization"]
+
+
+def without_null(value):
+    """A nested mapping without the keys whose value is null."""
+    if not isinstance(value, dict):
+        return value
+    return {key: without_null(item) for key, item in value.items() if item is not None}
 
 
 def test_every_file_has_its_sum_and_every_loss_curve_can_be_put_together_to_its_runs_sum(results, packed):

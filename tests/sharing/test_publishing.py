@@ -13,7 +13,7 @@ from hub_server import ACCEPTED, STRANGER
 from huggingface_hub import DatasetCard, ModelCard, constants, hf_hub_download
 from plw.cli import parse_and_run
 from plw.errors import InputError
-from plw.sharing.packing import study_change
+from plw.sharing.packing import study_file
 from small_results import STUDY, make_results, runs_of
 
 pytestmark = pytest.mark.slow
@@ -152,7 +152,8 @@ def test_what_cannot_be_published_is_said(results, writer, words, said):
 def test_the_study_file_of_an_export_is_no_place_to_publish_from(results, tmp_path):
     """An export holds no weights and no rows: the message asks for the study's own folder."""
     (tmp_path / "exported").mkdir()
-    (tmp_path / "exported/study.yaml").write_text(study_change(STUDY, ROOT))
+    (tmp_path / "exported/study.yaml").write_text(study_file(STUDY, ROOT))
+    (tmp_path / "exported/records.json").write_text("{}")
     done = subprocess.run(
         [sys.executable, "-c", "from plw.cli import main; main()", "publish", str(tmp_path / "exported"), RUN],
         cwd=ROOT,

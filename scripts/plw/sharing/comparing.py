@@ -248,13 +248,13 @@ def _claims(first: Side, second: Side, alpha: float) -> list[dict]:
 
 def _estimates(one: dict, two: dict) -> dict:
     """The difference of two estimates, each with the half of its interval that looks towards the other."""
-    values = [claim.get("estimate") for claim in (one, two)]
-    intervals = [claim.get("interval") for claim in (one, two)]
-    if None in values or not all(interval and None not in interval for interval in intervals):
+    (first, (low, high)), (second, (other_low, other_high)) = (_with_interval(claim) for claim in (one, two))
+    if None in (first, second, low, high, other_low, other_high):
         return {"difference": None, "p": None}
-    up = values[1] > values[0]
-    halves = [
-        intervals[0][1] - values[0] if up else values[0] - intervals[0][0],
-        values[1] - intervals[1][0] if up else intervals[1][1] - values[1],
-    ]
-    return _normal(values[1] - values[0], float(np.hypot(*halves)) / TWO_SIDED)
+    halves = (high - first, second - other_low) if second > first else (first - low, other_high - second)
+    return _normal(second - first, float(np.hypot(*halves)) / TWO_SIDED)
+
+
+def _with_interval(claim: dict) -> tuple[Any, tuple[Any, Any]]:
+    interval = claim.get("interval") or (None, None)
+    return claim.get("estimate"), (interval[0], interval[1])

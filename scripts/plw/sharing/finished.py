@@ -55,9 +55,11 @@ def find_study(name: str, root: Path, seeds: Sequence[int] | None = None) -> Fin
         raise InputError("This study has no results.", value=str(folder), where="STUDY", hint=hint)
     if (folder / "study.yaml").is_file():
         study = read_yaml(folder / "study.yaml")
-        if "run_experiments" not in study or "normalization" not in study.get("training", {}):
+        if (folder / "records.json").is_file() or (folder / "SHA256SUMS").is_file():
             hint = "An export holds neither weights nor data; give the study's own folder, results/NAME."
-            raise InputError("This is no folder of a study's results.", value=str(folder), where="STUDY", hint=hint)
+            raise InputError(
+                "This is an export, no folder of a study's results.", value=str(folder), where="STUDY", hint=hint
+            )
     elif study is None:
         study = _configured(folder.name, root, [])
     runs = list_runs(study)

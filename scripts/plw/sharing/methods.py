@@ -177,7 +177,7 @@ def _statistics(side: Side) -> str:
         f" w_p is the weight to the power 0.30103; scores squeezed by {settings['squeeze'].replace('_', ' ')},"
         f" polynomials {settings['poly']}), at a level of {settings['alpha']:g}"
     )
-    checks = next((each for name, each in side.results.items() if name.endswith(".checks.json")), {})
+    checks: dict = next((each for name, each in side.results.items() if name.endswith(".checks.json")), {})
     if checks.get("permutation"):
         text += f", with {checks['permutation']['permutations']:,} permutations"
     failed = [side.study["datasets"][result["dataset"]]["label"] for result in fits.values() if not result["converged"]]

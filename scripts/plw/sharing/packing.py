@@ -24,17 +24,18 @@ TABLES = ("scores.csv", "mechanism.csv", "rsd_windows.csv")  # with the column `
 ITEMS, CURVES, RECORDS, HASHES = "items.parquet", "loss_curves.csv.gz", "records.json", "data/hashes.json"
 
 
-def study_change(study: dict, root: Path, seeds: Sequence[int] | None = None) -> str:
-    """The study file of a packed folder: all in which the resolved study differs from the paper's, in YAML.
+def study_file(study: dict, root: Path, seeds: Sequence[int] | None = None) -> str:
+    """The study file of a packed folder, in YAML: the whole resolved study, for programs that read it as it is.
 
-    It needs no other study file than config/studies/paper.yaml, with config/benchmarks.yaml under it, of `root`.
+    As a study file it rests on config/studies/paper.yaml with config/benchmarks.yaml under it, of `root`; what these
+    have and the study has not is null there.
     seeds  those that the study is limited to; None: all
     """
     config = root / "config"
     paper = {key: value for key, value in read_yaml(config / "studies/paper.yaml").items() if key != "base"}
     wanted = study if seeds is None else _limited(study, seeds)
-    change = _change(merge({"benchmarks": read_yaml(config / "benchmarks.yaml")}, paper), wanted)
-    return yaml.safe_dump({"name": study["name"], **change}, sort_keys=False, allow_unicode=True, width=120)
+    whole = _over(merge({"benchmarks": read_yaml(config / "benchmarks.yaml")}, paper), wanted)
+    return yaml.safe_dump({"name": study["name"], **whole}, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _limited(study: dict, seeds: Sequence[int]) -> dict:
@@ -52,16 +53,16 @@ def _limited(study: dict, seeds: Sequence[int]) -> dict:
     return {**study, "seeds": kept(study["seeds"]), "experiments": experiments}
 
 
-def _change(base: dict, wanted: dict) -> dict:
-    """What `merge` lays over `base` to have `wanted`; null removes."""
-    change: dict = {key: None for key in base if key not in wanted}
+def _over(base: dict, wanted: dict) -> dict:
+    """What `merge` lays over `base` to have `wanted`: all of it, and null for what `base` has besides."""
+    whole: dict = {key: None for key in base if key not in wanted}
     for key, value in wanted.items():
         below = base.get(key)
         if isinstance(value, dict) and isinstance(below, dict):
-            change |= {key: differing} if (differing := _change(below, value)) else {}
-        elif key not in base or value != below:
-            change[key] = value
-    return change
+            whole[key] = _over(below, value)
+        elif value is not None:  # null would remove it; where it is meant (benchmarks.yaml), `base` has it
+            whole[key] = value
+    return whole
 
 
 def shared_and_own(records: dict[str, dict]) -> dict:
@@ -106,7 +107,7 @@ def pack(found: FinishedStudy, folder: Path, *, root: Path) -> None:
         with atomic_path(folder / ITEMS) as temporary:
             items.astype({"run": "category", "benchmark": "category"}).to_parquet(temporary, index=False)
     write_text(folder / "runs.csv", runs_csv(found.runs))
-    write_text(folder / "study.yaml", study_change(found.study, root, found.seeds))
+    write_text(folder / "study.yaml", study_file(found.study, root, found.seeds))
     if found.given:
         return
     _write_curves(folder / CURVES, {name: results / "runs" / name / "loss.csv" for name in names})

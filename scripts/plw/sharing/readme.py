@@ -19,7 +19,7 @@ SHOWN = {
 }
 # What each file or folder is, in the order of the README; only those that are there are listed.
 FILES = {
-    "study.yaml": "the study, as a change of `config/studies/paper.yaml`: all that decides it is in these two",
+    "study.yaml": "the whole study; it rests on `config/studies/paper.yaml`, of which null takes something away",
     "runs.csv": "the run table",
     "scores.csv": "scores of runs: one row for each run, benchmark and metric",
     "items.parquet": "scores of single items, by number, where a benchmark's score is their mean",
