@@ -78,7 +78,7 @@ def test_an_exports_results_give_the_figures_and_verdicts_of_the_study_itself(pr
     assert first == second
 
 
-def test_a_study_of_given_scores_is_exported_and_its_scores_are_taken_again(project, exported):
+def test_a_study_of_given_scores_is_exported_and_its_scores_are_taken_again(project, exported, tmp_path):
     """What was made of an analyst's table travels too: its scores alone, and nothing of any training."""
     (project / "brought.csv").write_bytes((project / RESULTS / "scores.csv").read_bytes())
     made = ("results/test_from_brought/report.html", "--config", "study=test", "scores=brought.csv")
@@ -92,3 +92,4 @@ def test_a_study_of_given_scores_is_exported_and_its_scores_are_taken_again(proj
     done = snakemake("--dry-run", "all", "--config", "results=exported_scores", folder=project)
     assert done.returncode == 0, done.stderr
     assert "figure_2" not in done.stdout
+    assert crate_issues(folder, "ro-crate-1.1", tmp_path) == []

@@ -39,7 +39,10 @@ def study_file(study: dict, root: Path, seeds: Sequence[int] | None = None) -> s
 
 
 def _limited(study: dict, seeds: Sequence[int]) -> dict:
-    """The study with these seeds alone, its experiments too."""
+    """The study with these seeds alone, its experiments too; InputError without one that all of its runs rest on."""
+    if not set(study["seeds"]) & set(seeds):
+        hint = f"Add one of the seeds that all data sets have: {', '.join(map(str, study['seeds']))}."
+        raise InputError("Some data sets have none of these seeds.", value=list(seeds), where="--seeds", hint=hint)
 
     def kept(value: list | dict) -> list | dict:
         if isinstance(value, dict):
