@@ -19,7 +19,8 @@ from plw.sharing.exporting import export
 from plw.sharing.finished import FinishedStudy, find_study
 from plw.sharing.packing import check_run_table, shared_and_own, study_file
 from plw.sharing.readme import measure_table
-from plw.study.configuration import load_configuration, name_from
+from plw.sharing.sides import read_side
+from plw.study.configuration import given_results, load_configuration, name_from
 from plw.study.runs import list_runs
 from plw.training.loss_log import read_loss
 from small_results import SECRET, STUDY, make_results, part_of, runs_of
@@ -238,6 +239,28 @@ def test_every_file_has_its_sum_and_every_loss_curve_can_be_put_together_to_its_
 def test_a_wrong_folder_of_results_gets_its_message(packed, given, said):
     with pytest.raises(InputError, match=said):
         load_configuration({"results": str(packed), **given}, root=ROOT)
+
+
+def test_a_score_table_in_an_export_brings_what_was_measured_beside_it(packed, tmp_path):
+    scores = str(packed / "scores.csv")
+    assert given_results({"results": f"{packed}/"}) == given_results({"scores": scores}) == (scores, str(packed))
+    study = load_configuration({"study": "smol_cpu", "samples": "samples", "scores": scores}, root=ROOT)
+    assert study["name"] == "smol_cpu_from_smol_cpu_2026_11_25", "named by the export, not by scores.csv"
+    alone = tmp_path / "scores.csv"
+    alone.write_bytes((packed / "scores.csv").read_bytes())
+    assert given_results({"scores": str(alone)}) == (str(alone), "")
+    assert given_results({}) == ("", "")
+
+
+def test_a_folder_that_the_earlier_program_packed_is_read_as_it_was(packed, tmp_path):
+    """Version 0.4 named the study by its file and had neither sums nor formats for others."""
+    for name in ("runs.csv", "scores.csv", "records.json"):
+        (tmp_path / name).write_bytes((packed / name).read_bytes())
+    (tmp_path / "study.yaml").write_text("base: smol_cpu\nname: smol_cpu\nseeds:\n- 42\n")
+    study = load_configuration({"results": str(tmp_path)}, root=ROOT)
+    assert [run.run for run in list_runs(study)] == [run.run for run in runs_of(42)]
+    assert given_results({"results": str(tmp_path)}) == (f"{tmp_path}/scores.csv", str(tmp_path))
+    assert len(read_side(str(tmp_path), ROOT).records) == 8
 
 
 COMMITTED = sorted(path.parent for path in (ROOT / "docs/replications").glob("*/study.yaml"))
