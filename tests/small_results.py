@@ -8,6 +8,7 @@ import pandas as pd
 from checkout import ROOT
 from plw.mechanism.collection import collect_mechanism
 from plw.scores.items import item_table, write_items
+from plw.sharing.finished import FinishedStudy
 from plw.study.configuration import load_configuration
 from plw.study.runs import Run, list_runs, run_row
 from plw.training.loss_log import COLUMNS as LOSS_COLUMNS
@@ -21,6 +22,11 @@ UPDATES = 24
 def runs_of(*seeds: int) -> list[Run]:
     """The study's runs with these seeds."""
     return [run for run in list_runs(STUDY) if run.seed in seeds]
+
+
+def part_of(folder: Path, *seeds: int) -> FinishedStudy:
+    """The runs of these seeds in a folder that `make_results` wrote, as `plw export --seeds` has them."""
+    return FinishedStudy(folder, STUDY, runs_of(*seeds), seeds)
 
 
 def make_results(folder: Path, runs: list[Run]) -> Path:
@@ -91,6 +97,8 @@ def record(run: Run) -> dict:
         "run": run.run,
         "plw": run.plw,
         "training": {"epochs": 2, "normalization": run.normalization},
+        "effective_loss": f"Sum of weight x cross-entropy, divided by the {run.normalization}",
+        "updates": UPDATES,
         "tokens": 71000,
         "seconds_in_all": 600.5,
         "device": {"type": "cpu", "model": None, "cpu": "a CPU", "threads": 1, "host": "here"},

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plw.errors import InputError, nearest_hint
+from plw.sharing.commands import SHARING, add_sharing
+from plw.study.configuration import checkout
 
 VERIFY_EXAMPLE = """\
 It reads results/STUDY/manifest.json, which each call of snakemake brings up to date, and runs nothing. Named are files
@@ -35,14 +37,6 @@ def doctor(vllm_python: str | None = None) -> None:
     print("Everything that the default study needs is here.")
 
 
-def _checkout(root: str) -> Path:
-    """The folder of the project, or InputError."""
-    if not (Path(root) / "Snakefile").is_file():
-        hint = "It needs the Snakefile and config/."
-        raise InputError("This is no checkout of the project.", value=root, where="--root", hint=hint)
-    return Path(root)
-
-
 def power(study: str, results: str | None, root: str) -> None:
     """Print what a study's design could decide of each claim, from a finished study's noise where there is one."""
     import yaml
@@ -54,7 +48,7 @@ def power(study: str, results: str | None, root: str) -> None:
     from plw.study.configuration import load_configuration
     from plw.study.runs import list_runs
 
-    config = _checkout(root) / "config"
+    config = checkout(root) / "config"
     claims = read_claims(config / "claims.yaml")
     worlds = yaml.safe_load((config / "paper_worlds.yaml").read_text(encoding="utf-8"))
     plan = load_configuration({"study": study}, root=Path(root))
@@ -95,7 +89,7 @@ def _snakemake(root: str, *arguments: str) -> None:
     """Run the workflow of a checkout; its exit status becomes ours."""
     import subprocess
 
-    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=_checkout(root))
+    done = subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=checkout(root))
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -258,6 +252,7 @@ def _parser() -> argparse.ArgumentParser:
             example="plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
         )
     )
+    add_sharing(command)
     return parser
 
 
@@ -276,6 +271,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "describe": describe,
     "invert": invert,
+    **SHARING,
 }
 
 

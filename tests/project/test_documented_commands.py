@@ -4,16 +4,17 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from checkout import ROOT, copy_project, project_files, snakemake
-from plw.report.replication import pack
+from plw.sharing.exporting import export
 from plw.study.configuration import load_configuration
 from plw.study.sources import named_files
-from small_results import DATASETS, make_results, runs_of
+from small_results import make_results, part_of, runs_of
 from tiny import tiny_model
 
 DOCUMENTS = [name for name in project_files() if re.fullmatch(r"(config/)?README\.md|docs/[^/]+\.md", name)]
@@ -40,6 +41,7 @@ NEITHER = {  # run nor planned
     "python -m pytest -m study": "runs the tests that this one belongs to",
     "python -m pytest tests/study/test_plan_processor.py": "runs the tests that this one belongs to",
     "snakemake -s CHECKOUT/Snakefile": "tests/workflow/test_places.py runs it and sees it refused",
+    "plw publish demo short --repo OWNER/NAME --upload": "sends to the Hub; tests/sharing has one of its own",
     "plw recommend": "the name alone of what stands above it with its file",
     "plw doctor --vllm-python INTERPRETER": "needs an interpreter with vLLM",
 }
@@ -109,7 +111,8 @@ def project(tmp_path_factory) -> Path:
     (folder / "my_data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     tiny_model(folder / "models/llama")
     results = make_results(tmp_path_factory.mktemp("results") / "smol_cpu", runs_of(42))
-    pack("smol_cpu", runs_of(42), results, folder / "docs/replications/smol_cpu_one", datasets=DATASETS, seeds=[42])
+    export(part_of(results, 42), folder / "docs/replications/smol_cpu_one", root=ROOT)
+    shutil.copytree(folder / "docs/replications/smol_cpu_one", folder / "demo_export")
     for name in ("smol_cpu", "smol_local", "smol_40min"):  # files of the samples, of which a dry run sees the names
         study = load_configuration({"study": name, "samples": "samples"}, root=ROOT)
         entries = [*study["datasets"].values(), *study["benchmarks"].values()]
@@ -129,7 +132,9 @@ def test_the_documented_subcommands_run(command, project):
     environment = {**os.environ, "PYTHONPATH": str(project / "scripts")}
     call = [sys.executable, "-c", "from plw.cli import main; main()", *words]
     done = subprocess.run(call, cwd=project, env=environment, capture_output=True, text=True)
-    expected = (0, 1) if {"results/demo", "doctor", "verify"} & set(words) else (0,)
+    expected = (
+        (0, 1) if {"results/demo", "doctor", "verify", "export", "compare", "methods", "publish"} & set(words) else (0,)
+    )
     assert done.returncode in expected, done.stderr
     assert "Traceback" not in done.stderr
 

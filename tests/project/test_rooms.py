@@ -18,7 +18,7 @@ ROOMS = (
     *("figures", "tables", "claims", "report"),
 )
 ROOT_FILES = {"__init__.py", "cli.py", "errors.py", "files.py", "loss.py", "preload.py", "program.py", "environment.py"}
-COMMAND_ROOM = "recommend"  # no stage: what `plw` does with a user's own file
+COMMAND_ROOMS = ("recommend", "sharing")  # no stages: what `plw` does with a user's own file, and with a finished study
 LARGEST_ROOM = 16
 
 
@@ -50,7 +50,7 @@ def test_a_stage_has_its_room_in_the_rules_the_programs_the_library_and_the_test
         assert list((ROOT / "scripts" / room).glob("*.py")), room
         assert list((ROOT / "tests" / room).glob("test_*.py")), room
     library = {path.name for path in LIBRARY.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert library == {*ROOMS, COMMAND_ROOM}
+    assert library == {*ROOMS, *COMMAND_ROOMS}
     rules = {path.stem for path in (ROOT / "workflow/rules").glob("*.smk")}
     assert rules == {*ROOMS, "world", "common"}
     assert {path.parent.name for path in programs()} == {*ROOMS, "world"}
@@ -62,13 +62,13 @@ def test_the_rules_are_included_in_run_order():
 
 
 def test_no_room_is_a_hall_and_the_root_holds_what_every_room_uses():
-    for room in (*(LIBRARY / name for name in (*ROOMS, COMMAND_ROOM)), ROOT / "scripts/plw_world"):
+    for room in (*(LIBRARY / name for name in (*ROOMS, *COMMAND_ROOMS)), ROOT / "scripts/plw_world"):
         modules = [path for path in room.iterdir() if path.suffix in (".py", ".R") and path.name != "__init__.py"]
         assert 1 < len(modules) <= LARGEST_ROOM, room.name
     assert {path.name for path in LIBRARY.iterdir() if path.is_file()} == ROOT_FILES
 
 
-@pytest.mark.parametrize("room", [*ROOMS, COMMAND_ROOM, "study/planning", "study/records"])
+@pytest.mark.parametrize("room", [*ROOMS, *COMMAND_ROOMS, "study/planning", "study/records"])
 def test_a_rooms_map_names_each_of_its_files_once(room):
     text = ast.get_docstring(ast.parse((LIBRARY / room / "__init__.py").read_text(encoding="utf-8")))
     listed = re.findall(r"^(\w+(?:\.py|\.R|/)) +\S", text, flags=re.MULTILINE)

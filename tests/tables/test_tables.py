@@ -144,6 +144,17 @@ def test_a_table_keeps_its_shape_in_all_three_formats():
 # ---- the three tables
 
 
+def test_csv_has_the_digits_that_two_fits_of_the_same_scores_share():
+    """Two p-values of one model of one score table, from two calls of glmmTMB."""
+    columns = (Column("p", lambda row: shown(row["p"]), ("p",)),)
+    first, second, large = (
+        to_csv(Table("A table", columns, [{"p": value}]))
+        for value in (0.5957386040416176, 0.5957386040408787, 12345678901.0)
+    )
+    assert first == second == "p\n0.5957386\n"
+    assert "12345678901" in large
+
+
 def test_table_1_puts_the_printed_row_of_what_a_data_set_stands_for_below_ours():
     table = table_1(DATASETS, {name: statistics(name) for name in ("plain", "short", "mine")}, PRINTED["table_1"])
     rows = rows_of(to_csv(table))

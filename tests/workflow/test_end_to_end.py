@@ -256,19 +256,6 @@ def test_a_score_table_alone_gives_statistics_claims_and_report(project):
     assert "report" in (given / "report.html").read_text(encoding="utf-8")
 
 
-def test_packed_results_give_the_verdicts_of_the_study_itself(project):
-    pack = ("scripts/report/pack_replication.py", "--study", "test", "--out", "packed")
-    done = subprocess.run([sys.executable, *pack], cwd=project, env=library(project), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    done = snakemake("--cores", "all", "figure_2", "claims", "--config", "results=packed", folder=project)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    ours, theirs = project / RESULTS, project / "results/test_from_packed"
-    assert not (theirs / "runs").exists()
-    assert rows(ours / "figures/figure_2.csv") == rows(theirs / "figures/figure_2.csv")
-    first, second = (json.loads((each / "claims.json").read_text())["claims"] for each in (ours, theirs))
-    assert first == second
-
-
 def test_a_wrong_score_table_gets_its_message_and_leaves_nothing(project):
     (project / "wrong.csv").write_text("ptlm,dataset,plw,benchmark,score\nweek,plain,0,piqa,0.5\n")
     done = snakemake("--cores", "1", "--config", "study=test", "scores=wrong.csv", "--", "scores", folder=project)

@@ -4,9 +4,9 @@ import json
 
 import pandas as pd
 import pytest
-from checkout import copy_project, planned_jobs, snakemake
-from plw.report.replication import pack
-from small_results import DATASETS, make_results, runs_of
+from checkout import ROOT, copy_project, planned_jobs, snakemake
+from plw.sharing.exporting import export
+from small_results import make_results, part_of, runs_of
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 GIVEN = ("--config", "results=docs/replications/smol_cpu_one")
@@ -18,7 +18,7 @@ def project(tmp_path_factory):
     """A copy of the project in which eight runs of made-up numbers are packed, and nothing else is."""
     folder = copy_project(tmp_path_factory.mktemp("replication") / "project")
     results = make_results(tmp_path_factory.mktemp("results") / "smol_cpu", runs_of(42))
-    pack("smol_cpu", runs_of(42), results, folder / "docs/replications/smol_cpu_one", datasets=DATASETS, seeds=[42])
+    export(part_of(results, 42), folder / "docs/replications/smol_cpu_one", root=ROOT)
     return folder
 
 

@@ -26,7 +26,7 @@ from plw.errors import InputError, InputErrors
 from plw.figures.fonts import check_labels
 from plw.figures.style import style_with
 from plw.study import design, inputs, layout, parameters
-from plw.study.configuration import check_links, load_configuration, read_yaml
+from plw.study.configuration import check_links, given_results, load_configuration, read_yaml
 from plw.study.fetching import fetch_first, needs_of
 from plw.study.logs import WithoutCommands, failures, fetched, finished
 from plw.study.parameters import as_json
@@ -52,10 +52,9 @@ STUDY_NAME = STUDY["name"]
 RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
 BATCHES = design.batches(RUNS.values())
-# Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; packed
-# results (pack_replication.py) are read in the place of the study's own, by the same names.
-GIVEN_RESULTS = str(config.get("results") or "").rstrip("/")
-GIVEN_SCORES = f"{GIVEN_RESULTS}/scores.csv" if GIVEN_RESULTS else config.get("scores")
+# Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; an export
+# (plw export) is read in the place of the study's own results, by the same names.
+GIVEN_SCORES, GIVEN_RESULTS = given_results(config)
 SCORES_ALONE = bool(GIVEN_SCORES) and not GIVEN_RESULTS
 REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
 FETCHED = f"results/{STUDY_NAME}/fetched.json"

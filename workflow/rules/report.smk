@@ -3,8 +3,7 @@ Everything on one page.
 
 REQUIRED INPUTS:  all figures, tables, regressions and claims of the study, the records of its runs
 OUTPUTS:          results/STUDY/{report.html,showing.json,planned_and_measured.md,rates.json}
-By hand, of a finished study or its finished seeds: pack_replication.py writes its small results into a folder to be
-committed; `--config results=FOLDER` then makes figures, tables, claims and the report from that folder.
+Of an export (plw export): `--config results=FOLDER` makes figures, tables, claims and the report from that folder.
 """
 
 # The main experiment's data sets, by the paper's whose place they take.

@@ -9,7 +9,6 @@ data.py        what was read of the data sets, and what tokenisation does to the
 statistics.py  regressions, checks, GAMs, mechanism
 cost.py        time, tokens, energy
 comparison.py  what it took beside what was planned, and rates for later plans
-replication.py small results of a finished study, packed to be committed
 tables.py      tables as templates take them
 page.py        all of it into the page
 templates/     the page's Jinja templates, its style among them

@@ -19,7 +19,7 @@ CONFIG_KEYS = {
     "samples": "folder that {samples} in a study's paths stands for",
     "finished_only": "true: make the artifacts from the runs that are measured already",
     "scores": "a score table (CSV): statistics, figures, tables and claims from it alone, nothing is trained",
-    "results": "packed results (a folder): figures, tables and claims of their study from them, nothing is trained",
+    "results": "an export (a folder): figures, tables and claims of its study from it, nothing is trained",
 }
 
 
@@ -37,6 +37,14 @@ def read_yaml(path: Path) -> dict:
             "A configuration file holds no mapping.", value=type(content).__name__, where=str(path), hint=hint
         )
     return content
+
+
+def checkout(root: str) -> Path:
+    """The project's folder that a command is given, or InputError."""
+    if not (Path(root) / "Snakefile").is_file():
+        hint = "It needs the Snakefile and config/."
+        raise InputError("This is no checkout of the project.", value=root, where="--root", hint=hint)
+    return Path(root)
 
 
 def load_configuration(config: dict, *, root: Path) -> dict:
@@ -79,22 +87,40 @@ def load_configuration(config: dict, *, root: Path) -> dict:
 
 
 def packed_results(config: dict) -> Path | None:
-    """The folder of packed results that the configuration names (scripts/report/pack_replication.py), or None."""
+    """The export whose study and results the configuration asks for (`plw export`), or None."""
     if not config.get("results"):
         return None
     folder = Path(str(config["results"]).rstrip("/"))
     if config.get("scores"):
-        hint = "Give one of them: packed results have scores of their own."
+        hint = "Give one of them: an export has scores of its own."
         raise InputError("Both results and scores are given.", value=str(folder), where="--config", hint=hint)
     absent = [name for name in ("study.yaml", "runs.csv", "scores.csv") if not (folder / name).is_file()]
     if absent:
         raise InputError(
-            "This is no folder of packed results.",
+            "This is no export of a study.",
             value=str(folder),
             where="config/config.yaml or --config, key results",
-            hint=f"It lacks {', '.join(absent)}; scripts/report/pack_replication.py makes such a folder.",
+            hint=f"It lacks {', '.join(absent)}; plw export makes such a folder.",
         )
     return folder
+
+
+def export_of_scores(path: str | Path) -> Path | None:
+    """The export that a given score table belongs to: the measures beside it are given as well. None for others."""
+    folder = Path(path).parent
+    beside = ("study.yaml", "runs.csv", "records.json")
+    return folder if Path(path).name == "scores.csv" and all((folder / name).is_file() for name in beside) else None
+
+
+def given_results(config: dict) -> tuple[str, str]:
+    """The score table that is given, and the export with what was measured beside it; "" for what there is not.
+
+    An export of a study whose scores were given has nothing that was measured: then it is its score table alone.
+    """
+    folder = config.get("results")
+    scores = f"{str(folder).rstrip('/')}/scores.csv" if folder else str(config.get("scores") or "")
+    measured = export_of_scores(scores) if scores else None
+    return scores, str(measured) if measured else ""
 
 
 def with_given_scores(study: dict, path: str) -> dict:
@@ -106,7 +132,7 @@ def with_given_scores(study: dict, path: str) -> dict:
             where="config/config.yaml or --config, key scores",
             hint="Give the path of a CSV file, from the folder that snakemake is called in.",
         )
-    return {**study, "name": name_from(study["name"], Path(path))}
+    return {**study, "name": name_from(study["name"], export_of_scores(path) or Path(path))}
 
 
 def name_from(study: str, path: Path) -> str:

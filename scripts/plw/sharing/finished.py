@@ -1,0 +1,121 @@
+"""A finished study as others are given it: which runs it has, and what of it is not there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plw.errors import InputError, nearest_hint
+from plw.study.configuration import load_configuration, read_yaml
+from plw.study.design import made_artifacts, regressed_datasets, smoothed_datasets
+from plw.study.runs import Run, datasets_of, list_runs
+
+OF_RUNS = ("loss.csv", "run.json", "evaluation.json")
+MOST_NAMED = 5  # files that a message names
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A folder of results and the study that they are of.
+
+    folder  results/STUDY
+    study   the resolved study
+    runs    its runs, or those of `seeds`
+    seeds   those that the runs are limited to; None: all of the study's
+    given   its scores came from an analyst's table: there are no runs and no data of its own
+    """
+
+    folder: Path
+    study: dict
+    runs: list[Run]
+    seeds: tuple[int, ...] | None = None
+    given: bool = False
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets of the runs and those that they are derived from; none where scores are given."""
+        return [] if self.given else datasets_of(self.runs, self.study)
+
+
+def find_study(name: str, root: Path, seeds: Sequence[int] | None = None) -> FinishedStudy:
+    """The results of a study and what it is.
+
+    name   of a study in config/studies; or the path of a study file; or a folder of results (results/STUDY)
+    root   the project's folder
+    seeds  the runs' seeds, where the others are not finished
+    Raises InputError where there are no results, and where the study has no run of these seeds.
+    """
+    folder, study = Path(name), None
+    if name.endswith((".yaml", ".yml")) or not folder.is_dir():
+        known = sorted(place.name for place in (root / "results").glob("*/"))
+        if name.endswith((".yaml", ".yml")) or name not in known:
+            study = _configured(name, root, known)
+        folder = root / "results" / (study["name"] if study else name)
+    if not folder.is_dir():
+        hint = f"Make it: snakemake --cores all --config study={name}"
+        raise InputError("This study has no results.", value=str(folder), where="STUDY", hint=hint)
+    if (folder / "study.yaml").is_file():
+        study = read_yaml(folder / "study.yaml")
+        if (folder / "records.json").is_file() or (folder / "SHA256SUMS").is_file():
+            hint = "An export holds neither weights nor data; give the study's own folder, results/NAME."
+            raise InputError(
+                "This is an export, no folder of a study's results.", value=str(folder), where="STUDY", hint=hint
+            )
+    elif study is None:
+        study = _configured(folder.name, root, [])
+    runs = list_runs(study)
+    wanted = [run for run in runs if seeds is None or run.seed in seeds]
+    if not wanted:
+        hint = f"Its seeds: {', '.join(map(str, sorted({run.seed for run in runs})))}."
+        raise InputError("There are no such runs.", value=list(seeds or []), where="--seeds", hint=hint)
+    given = not (folder / "runs").is_dir() and (folder / "logs" / "take_scores.log").is_file()
+    return FinishedStudy(folder, study, wanted, None if seeds is None else tuple(seeds), given)
+
+
+def _configured(name: str, root: Path, known: Sequence[str]) -> dict:
+    """A study by its name or file; its samples are not read, so their folder need not be known."""
+    try:
+        return load_configuration({"study": name, "samples": "samples"}, root=root)
+    except InputError as error:
+        if (root / "results").is_dir() and error.what == "There is no such study file.":
+            hint = nearest_hint(name, known) or f"Studies with results: {', '.join(known) or 'none'}. {error.hint}"
+            raise InputError("There is no such study.", value=name, where="STUDY", hint=hint) from None
+        raise
+
+
+def check_finished(found: FinishedStudy) -> None:
+    """Raise InputError that names what is missing of a study: runs by seed, then all other files."""
+    runs = found.folder / "runs"
+    lacking = [run for run in found.runs if any(not (runs / run.run / name).is_file() for name in OF_RUNS)]
+    if lacking and not found.given:
+        whole = sorted({run.seed for run in found.runs} - {run.seed for run in lacking})
+        hint = f"Finished seeds: {', '.join(map(str, whole))}; name them with --seeds." if whole else "Finish it first."
+        what = f"{len(lacking)} of {len(found.runs)} runs are not finished."
+        raise InputError(what, value=[run.run for run in lacking[:MOST_NAMED]], where=str(found.folder), hint=hint)
+    absent = [name for name in needed_files(found) if not (found.folder / name).is_file()]
+    if absent:
+        raise InputError(
+            f"The study is not finished: {len(absent)} files are missing.",
+            value=absent[:MOST_NAMED],
+            where=str(found.folder),
+            hint="Make them: snakemake --cores all --config study=…; or take finished seeds alone: --seeds",
+        )
+
+
+def needed_files(found: FinishedStudy) -> list[str]:
+    """What an export holds of a study whatever else it has, by place below its folder, the runs' own files apart."""
+    needed = ["scores.csv"]
+    if not found.given:
+        needed += ["mechanism.csv"] if "mechanism" in found.study else []
+        needed += [f"data/{name}/{file}" for name in found.datasets for file in ("statistics.json", "instances.jsonl")]
+    return needed + (whole_study_files(found) if found.seeds is None else [])
+
+
+def whole_study_files(found: FinishedStudy) -> list[str]:
+    """What was computed from all runs together, and so belongs to no part of them: statistics, claims, tables."""
+    regressed = regressed_datasets(found.study)
+    files = ["runs.csv", "study.yaml", "missing.json", "claims.json", "claims.md"]
+    files += [f"regression/{name}{kind}.json" for name in regressed for kind in ("", ".checks")]
+    files += ["regression/gam.json"] if smoothed_datasets(found.study) else []
+    artifacts = made_artifacts(found.study, from_scores=found.given)
+    tables = [name for name in artifacts if name.startswith("table")]
+    return files + [f"tables/{name}.{kind}" for name in tables for kind in ("csv", "md", "tex")]
