@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 
 import debian_packages
@@ -52,6 +53,20 @@ def text_of(document: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", document.split("<body>", 1)[1]))
 
 
+class Elements(HTMLParser):
+    """Names of all elements of a document, and of all their attributes; what stands within a value is neither."""
+
+    def __init__(self, document: str):
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(document)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
 def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(browser, tmp_path):
     content = page(
         generations={"r0": outputs(HOSTILE), "r1": outputs(HOSTILE)},
@@ -60,8 +75,8 @@ def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(brows
     )
     document = document_after_loading(browser, content, tmp_path)
     assert title(document) == "Does Prompt Loss Matter? Study test"
-    assert text_of(document).count(HOSTILE) == 5
-    assert not re.search(r"<(script|svg|img|b>bold)", document)
+    assert text_of(document).count(HOSTILE) == 6
+    assert not {"script", "svg", "img"} & Elements(document).names and "<b>bold" not in document
 
 
 class Marked:
@@ -134,8 +149,10 @@ def test_markup_in_every_text_that_a_user_can_give_is_text(browser, tmp_path):
     content = page(**whole_study(hostile))
     document = document_after_loading(browser, content, tmp_path)
     assert title(document) == "Does Prompt Loss Matter? Study test"
-    assert not re.search(r"<(script|svg|iframe|object|embed|link|form|a href=.javascript|b>bold)", document)
-    assert not re.search(r"<[^<>]*\son[a-z]+=", document), "an element has a handler of events"
+    found = Elements(document)
+    assert not {"script", "svg", "iframe", "object", "embed", "link", "form"} & found.names
+    assert not re.search(r"href=.javascript|<b>bold", document)
+    assert not [name for name in found.attributes if name.startswith("on")], "an element has a handler of events"
     assert all(source.startswith("data:image/png") for source in re.findall(r'<img[^>]* src="([^"]*)', document))
     text = text_of(document)
     shown = {int(number) for number in re.findall(r"mark-(\d+)-", text)}

@@ -10,7 +10,8 @@ VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
 def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
-    `estimand` says what is computed for a claim, `reason` what came out, `rates` how often the rule errs here.
+    `estimand` says what is computed for a claim, `estimated` and `reason` what came out, `rates` how often the rule errs
+    here.
 
     Raises InputError for a verdict that is none of VERDICTS.
     """
@@ -28,7 +29,9 @@ def claim_rows(result: dict | None) -> list[dict]:
                 "place": claim.get("place", ""),
                 "kind": claim.get("kind", ""),
                 "text": claim["text"],
+                "family": claim.get("family") or "",
                 "estimand": claim.get("estimand") or "",
+                "estimated": estimate_text(claim),
                 "rates": rates_text(claim),
                 "diagnostic": claim.get("calibration") == "diagnostic",
                 "primary": bool(claim.get("primary")),
@@ -42,6 +45,20 @@ def claim_rows(result: dict | None) -> list[dict]:
             }
         )
     return rows
+
+
+def estimate_text(claim: dict) -> str:
+    """The estimate with its 95 % interval and the paper's region, '' where there is none."""
+    if claim.get("estimate") is None:
+        return ""
+    text = shown_number(float(claim["estimate"]))
+    if claim.get("interval"):
+        text += f", 95 % interval {' to '.join(shown_number(float(end)) for end in claim['interval'])}"
+    low, high = claim.get("region") or (None, None)
+    if low is None and high is None:
+        return text
+    ends = [shown_number(float(end)) for end in (low, high) if end is not None]
+    return f"{text}; the paper's region is {' to '.join(ends) if len(ends) == 2 else ('up to ' if low is None else 'from ') + ends[0]}"
 
 
 def rates_text(claim: dict) -> str:
@@ -90,7 +107,10 @@ def verdict_counts(rows: list[dict]) -> list[dict]:
     ]
 
 
-def headline_rows(rows: list[dict], wanted: list[str]) -> list[dict]:
-    """The claims of the paper's abstract and conclusion, in the order of `wanted`; unknown ids are passed over."""
-    by_id = {row["id"]: row for row in rows}
-    return [by_id[key] for key in wanted if key in by_id]
+def families(rows: list[dict]) -> list[dict]:
+    """Claims about results for the first screen, families together: [{family, claims}]."""
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        if not row["diagnostic"]:
+            found.setdefault(row["family"] or "claims", []).append(row)
+    return [{"family": name, "claims": members} for name, members in found.items()]

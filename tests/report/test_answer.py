@@ -1,0 +1,76 @@
+"""The first screen's answer is never more certain than the verdicts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from plw.report.answer import answer_view
+from plw.report.claims import claim_rows, estimate_text
+from report_samples import STUDY, claim, page
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCES = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))
+FIT = {"dataset": "short", "model": "m", "converged": True, "design": {"rows": 9}, "fit": {"p": 0.02}}
+
+
+def answer(*claims: dict, fits=(), stand_ins=False, **record) -> list[dict]:
+    record = {"claims": list(claims), **record}
+    rows = claim_rows(record)
+    view = answer_view(SENTENCES, record=record, rows=rows, fits=fits, study=STUDY, stand_ins=stand_ins)
+    return view["sentences"]
+
+
+def text(sentences: list[dict]) -> str:
+    return " ".join(sentence["text"] for sentence in sentences)
+
+
+@pytest.mark.parametrize("verdict", ["supported", "contradicted", "inconclusive"])
+def test_each_sentence_is_the_one_of_its_claims_verdict(verdict):
+    said = answer(claim(id="C01", verdict=verdict), claim(id="C04"), claim(id="C20"))
+    assert [sentence["claims"][0]["id"] for sentence in said[:-1]] == ["C01", "C04"]
+    others = {"supported", "contradicted", "inconclusive"} - {verdict}
+    entry = SENTENCES["answer"][0]
+    assert entry[verdict] in said[0]["text"] and not any(entry[other] in said[0]["text"] for other in others)
+
+
+def test_the_best_weight_is_spoken_of_only_where_there_is_an_effect():
+    best = claim(id="C03", verdict="supported")
+    assert "0.242" in answer(claim(id="C01"), best)[0]["text"]
+    assert "0.242" not in text(answer(claim(id="C01", verdict="inconclusive"), best))
+
+
+def test_a_study_that_decides_nothing_says_so_and_answers_nothing():
+    open_ones = [claim(id=name, verdict="inconclusive") for name in ("C01", "C03", "C04")]
+    said = answer(*open_ones, claim(id="C38", calibration="diagnostic"), fits=[FIT])
+    assert len(said) == 1 and "can decide none of the paper's 3 claims" in said[0]["text"]
+    assert "No claim of the paper was judged" in text(answer())
+
+
+def test_the_tally_stands_beside_what_chance_gives_and_says_where_it_is_no_more():
+    row = {"supported": 1, "null_supported": 1.4, "paper_contradicted": 0.6}
+    said = answer(claim(id="C01"), claim(id="C02", verdict="contradicted"), yardstick=[row])[-1]["text"]
+    assert "supports 1, contradicts 1 and leaves 0 undecided" in said
+    assert "support 1.4 and contradict 0.6" in said and "no more than chance" in said
+    assert "no more than chance" not in answer(claim(), yardstick=[{**row, "supported": 5}])[-1]["text"]
+
+
+def test_models_in_the_place_of_the_papers_are_said_to_be_small():
+    assert "its own small models" in text(answer(claim(), stand_ins=True))
+    assert "its own small models" not in text(answer(claim()))
+
+
+def test_the_regression_behind_a_sentence_is_named_with_its_file_and_a_failed_one_says_so():
+    (evidence,) = answer(claim(id="C01"), fits=[FIT])[0]["evidence"]
+    assert evidence == {"text": "mixed model of Short: p = 0.02", "source": "regression/short.json, rule fit_glmm"}
+    (evidence,) = answer(claim(id="C01"), fits=[{**FIT, "converged": False}])[0]["evidence"]
+    assert evidence["text"].endswith("not converged")
+    assert 'title="From regression/short.json, rule fit_glmm"' in page(
+        claims={"claims": [claim()]}, fits=[FIT], sentences=SENTENCES
+    )
+
+
+def test_an_estimate_is_said_with_its_interval_and_the_papers_region():
+    found = {"estimate": 0.25, "interval": [0.1, 0.4], "region": [0.05, None]}
+    assert estimate_text(found) == "0.25, 95 % interval 0.1 to 0.4; the paper's region is from 0.05"
+    assert estimate_text({"estimate": 2.0, "interval": None, "region": [None, 1]}) == "2; the paper's region is up to 1"
+    assert estimate_text({"estimate": None}) == ""
