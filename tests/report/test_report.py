@@ -20,7 +20,7 @@ from plw.scores.table import COLUMNS
 from report_samples import RECORD, STUDY, claim, mechanism, outputs, page, picture, run_row
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSWER = {"claim": "C01", "supported": "It does.", "contradicted": "It does not.", "inconclusive": "Nobody knows."}
+ANSWER = {"claim": "C01", "supported": "it does", "contradicted": "it does not", "inconclusive": "who knows", "number": "{}"}
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)></pre>&amp;'
 ARTIFACTS = [f"figure_{n}" for n in range(1, 11)] + [f"table_{n}" for n in range(1, 7)]
 
@@ -69,7 +69,7 @@ def test_every_link_of_the_page_leads_somewhere():
         artifacts={"figure_1": picture(9, 9)},
         claims={"claims": [claim()]},
         titles={"figure_1": {"question": "scores"}},
-        sentences={"answer": [ANSWER], "artifacts": {"figure_1": {"says": "x", "claims": ["C01", "C99"]}}},
+        sentences={"answer": [[ANSWER]], "artifacts": {"figure_1": {"says": "x", "claims": ["C01", "C99"]}}},
         deviations=[{"kind": "open", "what": "a", "place": "b", "paper": "c", "here": "d", "why": "e"}],
     )
     targets = re.findall(r'href="#([^"]*)"', html)
@@ -340,7 +340,9 @@ def test_sentences_name_claims_that_exist_and_every_claim_on_results_stands_with
     sentences = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))
     claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text(encoding="utf-8"))["claims"]
     named = {key for item in sentences["artifacts"].values() for key in item.get("claims", ())}
-    answered = [*sentences["answer"], *(item["then"] for item in sentences["answer"] if "then" in item)]
+    clauses = [clause for sentence in sentences["answer"] for clause in sentence]
+    answered = [*clauses, *(clause["then"] for clause in clauses if "then" in clause)]
+    assert all({"supported", "contradicted", "inconclusive"} <= set(clause) for clause in answered)
     assert {*named, *(item["claim"] for item in answered)} <= {item["id"] for item in claims}
     assert {item["id"] for item in claims if item["calibration"] != "diagnostic"} <= named
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from plw.report.claims import verdict_counts
+from plw.report.claims import certainty_texts, verdict_counts
 from plw.report.sources import source
 from plw.report.statistics import p_is
 
@@ -29,22 +29,32 @@ def answer_view(
     """
     by_id = {row["id"]: row for row in rows}
     decided = any(row["verdict"] != "inconclusive" and not row["diagnostic"] for row in rows)
-    entries = [entry for entry in sentences.get("answer") or [] if decided and entry["claim"] in by_id]
-    said = [_sentence(entry, by_id, fits, study) for entry in entries]
-    last = [{"text": text, "claims": [], "evidence": []} for text in _tally(record, rows, decided, stand_ins)]
-    return {"question": sentences.get("question", ""), "sentences": said + last}
+    said = [_sentence(clauses, by_id, fits, study) for clauses in sentences.get("answer") or [] if decided]
+    tally = {"text": _tally(record, rows, decided, stand_ins), "claims": [], "evidence": []}
+    return {"question": sentences.get("question", ""), "sentences": [*filter(None, said), tally]}
 
 
-def _sentence(entry: Mapping, by_id: Mapping, fits: Sequence[Mapping], study: Mapping) -> dict:
-    claim, then = by_id[entry["claim"]], entry.get("then")
-    texts, used = [entry[claim["verdict"]]], [claim]
-    if then and claim["verdict"] == "supported" and then["claim"] in by_id:
-        used.append(by_id[then["claim"]])
-        texts.append(then[used[-1]["verdict"]])
-    evidence = [
-        {"text": f"{row['id']} {row['estimated']}", "source": source("claims")} for row in used if row["estimated"]
-    ]
-    return {"text": " ".join(texts), "claims": used, "evidence": evidence + _tests(entry["claim"], fits, study)}
+def _sentence(clauses: Sequence[Mapping], by_id: Mapping, fits: Sequence[Mapping], study: Mapping) -> dict | None:
+    texts, used, evidence = [], [], []
+    for clause in clauses:
+        claim, then = by_id.get(clause["claim"]), clause.get("then")
+        if claim is None:
+            continue
+        text = clause[claim["verdict"]]
+        used.append(claim)
+        if claim["estimated"]:
+            number = clause["number"].replace("{}", claim["estimated"])
+            evidence.append({"text": number, "source": f"{claim['id']} in {source('claims')}"})
+        evidence += _tests(claim["id"], fits, study)
+        if then and claim["verdict"] == "supported" and then["claim"] in by_id:
+            used.append(by_id[then["claim"]])
+            text += then[used[-1]["verdict"]]
+        texts.append(text)
+    if not used:
+        return None
+    joined = "; ".join(texts)
+    evidence += [{"text": text, "source": source("claims")} for text in certainty_texts(used)]
+    return {"text": f"{joined[0].upper()}{joined[1:]}.", "claims": used, "evidence": evidence}
 
 
 def _tests(claim: str, fits: Sequence[Mapping], study: Mapping) -> list[dict]:
@@ -54,23 +64,21 @@ def _tests(claim: str, fits: Sequence[Mapping], study: Mapping) -> list[dict]:
         entry = study.get("datasets", {}).get(fit["dataset"], {})
         if entry.get("stands_for") in REGRESSED.get(claim, ()):
             trouble = "" if fit["converged"] else ", not converged"
-            text = f"mixed model of {entry.get('label', fit['dataset'])}: {p_is(fit['fit'].get('p'))}{trouble}"
+            text = f"{p_is(fit['fit'].get('p'))} ({entry.get('label', fit['dataset'])}{trouble})"
             found.append({"text": text, "source": source("fits", dataset=fit["dataset"])})
     return found
 
 
-def _tally(record: Mapping | None, rows: Sequence[Mapping], decided: bool, stand_ins: bool) -> list[str]:
+def _tally(record: Mapping | None, rows: Sequence[Mapping], decided: bool, stand_ins: bool) -> str:
     counts = {item["verdict"]: item["count"] for item in verdict_counts(list(rows))}
     judged = sum(counts.values())
     alone = " It speaks of its own small models, not of the paper's." if stand_ins else ""
     if not judged:
-        return ["No claim of the paper was judged in this study, so it gives no answer."]
+        return "No claim of the paper was judged in this study, so it gives no answer."
     if not decided:
-        return [
-            f"This study can decide none of the paper's {judged} claims: what it measured is no evidence for or against them.{alone}",
-        ]
-    text = f"Of the paper's {judged} claims it supports {counts['supported']}, contradicts {counts['contradicted']} and "
-    return [f"{text}leaves {counts['inconclusive']} undecided{_by_chance(record)}.{alone}"]
+        return f"This study can decide none of the paper's {judged} claims: what it measured speaks neither for nor against them."
+    text = f"Of the paper's {judged} claims this study supports {counts['supported']}, contradicts {counts['contradicted']}"
+    return f"{text} and leaves {counts['inconclusive']} undecided{_by_chance(record)}.{alone}"
 
 
 def _by_chance(record: Mapping | None) -> str:
@@ -78,7 +86,7 @@ def _by_chance(record: Mapping | None) -> str:
     families = (record or {}).get("yardstick") or []
     if not families:
         return ""
-    supported, contradicted = (sum(row[name] for row in families) for name in ("null_supported", "paper_contradicted"))
-    text = f"; by chance alone a study like it would support {supported:.1f} and contradict {contradicted:.1f} of them"
-    here = sum(row["supported"] for row in families)
-    return text + (", so what it supports is no more than chance" if 0 < here <= supported else "")
+    names = ("claims", "supported", "null_supported", "paper_contradicted")
+    claims, here, supported, contradicted = (sum(row[name] for row in families) for name in names)
+    text = f"; chance alone would have it support {supported:.1f} and contradict {contradicted:.1f} of the {claims} simulated"
+    return text + (", so its support is no more than chance" if 0 < here <= supported else "")

@@ -11,7 +11,7 @@ def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
     `estimand` says what is computed for a claim, `estimated` and `reason` what came out, `rates` how often the rule errs
-    here.
+    here (`known_rates` as numbers).
 
     Raises InputError for a verdict that is none of VERDICTS.
     """
@@ -33,6 +33,7 @@ def claim_rows(result: dict | None) -> list[dict]:
                 "estimand": claim.get("estimand") or "",
                 "estimated": estimate_text(claim),
                 "rates": rates_text(claim),
+                "known_rates": claim.get("rates") or {},
                 "diagnostic": claim.get("calibration") == "diagnostic",
                 "primary": bool(claim.get("primary")),
                 "verdict": claim["verdict"],
@@ -48,17 +49,31 @@ def claim_rows(result: dict | None) -> list[dict]:
 
 
 def estimate_text(claim: dict) -> str:
-    """The estimate with its 95 % interval and the paper's region, '' where there is none."""
+    """The estimate with its 95 % interval, '' where there is none."""
     if claim.get("estimate") is None:
         return ""
     text = shown_number(float(claim["estimate"]))
     if claim.get("interval"):
-        text += f", 95 % interval {' to '.join(shown_number(float(end)) for end in claim['interval'])}"
-    low, high = claim.get("region") or (None, None)
-    if low is None and high is None:
-        return text
-    ends = [shown_number(float(end)) for end in (low, high) if end is not None]
-    return f"{text}; the paper's region is {' to '.join(ends) if len(ends) == 2 else ('up to ' if low is None else 'from ') + ends[0]}"
+        text += f" (95 %: {' to '.join(shown_number(float(end)) for end in claim['interval'])})"
+    return text
+
+
+CERTAINTY = {  # of a verdict: which of its rule's rates says how far it can be relied on, and what that is
+    "supported": ("false_supported", "such a study supports it wrongly in"),
+    "contradicted": ("false_contradicted", "such a study contradicts it wrongly in"),
+    "inconclusive": ("power", "if the paper is right, such a study supports it in"),
+}
+
+
+def certainty_texts(rows: list[dict]) -> list[str]:
+    """How often verdicts like these are wrong, and how seldom open claims are decided; one text for each verdict."""
+    texts = []
+    for verdict, (rate, words) in CERTAINTY.items():
+        known = [row for row in rows if row["verdict"] == verdict and row["known_rates"].get(rate) is not None]
+        if known:
+            shares = [f"{100 * row['known_rates'][rate]:.2g} % ({row['id']})" for row in known]
+            texts.append(f"{words} {' and '.join(shares)}")
+    return texts
 
 
 def rates_text(claim: dict) -> str:

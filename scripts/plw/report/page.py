@@ -95,9 +95,9 @@ def missing_groups(missing: Sequence[dict]) -> list[dict]:
 
 
 def design(rows: list[dict], study: dict) -> dict:
-    """Ptlms and data sets of the runs, each with the paper's that it stands for, PLWs, and whether ptlms stand in.
+    """Ptlms and data sets of the runs, each with the paper's that it stands for, PLWs, seeds, and whether ptlms stand in.
 
-    rows   dicts with ptlm, dataset, plw
+    rows   dicts with ptlm, dataset, plw, seed
     """
 
     def named(registry: str, key: str) -> list[str]:
@@ -112,6 +112,7 @@ def design(rows: list[dict], study: dict) -> dict:
         "ptlms": named("ptlms", "ptlm"),
         "datasets": named("datasets", "dataset"),
         "plws": [f"{plw:g}" for plw in sorted({row["plw"] for row in rows})],
+        "seeds": [str(seed) for seed in sorted({int(row["seed"]) for row in rows})],
         "stand_ins": any("in the place of" in text for text in named("ptlms", "ptlm")),
     }
 

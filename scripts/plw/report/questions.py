@@ -41,7 +41,7 @@ def question_views(
         shown = [view for view in views if (view["question"] if view["question"] in QUESTIONS else "other") == name]
         artifacts = [key for key, entry in titles.items() if entry.get("question") == name]
         ids = {key for artifact in artifacts for key in (named.get(artifact) or {}).get("claims", ())}
-        judged = [by_id[key] for key in sorted(ids) if key in by_id]
+        judged = [by_id[key] for key in sorted(ids) if key in by_id and not by_id[key]["diagnostic"]]
         decided = [claim for claim in judged if claim["verdict"] != "inconclusive"]
         if shown or decided or any(parts[part] for part in PARTS.get(name, ())):
             found.append(

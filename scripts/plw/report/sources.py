@@ -10,7 +10,7 @@ SOURCES = {
     "gam": ("regression/gam.json", "fit_gam"),
     "mechanism": ("mechanism.csv", "collect_mechanism"),
     "recited": ("runs/{run}/mechanism.json", "measure_mechanism"),
-    "answers": ("runs/{run}/alpaca_eval.outputs.json", "evaluate_model"),
+    "answers": ("runs/{run}/benchmarks/alpaca_eval.outputs.json", "evaluate_model"),
     "showing": ("showing.json", "check_showing"),
     "reading": ("data/{dataset}/rows.json", "prepare_dataset"),
     "preflight": ("data/{dataset}/preflight.json", "describe_dataset"),
