@@ -2,44 +2,18 @@
 
 import html
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
-import debian_packages
 import pytest
+from headless_browser import browser, document_after_loading, loaded  # noqa: F401 (a fixture)
 from report_samples import claim, mechanism, outputs, page, picture, whole_study
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 pytestmark = pytest.mark.slow
 HOSTILE = (
     "<script>document.title='hacked'</script></pre></div></style></title>"
     "<img src=x onerror=\"document.title='hacked'\"><svg onload=\"document.title='hacked'\">"
     "&amp; &lt;b&gt; {{ 7 * 7 }} <b>bold</b> \"double\" 'single'"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """A browser's program; Chromium is installed where there is none and it may be."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        reason = debian_packages.why_not("chromium")
-        if reason:
-            pytest.skip(reason)
-        debian_packages.install("chromium", "chromium")
-    return found or "chromium"
-
-
-def document_after_loading(browser: str, content: str, folder: Path, *, width: int = 1200) -> str:
-    """The document as the browser has it once the page is loaded and its scripts, if any, have run."""
-    (folder / "page.html").write_text(content, encoding="utf-8")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    command += [f"--window-size={width},2000", "--virtual-time-budget=2000", "--dump-dom"]
-    address = (folder / "page.html").as_uri()
-    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
 
 
 def title(document: str) -> str:
@@ -130,10 +104,7 @@ def test_nothing_is_wider_than_the_window(browser, tmp_path, width):
         " out.textContent = d.scrollWidth + ' of ' + d.clientWidth }</script>"
     )
     (tmp_path / "page.html").write_text(outer)
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--allow-file-access-from-files", "--window-size=1600,1000", "--virtual-time-budget=2000", "--dump-dom"]
-    address = (tmp_path / "page.html").as_uri()
-    dom = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = loaded(browser, tmp_path / "page.html", "--allow-file-access-from-files", "--window-size=1600,1000")
     inside, frame = map(int, re.search(r"(\d+) of (\d+)", dom).groups())
     assert frame > 0.9 * width
     assert inside <= frame
