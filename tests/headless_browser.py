@@ -1,4 +1,4 @@
-"""A real browser without a window, for tests of pages: a fixture with its program, and documents after loading."""
+"""A real browser without a window, for tests of pages: its program, and documents after loading."""
 
 import shutil
 import subprocess
@@ -10,9 +10,8 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """A browser's program; Chromium is installed where there is none and it may be."""
+def program() -> str:
+    """A browser's program; Chromium is installed where there is none and it may be, else the test is skipped."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         reason = debian_packages.why_not("chromium")

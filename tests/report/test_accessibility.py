@@ -1,13 +1,14 @@
-"""The report for keyboards and screen readers: axe-core finds nothing serious in a real browser, in light and in dark."""
+"""The report for keyboards and screen readers: axe-core finds nothing serious in a real browser, light and dark."""
 
 import importlib.util
+import itertools
 import json
 import re
 from html import unescape
 from pathlib import Path
 
 import pytest
-from headless_browser import browser, loaded  # noqa: F401 (a fixture)
+from headless_browser import loaded
 from report_samples import claim, context, page, picture, whole_study
 
 pytestmark = pytest.mark.slow
@@ -16,7 +17,8 @@ RUN = """
 <script src="axe.min.js"></script><script>
 document.querySelectorAll("details").forEach(part => part.open = OPEN);
 axe.run(document, {resultTypes: ["violations"]}).then(result => {
-  const found = result.violations.map(rule => ({id: rule.id, impact: rule.impact, where: rule.nodes.map(node => node.html)}));
+  const found = result.violations.map(rule =>
+    ({id: rule.id, impact: rule.impact, where: rule.nodes.map(node => node.html)}));
   const out = document.createElement("pre");
   out.id = "found";
   out.textContent = JSON.stringify({dark: matchMedia("(prefers-color-scheme: dark)").matches, found});
@@ -53,7 +55,11 @@ def everything() -> str:
             "claims": {"claims": claims, "yardstick": [row], "noise": "noise"},
             "artifacts": {name: picture(1300, 600) for name in ("figure_1", "figure_2", "figure_claims")}
             | {"table_3": table, "table_6": table},
-            "titles": {"figure_2": {"question": "mechanism"}, "table_3": {"question": "scores"}, "table_6": {"question": "runs"}},
+            "titles": {
+                "figure_2": {"question": "mechanism"},
+                "table_3": {"question": "scores"},
+                "table_6": {"question": "runs"},
+            },
             "sentences": {
                 "question": "Does it?",
                 "answer": [[{"claim": "C01", **clause}, {"claim": "C04", **clause}]],
@@ -72,7 +78,9 @@ def findings(browser: str, axe: str, content: str, folder: Path, *, dark: bool, 
     """What axe-core says of a page; the page's own policy, which forbids axe as well, is taken out."""
     (folder / "axe.min.js").write_text(axe, encoding="utf-8")
     content = re.sub(r"<meta http-equiv.*?>", "", content)
-    (folder / "page.html").write_text(content.replace("</body>", RUN.replace("OPEN", str(opened).lower())), encoding="utf-8")
+    (folder / "page.html").write_text(
+        content.replace("</body>", RUN.replace("OPEN", str(opened).lower())), encoding="utf-8"
+    )
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     document = loaded(browser, folder / "page.html", "--window-size=1280,2000", scheme)
     return json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', document, re.DOTALL)[1]))
@@ -80,13 +88,13 @@ def findings(browser: str, axe: str, content: str, folder: Path, *, dark: bool, 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("opened", [False, True], ids=["folded", "unfolded"])
-def test_axe_finds_nothing_serious(browser, axe, tmp_path, dark, opened):  # noqa: F811
+def test_axe_finds_nothing_serious(browser, axe, tmp_path, dark, opened):
     found = findings(browser, axe, everything(), tmp_path, dark=dark, opened=opened)
     assert found["dark"] is dark
     assert [rule for rule in found["found"] if rule["impact"] in ("serious", "critical")] == []
 
 
-def test_this_test_would_notice_grey_on_grey_and_a_picture_without_words(browser, axe, tmp_path):  # noqa: F811
+def test_this_test_would_notice_grey_on_grey_and_a_picture_without_words(browser, axe, tmp_path):
     worse = everything().replace("--ink: #1b2330", "--ink: #cccccc")
     worse = re.sub(r'alt="Figure 2[^"]*"', "", worse)
     found = findings(browser, axe, worse, tmp_path, dark=False, opened=False)
@@ -96,7 +104,7 @@ def test_this_test_would_notice_grey_on_grey_and_a_picture_without_words(browser
 def test_headings_go_down_by_one_level_at_a_time_and_there_is_one_title():
     levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", everything())]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_a_keyboard_can_skip_to_the_answer_and_every_landmark_has_a_name():

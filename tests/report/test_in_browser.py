@@ -1,12 +1,13 @@
 """The report page in a real browser: what a model wrote stays text, no script runs, and the page fits a phone."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
-from headless_browser import browser, document_after_loading, loaded  # noqa: F401 (a fixture)
-from report_samples import claim, mechanism, outputs, page, picture, whole_study
+from headless_browser import document_after_loading, loaded
+from report_samples import claim, mechanism, outputs, page, picture, run_row, whole_study
 
 pytestmark = pytest.mark.slow
 HOSTILE = (
@@ -91,16 +92,18 @@ def test_the_pages_own_policy_stops_a_script_that_would_get_in(browser, tmp_path
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_wider_than_the_window(browser, tmp_path, width):
     table = "**T**\n\n|" + " a long heading |" * 20 + "\n|" + "---|" * 20 + "\n|" + " 1.234 |" * 20 + "\n"
-    content = page(
-        artifacts={"figure_1": picture(2000, 500), "table_1": table.encode()},
-        claims={"claims": [claim(numbers={f"number_{i}": 0.123 for i in range(40)})]},
-        generations={"r0": outputs("w" * 600)},
-    )
+    given = whole_study(lambda: "a text of some words") | {
+        "artifacts": {"figure_1": picture(2000, 500), "table_1": table.encode()},
+        "claims": {"claims": [claim(numbers={f"number_{i}": 0.123 for i in range(40)})]},
+        "generations": {"r0": outputs("w" * 600)},
+    }
+    content = page(**given)
     # A frame of the window's width, measured by a page around it: headless windows have a least width of their own.
     (tmp_path / "inner.html").write_text(content, encoding="utf-8")
     outer = (
         f'<iframe id="f" src="inner.html" style="width:{width}px;height:900px;border:0"></iframe><p id="out"></p>'
         "<script>f.onload = () => { const d = f.contentDocument.documentElement;"
+        " f.contentDocument.querySelectorAll('details').forEach(part => part.open = true);"
         " out.textContent = d.scrollWidth + ' of ' + d.clientWidth }</script>"
     )
     (tmp_path / "page.html").write_text(outer)
@@ -108,3 +111,35 @@ def test_nothing_is_wider_than_the_window(browser, tmp_path, width):
     inside, frame = map(int, re.search(r"(\d+) of (\d+)", dom).groups())
     assert frame > 0.9 * width
     assert inside <= frame
+
+
+def shown_cells(browser, content: str, folder) -> list[str]:
+    """The weights whose answers to the first prompt are seen, by a script in a copy without the page's policy."""
+    script = (
+        "<script>onload = () => { const seen = [...document.querySelectorAll('#samples details[open] .cell')]"
+        ".filter(cell => cell.checkVisibility()).map(cell => cell.querySelector('b').textContent);"
+        " document.title = JSON.stringify(seen) }</script></body>"
+    )
+    content = re.sub(r"<meta http-equiv.*?>", "", content).replace("</body>", script)
+    return json.loads(title(document_after_loading(browser, content, folder)))
+
+
+def test_the_slider_sets_two_weights_side_by_side_and_where_it_cannot_all_are_seen(browser, tmp_path):
+    rows = [run_row(f"r{i}", plw) for i, plw in enumerate((0.0, 0.01, 0.1, 1.0))]
+    content = page(score_rows=rows, generations={row["run"]: outputs(f"at {row['plw']}") for row in rows})
+    assert shown_cells(browser, content, tmp_path) == ["PLW 0", "PLW 1"]
+    moved = content.replace('class="stop-0" checked', 'class="stop-0"').replace(
+        'name="answers-left" class="stop-2"', 'name="answers-left" class="stop-2" checked'
+    )
+    assert shown_cells(browser, moved, tmp_path) == ["PLW 0.1", "PLW 1"]
+    older = content.replace("@supports selector(:has(a))", "@supports (unknown: thing)")
+    assert shown_cells(browser, older, tmp_path) == ["PLW 0", "PLW 0.01", "PLW 0.1", "PLW 1"]
+
+
+def test_a_link_to_a_folded_claim_unfolds_it(browser, tmp_path):
+    script = (
+        "<script>onload = () => { location.hash = 'claim-C01'; setTimeout(() => {"
+        " document.title = document.getElementById('claim-C01').checkVisibility() }, 300) }</script></body>"
+    )
+    content = re.sub(r"<meta http-equiv.*?>", "", page(claims={"claims": [claim()]})).replace("</body>", script)
+    assert title(document_after_loading(browser, content, tmp_path)) == "true"

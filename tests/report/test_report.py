@@ -20,7 +20,13 @@ from plw.scores.table import COLUMNS
 from report_samples import RECORD, STUDY, claim, mechanism, outputs, page, picture, run_row
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSWER = {"claim": "C01", "supported": "it does", "contradicted": "it does not", "inconclusive": "who knows", "number": "{}"}
+ANSWER = {
+    "claim": "C01",
+    "supported": "it does",
+    "contradicted": "it does not",
+    "inconclusive": "who knows",
+    "number": "{}",
+}
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)></pre>&amp;'
 ARTIFACTS = [f"figure_{n}" for n in range(1, 11)] + [f"table_{n}" for n in range(1, 7)]
 

@@ -34,5 +34,8 @@ def test_a_study_of_given_scores_names_the_rule_that_took_them():
 
 
 def test_figures_and_tables_carry_their_source():
-    html = page(artifacts={"figure_9": picture(9, 9), "table_2": b"**T**\n\n| a |\n|---|\n| 1 |\n"}, score_rows=[run_row("r0", 0.5)])
+    html = page(
+        artifacts={"figure_9": picture(9, 9), "table_2": b"**T**\n\n| a |\n|---|\n| 1 |\n"},
+        score_rows=[run_row("r0", 0.5)],
+    )
     assert "figures/figure_9.csv, rule draw_figure_9" in html and "tables/table_2.csv, rule make_table_2" in html

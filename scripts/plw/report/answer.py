@@ -1,4 +1,4 @@
-"""The first screen's answer: a few sentences out of the verdicts and the regressions, none more certain than they are."""
+"""The first screen's answer: sentences out of the verdicts and the regressions, none more certain than they are."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,19 +19,23 @@ def answer_view(
     study: Mapping,
     stand_ins: bool,
 ) -> dict:
-    """{question, sentences: [{text, claims, evidence: [{text, source}]}]}; the tally comes last.
+    """{question, sentences: [{text, claims, evidence: [{text, source}]}]}, the tally last.
 
     sentences  config/paper_sentences.yaml: `question`, `answer`
     record     claims.json, None where no claim was judged;  rows  plw.report.claims.claim_rows of it
     fits       regression/DATASET.json;  stand_ins  models take the place of the paper's
 
-    A study that decides no claim says that first, and nothing of what the sentences ask.
+    A study that decides no claim says that alone, and why it does not decide the first one.
     """
     by_id = {row["id"]: row for row in rows}
     decided = any(row["verdict"] != "inconclusive" and not row["diagnostic"] for row in rows)
     said = [_sentence(clauses, by_id, fits, study) for clauses in sentences.get("answer") or [] if decided]
-    tally = {"text": _tally(record, rows, decided, stand_ins), "claims": [], "evidence": []}
-    return {"question": sentences.get("question", ""), "sentences": [*filter(None, said), tally]}
+    last = [_tally(record, rows, decided, stand_ins)]
+    if not decided and rows:
+        first = next((clauses[0]["claim"] for clauses in sentences.get("answer") or []), "")
+        last += [f"{row['id']}, on what it asks first: {row['reason']}" for row in rows if row["id"] == first]
+    plain = [{"text": text, "claims": [], "evidence": []} for text in last]
+    return {"question": sentences.get("question", ""), "sentences": [*filter(None, said), *plain]}
 
 
 def _sentence(clauses: Sequence[Mapping], by_id: Mapping, fits: Sequence[Mapping], study: Mapping) -> dict | None:
@@ -76,8 +80,10 @@ def _tally(record: Mapping | None, rows: Sequence[Mapping], decided: bool, stand
     if not judged:
         return "No claim of the paper was judged in this study, so it gives no answer."
     if not decided:
-        return f"This study can decide none of the paper's {judged} claims: what it measured speaks neither for nor against them."
-    text = f"Of the paper's {judged} claims this study supports {counts['supported']}, contradicts {counts['contradicted']}"
+        text = f"This study can decide none of the paper's {judged} claims"
+        return f"{text}: what it measured speaks neither for nor against them."
+    text = f"Of the paper's {judged} claims this study supports {counts['supported']}"
+    text += f", contradicts {counts['contradicted']}"
     return f"{text} and leaves {counts['inconclusive']} undecided{_by_chance(record)}.{alone}"
 
 
@@ -88,5 +94,6 @@ def _by_chance(record: Mapping | None) -> str:
         return ""
     names = ("claims", "supported", "null_supported", "paper_contradicted")
     claims, here, supported, contradicted = (sum(row[name] for row in families) for name in names)
-    text = f"; chance alone would have it support {supported:.1f} and contradict {contradicted:.1f} of the {claims} simulated"
+    text = f"; chance alone would have it support {supported:.1f} and contradict {contradicted:.1f}"
+    text += f" of the {claims} simulated"
     return text + (", so its support is no more than chance" if 0 < here <= supported else "")

@@ -36,7 +36,7 @@ def embedded_image(content: bytes, *, max_width: int = MAX_IMAGE_WIDTH) -> dict:
     """
     with Image.open(io.BytesIO(content)) as image:
         opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
-        if (scaled := opaque.width > max_width):
+        if scaled := opaque.width > max_width:
             size = (max_width, round(opaque.height * max_width / opaque.width))
             opaque = opaque.resize(size, Image.Resampling.LANCZOS)
         stream = io.BytesIO()

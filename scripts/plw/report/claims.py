@@ -10,8 +10,8 @@ VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
 def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
-    `estimand` says what is computed for a claim, `estimated` and `reason` what came out, `rates` how often the rule errs
-    here (`known_rates` as numbers).
+    `estimand` says what is computed for a claim, `estimated` and `reason` what came out, `rates` how often the rule
+    errs here (`known_rates` as numbers).
 
     Raises InputError for a verdict that is none of VERDICTS.
     """

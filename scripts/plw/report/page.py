@@ -95,7 +95,7 @@ def missing_groups(missing: Sequence[dict]) -> list[dict]:
 
 
 def design(rows: list[dict], study: dict) -> dict:
-    """Ptlms and data sets of the runs, each with the paper's that it stands for, PLWs, seeds, and whether ptlms stand in.
+    """Ptlms and data sets of the runs with the paper's that each stands for, PLWs, seeds, and whether ptlms stand in.
 
     rows   dicts with ptlm, dataset, plw, seed
     """
@@ -242,7 +242,9 @@ def page_context(
     questions = question_views(
         [view for view in views if view["name"] not in FIRST and view["question"] != "runs"],
         rows,
-        titles=titles, sentences=sentences, parts=context
+        titles=titles,
+        sentences=sentences,
+        parts=context,
     )
     return {**context, "questions": questions, "contents": contents(questions, context)}
 

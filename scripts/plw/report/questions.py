@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-# name -> (heading, word in the list of contents), in the page's order. An artifact says in config/artifacts.yaml which of
-# them it answers.
+# name -> (heading, word in the list of contents), in the page's order. An artifact says in config/artifacts.yaml which
+# of them it answers.
 QUESTIONS = {
     "scores": ("Does PLW matter for scores?", "Scores"),
     "ratio": ("For which data?", "Which data"),

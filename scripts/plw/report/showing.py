@@ -148,7 +148,7 @@ def _ratios(ratios: Mapping[str, float], printed: Mapping[str, float], tolerance
 
 
 def showing_view(showing: Mapping | None, labels: Mapping[str, str]) -> dict | None:
-    """The two tables of the report, counts of rules met and not met and the names of the latter; None if nothing was checked.
+    """The report's two tables, counts of rules met and not met, names of the latter; None if nothing was checked.
 
     labels  of benchmarks
     """

@@ -1,4 +1,4 @@
-"""Which file of the study's folder a part of the page was read from, and which rule makes it: each number's way back."""
+"""The way back of each number on the page: which file of the study's folder it is from, and which rule makes that."""
 
 # part -> (file, rule); tests/report/test_sources.py holds them to the rules' own outputs.
 SOURCES = {
