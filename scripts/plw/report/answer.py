@@ -14,7 +14,7 @@ def answer_view(
     sentences: Mapping,
     *,
     record: Mapping | None,
-    rows: Sequence[Mapping],
+    rows: list[dict],
     fits: Sequence[Mapping],
     study: Mapping,
     stand_ins: bool,
@@ -73,8 +73,8 @@ def _tests(claim: str, fits: Sequence[Mapping], study: Mapping) -> list[dict]:
     return found
 
 
-def _tally(record: Mapping | None, rows: Sequence[Mapping], decided: bool, stand_ins: bool) -> str:
-    counts = {item["verdict"]: item["count"] for item in verdict_counts(list(rows))}
+def _tally(record: Mapping | None, rows: list[dict], decided: bool, stand_ins: bool) -> str:
+    counts = {item["verdict"]: item["count"] for item in verdict_counts(rows)}
     judged = sum(counts.values())
     alone = " It speaks of its own small models, not of the paper's." if stand_ins else ""
     if not judged:

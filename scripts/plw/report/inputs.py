@@ -39,6 +39,7 @@ def read_inputs(
     mechanisms: Sequence[Path] = (),
     times: Path | None = None,
     showing: Path | None = None,
+    beside: Path | None = None,
 ) -> dict:
     """Keyword arguments of plw.report.page.page_context; a file that is not given is None or empty there.
 
@@ -72,6 +73,7 @@ def read_inputs(
         "mechanisms": _jsons(mechanisms),
         "times": read_times(times) if times else {},
         "showing": _json(showing, None),
+        "beside": _json(beside, None),
     }
 
 

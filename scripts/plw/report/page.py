@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from plw.report.answer import answer_view
 from plw.report.artifacts import absent_artifacts, artifact_views
+from plw.report.beside import beside_view
 from plw.report.claims import claim_rows, families, verdict_counts, yardstick_table
 from plw.report.cost import duration, time_table, total_energy, training_table
 from plw.report.data import preflight_table, reading_table
@@ -181,13 +182,15 @@ def page_context(
     mechanism_rows: Sequence[dict] = (),
     times: dict[str, list[float]] | None = None,
     showing: dict | None = None,
+    beside: dict | None = None,
 ) -> dict:
     """Everything that the templates show; a part that a study lacks is None or empty, and its section is left out.
 
     score_rows  one row for each run of the score table (RUN_COLUMNS of plw.study.runs, PLW as a number)
     n_scores    number of scores of primary and other metrics
     checks      regression/DATASET.checks.json; showing as plw.report.showing.check_showing gives it, times as
-    plw.report.cost.read_times; the others are the contents of the files that scripts/report/build_report.py names.
+    plw.report.cost.read_times, beside the claims.json of another study; the others are the contents of the files that
+    scripts/report/build_report.py names.
     """
     sentences = sentences or {}
     dataset_labels, ptlm_labels = (
@@ -220,6 +223,7 @@ def page_context(
         "yardstick": yardstick_table(claims),
         "noise": (claims or {}).get("noise", ""),
         "families": families(rows),
+        "beside": beside_view(rows, claim_rows(beside), name=study["name"], study=beside["study"]) if beside else None,
         "first": {view["name"]: view for view in views if view["name"] in FIRST},
         "licences": [view for view in views if view["question"] == "runs"],
         "absent": absent_artifacts(artifacts, titles),

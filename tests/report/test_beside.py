@@ -1,0 +1,34 @@
+"""Another study's verdicts beside this one's."""
+
+from plw.report.beside import beside_view
+from plw.report.claims import claim_rows
+from report_samples import claim, page
+
+
+def rows(**verdicts: str) -> list[dict]:
+    return claim_rows({"claims": [claim(id=name, verdict=verdict) for name, verdict in verdicts.items()]})
+
+
+def test_only_claims_that_differ_are_listed_and_opposite_ones_come_first():
+    here = rows(C01="supported", C02="supported", C03="inconclusive", C04="contradicted", C05="supported")
+    there = rows(C01="supported", C02="inconclusive", C03="inconclusive", C04="supported")
+    view = beside_view(here, there, name="mine", study="other")
+    assert (view["shared"], view["same"], view["opposite"]) == (4, 2, 1)
+    assert view["table"]["columns"][-2:] == ["mine", "other"]
+    assert [[cell["text"] for cell in row][::2] for row in view["table"]["rows"]] == [
+        ["C04", "✗ contradicted"],
+        ["C02", "✓ supported"],
+    ]
+
+
+def test_equal_verdicts_need_no_table_and_strangers_are_not_compared():
+    assert beside_view(rows(C01="supported"), rows(C01="supported"), name="a", study="b")["table"] is None
+    assert beside_view(rows(C01="supported"), rows(C02="supported"), name="a", study="b") is None
+
+
+def test_the_page_names_the_other_study_and_leads_to_where_the_two_differ():
+    other = {"study": "other_study", "claims": [claim(verdict="contradicted")]}
+    html = page(claims={"claims": [claim()]}, beside=other)
+    assert "other_study" in html and 'href="#beside"' in html and 'id="beside"' in html
+    assert "0 of 1 verdicts are the same, 1 opposite" in html
+    assert 'id="beside"' not in page(claims={"claims": [claim()]})
