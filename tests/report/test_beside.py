@@ -16,8 +16,8 @@ def test_only_claims_that_differ_are_listed_and_opposite_ones_come_first():
     assert (view["shared"], view["same"], view["opposite"]) == (4, 2, 1)
     assert view["table"]["columns"][-2:] == ["mine", "other"]
     assert [[cell["text"] for cell in row][::2] for row in view["table"]["rows"]] == [
-        ["C04", "✗ contradicted"],
-        ["C02", "✓ supported"],
+        ["C04", "✗\u00a0contradicted"],
+        ["C02", "✓\u00a0supported"],
     ]
 
 
@@ -30,5 +30,5 @@ def test_the_page_names_the_other_study_and_leads_to_where_the_two_differ():
     other = {"study": "other_study", "claims": [claim(verdict="contradicted")]}
     html = page(claims={"claims": [claim()]}, beside=other)
     assert "other_study" in html and 'href="#beside"' in html and 'id="beside"' in html
-    assert "0 of 1 verdicts are the same, 1 opposite" in html
+    assert "0 of 1 verdicts are the same and 1 opposite" in html
     assert 'id="beside"' not in page(claims={"claims": [claim()]})

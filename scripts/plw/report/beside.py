@@ -35,4 +35,4 @@ def beside_view(rows: Sequence[dict], others: Sequence[dict], *, name: str, stud
 
 
 def _said(row: Mapping) -> str:
-    return f"{row['mark']} {row['verdict']}" + (f", {row['estimated']}" if row["estimated"] else "")
+    return f"{row['mark']}\u00a0{row['verdict']}" + (f", {row['estimated']}" if row["estimated"] else "")
