@@ -150,6 +150,7 @@ def test_an_artifact_without_a_title_is_called_by_its_name():
 def test_artifacts_that_are_not_on_the_page_are_named():
     titles = {"table_4": {}, "figure_1": {}, "figure_10": {}, "table_losses": {"title": "The denominator"}}
     assert absent_artifacts({"figure_1": b""}, titles) == ["Figure 10", "Table 4", "The denominator"]
+    assert absent_artifacts({}, {"table_4": {}}, {"table_4": "not run"}) == ["Table 4 (not run)"]
 
 
 def test_a_picture_wider_than_the_limit_is_scaled_down_and_others_are_kept():

@@ -85,7 +85,11 @@ def artifact_views(contents: dict[str, bytes], *, titles: dict, sentences: dict,
     return views
 
 
-def absent_artifacts(contents: dict[str, bytes], titles: dict) -> list[str]:
-    """Artifacts that have a title but are not on this page, as the paper calls them."""
+def absent_artifacts(contents: dict[str, bytes], titles: dict, reasons: dict[str, str] | None = None) -> list[str]:
+    """Artifacts that have a title but are not on this page, as the paper calls them, each with its reason where known.
+
+    reasons  name -> why this study does not make it
+    """
     names = [name for name in sorted(titles, key=paper_order) if name not in contents]
-    return [paper_name(name) or titles[name].get("title", name) for name in names]
+    called = {name: paper_name(name) or titles[name].get("title", name) for name in names}
+    return [text + (f" ({reasons[name]})" if reasons and name in reasons else "") for name, text in called.items()]
