@@ -135,7 +135,12 @@ def whole_study(hostile: Callable[[], str]) -> dict:
         "readings": [reading],
         "fits": [fit],
         "checks": [{"dataset": "short", "permutation": {"p": None, "reason": hostile()}, "reasons": {}}],
-        "claims": {"claims": [claim(**said)]},
+        "claims": {"claims": [claim(**said)], "noise": hostile()},
+        "beside": {
+            "study": hostile(),
+            "claims": [claim(**said, verdict="inconclusive", numbers={hostile(): hostile()})],
+        },
+        "contradictions": [{"id": "I01", "place": hostile(), "text": hostile(), "here": hostile()}],
         "generations": {"r0": outputs(hostile()), "r1": outputs(hostile())},
         "mechanisms": [mechanism("r0", hostile())],
     }

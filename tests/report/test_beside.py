@@ -1,8 +1,15 @@
 """Another study's verdicts beside this one's."""
 
+import json
+
+import pandas as pd
+import pytest
+from build_report import main
+from plw.errors import InputError
 from plw.report.beside import beside_view
 from plw.report.claims import claim_rows
-from report_samples import claim, page
+from plw.scores.table import COLUMNS
+from report_samples import claim, page, run_row
 
 
 def rows(**verdicts: str) -> list[dict]:
@@ -19,6 +26,17 @@ def test_only_claims_that_differ_are_listed_and_opposite_ones_come_first():
         ["C04", "✗\u00a0contradicted"],
         ["C02", "✓\u00a0supported"],
     ]
+
+
+@pytest.mark.parametrize("content", [[], {"study": "x"}, {"study": "x", "claims": [{"id": "C01"}]}, {"claims": []}])
+def test_a_file_beside_that_holds_no_verdicts_is_refused(tmp_path, content):
+    (tmp_path / "claims.json").write_text(json.dumps(content))
+    (tmp_path / "empty.yaml").write_text("{}")
+    row = {**run_row("r0", 0.5), "benchmark": "piqa", "metric": "acc", "score": 0.5, "stderr": 0.1, "n": 4}
+    pd.DataFrame([row])[COLUMNS].to_csv(tmp_path / "scores.csv", index=False)
+    flags = [f"--{name}={tmp_path / 'empty.yaml'}" for name in ("study", "artifacts")]
+    with pytest.raises(InputError, match="holds no verdicts"):
+        main([*flags, f"--scores={tmp_path / 'scores.csv'}", f"--beside={tmp_path / 'claims.json'}", "--out=x.html"])
 
 
 def test_equal_verdicts_need_no_table_and_strangers_are_not_compared():
