@@ -55,6 +55,11 @@ def test_the_tally_stands_beside_what_chance_gives_and_says_where_it_is_no_more(
     assert "no more than chance" not in answer(claim(), yardstick=[{**row, "supported": 5}])[-1]["text"]
 
 
+def test_what_holds_in_part_only_stands_with_a_verdict():
+    (evidence,) = answer(claim(id="C01", partial="The verdict changes between seeds."))[0]["evidence"]
+    assert evidence["text"] == "C01: The verdict changes between seeds."
+
+
 def test_models_in_the_place_of_the_papers_are_said_to_be_small():
     assert "its own small models" in text(answer(claim(), stand_ins=True))
     assert "its own small models" not in text(answer(claim()))

@@ -49,6 +49,8 @@ def _sentence(clauses: Sequence[Mapping], by_id: Mapping, fits: Sequence[Mapping
         if claim["estimated"]:
             number = clause["number"].replace("{}", claim["estimated"])
             evidence.append({"text": number, "source": f"{claim['id']} in {source('claims')}"})
+        if claim["verdict"] != "inconclusive" and claim["partial"]:
+            evidence.append({"text": f"{claim['id']}: {claim['partial']}", "source": source("claims")})
         evidence += _tests(claim["id"], fits, study)
         if then and claim["verdict"] == "supported" and then["claim"] in by_id:
             used.append(by_id[then["claim"]])
