@@ -42,7 +42,7 @@ def test_a_study_that_decides_nothing_says_so_and_answers_nothing():
     open_ones = [claim(id=name, verdict="inconclusive") for name in ("C01", "C03", "C04")]
     said = answer(*open_ones, claim(id="C38", calibration="diagnostic"), fits=[FIT])
     assert "can decide none of the paper's 3 claims" in said[0]["text"]
-    assert [sentence["text"] for sentence in said[1:]] == ["C01, on what it asks first: It is so."]
+    assert [sentence["text"] for sentence in said[1:]] == ["The first of them, C01: It is so."]
     assert not any(sentence["claims"] or sentence["evidence"] for sentence in said)
     assert "No claim of the paper was judged" in text(answer())
 

@@ -123,6 +123,10 @@ def test_losses_that_differ_in_a_sentence_are_not_told_twice_in_full():
     assert difference == "1 run, with this difference: Plus dropout."
 
 
+def test_a_run_outside_of_a_git_checkout_says_so():
+    assert run_summary([{**RECORD, "git": {"commit": None, "dirty": None}}])["commits"] == ["no git checkout"]
+
+
 def test_energy_is_summed_only_where_every_run_could_read_it():
     assert run_summary([RECORD, {**RECORD, "energy_joules": 5.0}])["energy_joules"] is None
     assert run_summary([{**RECORD, "energy_joules": 5.0}] * 2)["energy_joules"] == 10.0

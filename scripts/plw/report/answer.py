@@ -33,7 +33,7 @@ def answer_view(
     last = [_tally(record, rows, decided, stand_ins)]
     if not decided and rows:
         first = next((clauses[0]["claim"] for clauses in sentences.get("answer") or []), "")
-        last += [f"{row['id']}, on what it asks first: {row['reason']}" for row in rows if row["id"] == first]
+        last += [f"The first of them, {row['id']}: {row['reason']}" for row in rows if row["id"] == first]
     plain = [{"text": text, "claims": [], "evidence": []} for text in last]
     return {"question": sentences.get("question", ""), "sentences": [*filter(None, said), *plain]}
 

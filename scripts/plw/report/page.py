@@ -43,7 +43,10 @@ def run_summary(run_records: list[dict]) -> dict:
     for record in run_records:
         for name, version in record["versions"].items():
             versions.setdefault(name, set()).add(str(version))
-    commits = {f"{record['git']['commit']}{' (changed)' if record['git']['dirty'] else ''}" for record in run_records}
+    commits = {
+        f"{record['git']['commit'] or 'no git checkout'}{' (changed)' if record['git']['dirty'] else ''}"
+        for record in run_records
+    }
     finished = sorted(record["finished"][:16].replace("T", " ") for record in run_records if record.get("finished"))
     return {
         "runs": len(run_records),
