@@ -162,7 +162,7 @@ def test_a_picture_wider_than_the_limit_is_scaled_down_and_others_are_kept():
     assert len(embedded_image(large, max_width=300)["address"]) < len(embedded_image(large)["address"])
     assert embedded_image(small, max_width=300) == embedded_image(small)
     assert embedded_image(large, max_width=300)["width"] == 300
-    assert embedded_image(small)["wide"] and not embedded_image(picture(10, 10))["wide"]
+    assert embedded_image(picture(1300, 1300))["wide"] and not embedded_image(large)["wide"]
 
 
 def test_a_markdown_table_reads_back_with_its_notes_bold_cells_and_sides():

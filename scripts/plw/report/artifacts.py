@@ -11,7 +11,7 @@ from plw.report.tables import read_table
 
 # A page holds a dozen figures; beyond this width (pixels) a PNG costs space that no screen or A4 print shows.
 MAX_IMAGE_WIDTH = 2400
-READABLE = 1200  # pixels: what a figure of several panels may be shrunk from to a phone's 400
+READABLE = 1200  # pixels; shrunk to a phone's 400, letters of 8 points at 200 dpi are 7 pixels high
 COLOURS = 256  # of a palette: a third of the bytes, and a plot has few colours
 
 
@@ -45,7 +45,7 @@ def embedded_image(content: bytes, *, max_width: int = MAX_IMAGE_WIDTH) -> dict:
         content = stream.getvalue()
     return {
         "address": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
-        "wide": opaque.width > 1.3 * opaque.height or opaque.width > READABLE,
+        "wide": opaque.width > READABLE,
         "width": opaque.width,
         "height": opaque.height,
     }
