@@ -1,5 +1,6 @@
 """The report page."""
 
+import io
 import re
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 from build_report import main
+from PIL import Image
 from plw.errors import InputError
-from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, paper_order
+from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, embedded_images, paper_order
 from plw.report.claims import claim_rows, verdict_counts
 from plw.report.cost import duration, read_times, time_table
 from plw.report.page import code_marks, missing_groups, run_summary, setting_differences
@@ -163,6 +165,15 @@ def test_a_picture_wider_than_the_limit_is_scaled_down_and_others_are_kept():
     assert embedded_image(small, max_width=300) == embedded_image(small)
     assert embedded_image(large, max_width=300)["width"] == 300
     assert embedded_image(picture(1300, 1300))["wide"] and not embedded_image(large)["wide"]
+
+
+def test_images_that_are_too_much_for_a_page_have_fewer_colours():
+    stream = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").resize((400, 400)).save(stream, "PNG")
+    contents = {"figure_1": stream.getvalue(), "table_1": b"**T**\n"}
+    full, small = embedded_images(contents), embedded_images(contents, most=1)
+    assert list(full) == ["figure_1"]
+    assert len(small["figure_1"]["address"]) < len(full["figure_1"]["address"])
 
 
 def test_a_markdown_table_reads_back_with_its_notes_bold_cells_and_sides():

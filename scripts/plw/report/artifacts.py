@@ -12,7 +12,8 @@ from plw.report.tables import read_table
 # A page holds a dozen figures; beyond this width (pixels) a PNG costs space that no screen or A4 print shows.
 MAX_IMAGE_WIDTH = 2400
 READABLE = 1200  # pixels; shrunk to a phone's 400, letters of 8 points at 200 dpi are 7 pixels high
-COLOURS = 256  # of a palette: a third of the bytes, and a plot has few colours
+COLOURS = (256, 64, 32)  # of a palette: a third of the bytes; fewer where a page would grow beyond MOST_BYTES
+MOST_BYTES = 2_000_000  # of all images of a page, as text
 
 
 def paper_order(name: str) -> tuple:
@@ -28,7 +29,18 @@ def paper_name(name: str) -> str:
     return name.replace("_", " ").capitalize() if paper_order(name)[0] < 2 else ""
 
 
-def embedded_image(content: bytes, *, max_width: int = MAX_IMAGE_WIDTH) -> dict:
+def embedded_images(contents: dict[str, bytes], *, most: int = MOST_BYTES) -> dict[str, dict]:
+    """Each PNG of the contents as `embedded_image` gives it, in as many colours as keep all within `most` bytes."""
+    pictures = {name: content for name, content in contents.items() if content.startswith(b"\x89PNG")}
+    found: dict[str, dict] = {}
+    for colours in COLOURS:
+        found = {name: embedded_image(content, colours=colours) for name, content in pictures.items()}
+        if sum(len(image["address"]) for image in found.values()) <= most:
+            break
+    return found
+
+
+def embedded_image(content: bytes, *, max_width: int = MAX_IMAGE_WIDTH, colours: int = COLOURS[0]) -> dict:
     """A PNG that a page can hold itself: {address, wide, width, height}, scaled down to `max_width` pixels if wider.
 
     On white and with a palette where that is smaller. `wide` images would be unreadable at the width of a phone, so the
@@ -40,7 +52,7 @@ def embedded_image(content: bytes, *, max_width: int = MAX_IMAGE_WIDTH) -> dict:
             size = (max_width, round(opaque.height * max_width / opaque.width))
             opaque = opaque.resize(size, Image.Resampling.LANCZOS)
         stream = io.BytesIO()
-        opaque.quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+        opaque.quantize(colours, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
     if scaled or stream.tell() < len(content):
         content = stream.getvalue()
     return {
@@ -60,10 +72,10 @@ def artifact_views(contents: dict[str, bytes], *, titles: dict, sentences: dict,
     claims     rows of plw.report.claims.claim_rows; what is read aloud for a figure ends with the verdicts on it
     """
     verdicts = {claim["id"]: claim["verdict"] for claim in claims}
+    images = embedded_images(contents)
     views = []
     for name in sorted(contents, key=paper_order):
         entry, sentence = titles.get(name) or {}, sentences.get(name) or {}
-        is_image = contents[name].startswith(b"\x89PNG")
         title = entry.get("title") or paper_name(name) or name
         judged = [f"{key} {verdicts[key]}" for key in sentence.get("claims", ()) if key in verdicts]
         views.append(
@@ -78,8 +90,8 @@ def artifact_views(contents: dict[str, bytes], *, titles: dict, sentences: dict,
                 "says": sentence.get("says"),
                 "here": sentence.get("here"),
                 "source": artifact_source(name),
-                "image": embedded_image(contents[name]) if is_image else None,
-                "table": None if is_image else read_table(contents[name].decode("utf-8")),
+                "image": images.get(name),
+                "table": None if name in images else read_table(contents[name].decode("utf-8")),
             }
         )
     return views
