@@ -26,6 +26,7 @@ FILES = {
     "paper-study": "config/studies/paper.yaml, to show where the study's settings differ",
     "mechanism": "mechanism.csv",
     "showing": "showing.json",
+    "beside": "claims.json of another study, whose verdicts are shown beside",
     "times": "folder of Snakemake's benchmark files, RULE/JOB.tsv",
 }
 MANY = {

@@ -4,13 +4,15 @@ from plw.report.claims import claim_rows, verdict_counts
 from report_samples import claim, page, picture
 
 
-def test_the_claims_at_a_glance_stand_in_the_summary_with_the_yardstick_and_not_among_the_figures():
+def test_the_claims_at_a_glance_and_figure_1_stand_on_top_and_not_in_a_section():
     names = ("claims", "supported", "contradicted", "null_supported", "null_contradicted")
     row = {"family": "shapes", **dict.fromkeys((*names, "paper_supported", "paper_contradicted"), 1)}
     record = {"claims": [claim()], "yardstick": [row], "noise": "noise of one seed"}
     html = page(claims=record, artifacts={"figure_claims": picture(9, 9), "figure_1": picture(9, 9)})
-    assert html.index('id="at-a-glance"') < html.index("The tally and its yardstick") < html.index('id="results"')
-    assert 'id="figure_claims"' not in html and 'id="figure_1"' in html
+    order = ["answer", "at-a-glance", "figure_1", "figure_claims", "trust", "yardstick", "runs"]
+    places = [html.index(f'id="{name}"') for name in order]
+    assert places == sorted(places) and html.count('id="figure_1"') == html.count('id="figure_claims"') == 1
+    assert 'id="other"' not in html
     assert "noise of one seed" in html
 
 

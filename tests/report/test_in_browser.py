@@ -1,46 +1,20 @@
 """The report page in a real browser: what a model wrote stays text, no script runs, and the page fits a phone."""
 
 import html
+import json
 import re
-import shutil
-import subprocess
-from pathlib import Path
+from html.parser import HTMLParser
 
-import debian_packages
 import pytest
-from plw.tables.table import to_markdown
-from plw.tables.table_1 import table_1
-from report_samples import RECORD, claim, mechanism, outputs, page, picture
+from headless_browser import document_after_loading, loaded
+from report_samples import claim, mechanism, outputs, page, picture, run_row, whole_study
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 pytestmark = pytest.mark.slow
 HOSTILE = (
     "<script>document.title='hacked'</script></pre></div></style></title>"
     "<img src=x onerror=\"document.title='hacked'\"><svg onload=\"document.title='hacked'\">"
     "&amp; &lt;b&gt; {{ 7 * 7 }} <b>bold</b> \"double\" 'single'"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """A browser's program; Chromium is installed where there is none and it may be."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        reason = debian_packages.why_not("chromium")
-        if reason:
-            pytest.skip(reason)
-        debian_packages.install("chromium", "chromium")
-    return found or "chromium"
-
-
-def document_after_loading(browser: str, content: str, folder: Path, *, width: int = 1200) -> str:
-    """The document as the browser has it once the page is loaded and its scripts, if any, have run."""
-    (folder / "page.html").write_text(content, encoding="utf-8")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    command += [f"--window-size={width},2000", "--virtual-time-budget=2000", "--dump-dom"]
-    address = (folder / "page.html").as_uri()
-    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
 
 
 def title(document: str) -> str:
@@ -52,6 +26,20 @@ def text_of(document: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", document.split("<body>", 1)[1]))
 
 
+class Elements(HTMLParser):
+    """Names of all elements of a document, and of all their attributes; what stands within a value is neither."""
+
+    def __init__(self, document: str):
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(document)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
 def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(browser, tmp_path):
     content = page(
         generations={"r0": outputs(HOSTILE), "r1": outputs(HOSTILE)},
@@ -60,8 +48,8 @@ def test_markup_in_generations_and_claims_appears_as_text_and_runs_nothing(brows
     )
     document = document_after_loading(browser, content, tmp_path)
     assert title(document) == "Does Prompt Loss Matter? Study test"
-    assert text_of(document).count(HOSTILE) == 5
-    assert not re.search(r"<(script|svg|img|b>bold)", document)
+    assert text_of(document).count(HOSTILE) == 6
+    assert not {"script", "svg", "img"} & Elements(document).names and "<b>bold" not in document
 
 
 class Marked:
@@ -75,67 +63,15 @@ class Marked:
         return f"{HOSTILE} mark-{self.count}-"
 
 
-def whole_study(hostile: Marked) -> dict:
-    """The page's parts with markup in every text that comes from a study file, data, models or what programs said."""
-    entry = {"name": "plain", "label": hostile(), "stands_for": "AlpacaData"}
-    problems = {"wrong_type": {"count": 2, "kept": False, "first": [{"file": hostile(), "line": 3}]}}
-    reading = {"dataset": "plain", "rows_read": 9, "rows_kept": 7, "rows_dropped": 2, "problems": problems}
-    field = {"mean": 1.0, "sd": 1.0, "total": 9}
-    ratios = ("ratio_of_mean_tokens", "mean_of_token_ratios", "ratio_of_mean_characters")
-    statistics = {
-        "rows": 7,
-        "rows_inverted": 0,
-        "total_tokens": 9,
-        "counted_with": hostile(),
-        "tokens": dict.fromkeys(("instruction", "input", "output", "prompt"), field),
-        "r_g": dict.fromkeys(ratios),
-    }
-    table = table_1([entry], {"plain": statistics}, {"rows": {}, "text": {"r_g": {}}}, [reading])
-    study = {
-        "name": "test",
-        "description": hostile(),
-        "seeds": [42],
-        "ptlms": {"weak": {"label": hostile()}},
-        "datasets": {"plain": {"label": hostile()}, "short": {"label": hostile()}},
-        "experiments": {"main": {"description": hostile()}},
-        "benchmarks": {"alpaca_eval": {"label": hostile()}},
-        "judges": {"alpaca_eval": {"prompt": hostile()}},
-        "training": {"device": hostile()},
-    }
-    said = {name: hostile() for name in ("place", "text", "estimand", "reason", "partial")}
-    record = {
-        **RECORD,
-        "effective_loss": hostile(),
-        "versions": {"torch": hostile()},
-        "git": {"commit": hostile(), "dirty": True},
-        "device": {"model": hostile(), "cpu": "x", "type": "cpu"},
-    }
-    fit = {"dataset": "short", "model": hostile(), "converged": False}
-    fit |= {"design": {"rows": 9}, "fit": {"error": hostile()}}
-    return {
-        "study": study,
-        "paper_study": {"training": {"device": "cuda"}, "judges": {}},
-        "scores_file": hostile(),
-        "artifacts": {"table_1": to_markdown(table).encode()},
-        "runs": [{"run": "r0", "experiments": "main"}],
-        "run_records": [record],
-        "missing": [{"run": hostile(), "benchmark": hostile(), "reason": hostile()}],
-        "readings": [reading],
-        "fits": [fit],
-        "checks": [{"dataset": "short", "permutation": {"p": None, "reason": hostile()}, "reasons": {}}],
-        "claims": {"claims": [claim(**said)]},
-        "generations": {"r0": outputs(hostile()), "r1": outputs(hostile())},
-        "mechanisms": [mechanism("r0", hostile())],
-    }
-
-
 def test_markup_in_every_text_that_a_user_can_give_is_text(browser, tmp_path):
     hostile = Marked()
     content = page(**whole_study(hostile))
     document = document_after_loading(browser, content, tmp_path)
     assert title(document) == "Does Prompt Loss Matter? Study test"
-    assert not re.search(r"<(script|svg|iframe|object|embed|link|form|a href=.javascript|b>bold)", document)
-    assert not re.search(r"<[^<>]*\son[a-z]+=", document), "an element has a handler of events"
+    found = Elements(document)
+    assert not {"script", "svg", "iframe", "object", "embed", "link", "form"} & found.names
+    assert not re.search(r"href=.javascript|<b>bold", document)
+    assert not [name for name in found.attributes if name.startswith("on")], "an element has a handler of events"
     assert all(source.startswith("data:image/png") for source in re.findall(r'<img[^>]* src="([^"]*)', document))
     text = text_of(document)
     shown = {int(number) for number in re.findall(r"mark-(\d+)-", text)}
@@ -156,23 +92,54 @@ def test_the_pages_own_policy_stops_a_script_that_would_get_in(browser, tmp_path
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_wider_than_the_window(browser, tmp_path, width):
     table = "**T**\n\n|" + " a long heading |" * 20 + "\n|" + "---|" * 20 + "\n|" + " 1.234 |" * 20 + "\n"
-    content = page(
-        artifacts={"figure_1": picture(2000, 500), "table_1": table.encode()},
-        claims={"claims": [claim(numbers={f"number_{i}": 0.123 for i in range(40)})]},
-        generations={"r0": outputs("w" * 600)},
-    )
+    given = whole_study(lambda: "a text of some words") | {
+        "artifacts": {"figure_1": picture(2000, 500), "table_1": table.encode()},
+        "claims": {"claims": [claim(numbers={f"number_{i}": 0.123 for i in range(40)})]},
+        "generations": {"r0": outputs("w" * 600)},
+    }
+    content = page(**given)
     # A frame of the window's width, measured by a page around it: headless windows have a least width of their own.
     (tmp_path / "inner.html").write_text(content, encoding="utf-8")
     outer = (
         f'<iframe id="f" src="inner.html" style="width:{width}px;height:900px;border:0"></iframe><p id="out"></p>'
         "<script>f.onload = () => { const d = f.contentDocument.documentElement;"
+        " f.contentDocument.querySelectorAll('details').forEach(part => part.open = true);"
         " out.textContent = d.scrollWidth + ' of ' + d.clientWidth }</script>"
     )
     (tmp_path / "page.html").write_text(outer)
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--allow-file-access-from-files", "--window-size=1600,1000", "--virtual-time-budget=2000", "--dump-dom"]
-    address = (tmp_path / "page.html").as_uri()
-    dom = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = loaded(browser, tmp_path / "page.html", "--allow-file-access-from-files", "--window-size=1600,1000")
     inside, frame = map(int, re.search(r"(\d+) of (\d+)", dom).groups())
     assert frame > 0.9 * width
     assert inside <= frame
+
+
+def shown_cells(browser, content: str, folder) -> list[str]:
+    """The weights whose answers to the first prompt are seen, by a script in a copy without the page's policy."""
+    script = (
+        "<script>onload = () => { const seen = [...document.querySelectorAll('#samples details[open] .cell')]"
+        ".filter(cell => cell.checkVisibility()).map(cell => cell.querySelector('b').textContent);"
+        " document.title = JSON.stringify(seen) }</script></body>"
+    )
+    content = re.sub(r"<meta http-equiv.*?>", "", content).replace("</body>", script)
+    return json.loads(title(document_after_loading(browser, content, folder)))
+
+
+def test_the_slider_sets_two_weights_side_by_side_and_where_it_cannot_all_are_seen(browser, tmp_path):
+    rows = [run_row(f"r{i}", plw) for i, plw in enumerate((0.0, 0.01, 0.1, 1.0))]
+    content = page(score_rows=rows, generations={row["run"]: outputs(f"at {row['plw']}") for row in rows})
+    assert shown_cells(browser, content, tmp_path) == ["PLW 0", "PLW 1"]
+    moved = content.replace('class="stop-0" checked', 'class="stop-0"').replace(
+        'name="answers-left" class="stop-2"', 'name="answers-left" class="stop-2" checked'
+    )
+    assert shown_cells(browser, moved, tmp_path) == ["PLW 0.1", "PLW 1"]
+    older = content.replace("@supports selector(:has(a))", "@supports (unknown: thing)")
+    assert shown_cells(browser, older, tmp_path) == ["PLW 0", "PLW 0.01", "PLW 0.1", "PLW 1"]
+
+
+def test_a_link_to_a_folded_claim_unfolds_it(browser, tmp_path):
+    script = (
+        "<script>onload = () => { location.hash = 'claim-C01'; setTimeout(() => {"
+        " document.title = document.getElementById('claim-C01').checkVisibility() }, 300) }</script></body>"
+    )
+    content = re.sub(r"<meta http-equiv.*?>", "", page(claims={"claims": [claim()]})).replace("</body>", script)
+    assert title(document_after_loading(browser, content, tmp_path)) == "true"

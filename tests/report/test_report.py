@@ -1,5 +1,6 @@
 """The report page."""
 
+import io
 import re
 from pathlib import Path
 
@@ -7,18 +8,27 @@ import pandas as pd
 import pytest
 import yaml
 from build_report import main
+from PIL import Image
 from plw.errors import InputError
-from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, paper_order
-from plw.report.claims import claim_rows, headline_rows, verdict_counts
+from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, embedded_images, paper_order
+from plw.report.claims import claim_rows, verdict_counts
 from plw.report.cost import duration, read_times, time_table
 from plw.report.page import code_marks, missing_groups, run_summary, setting_differences
-from plw.report.samples import evenly, generations_view, memorisation_view, plain_runs, shown_plws
+from plw.report.questions import QUESTIONS
+from plw.report.samples import MOST_PLWS, evenly, generations_view, memorisation_view, plain_runs
 from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import read_table, shown_number
 from plw.scores.table import COLUMNS
 from report_samples import RECORD, STUDY, claim, mechanism, outputs, page, picture, run_row
 
 ROOT = Path(__file__).resolve().parents[2]
+ANSWER = {
+    "claim": "C01",
+    "supported": "it does",
+    "contradicted": "it does not",
+    "inconclusive": "who knows",
+    "number": "{}",
+}
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)></pre>&amp;'
 ARTIFACTS = [f"figure_{n}" for n in range(1, 11)] + [f"table_{n}" for n in range(1, 7)]
 
@@ -66,11 +76,12 @@ def test_every_link_of_the_page_leads_somewhere():
     html = page(
         artifacts={"figure_1": picture(9, 9)},
         claims={"claims": [claim()]},
-        sentences={"headline": ["C01"], "artifacts": {"figure_1": {"says": "x", "claims": ["C01", "C99"]}}},
+        titles={"figure_1": {"question": "scores"}},
+        sentences={"answer": [[ANSWER]], "artifacts": {"figure_1": {"says": "x", "claims": ["C01", "C99"]}}},
         deviations=[{"kind": "open", "what": "a", "place": "b", "paper": "c", "here": "d", "why": "e"}],
     )
     targets = re.findall(r'href="#([^"]*)"', html)
-    assert {"summary", "figure_1", "claims", "claim-C01", "deviations"} <= set(targets)
+    assert {"main", "answer", "scores", "trust", "runs", "figure_1", "claim-C01"} <= set(targets)
     assert set(targets) <= set(re.findall(r'id="([^"]*)"', html))
 
 
@@ -84,7 +95,7 @@ def test_missing_runs_and_scores_are_shown():
 def test_a_page_from_a_score_table_alone_says_so_and_leaves_sections_out():
     html = page(run_records=[], planned=None, scores_file="mine.csv")
     assert "score table <code>mine.csv</code> alone" in html
-    for name in ("cost", "versions", "data", "samples", "statistics", "claims", "missing"):
+    for name in (*QUESTIONS, "trust", "samples", "claims", "missing"):
         assert f'id="{name}"' not in html
     assert "Hardware" not in html
 
@@ -114,6 +125,10 @@ def test_losses_that_differ_in_a_sentence_are_not_told_twice_in_full():
     assert difference == "1 run, with this difference: Plus dropout."
 
 
+def test_a_run_outside_of_a_git_checkout_says_so():
+    assert run_summary([{**RECORD, "git": {"commit": None, "dirty": None}}])["commits"] == ["no git checkout"]
+
+
 def test_energy_is_summed_only_where_every_run_could_read_it():
     assert run_summary([RECORD, {**RECORD, "energy_joules": 5.0}])["energy_joules"] is None
     assert run_summary([{**RECORD, "energy_joules": 5.0}] * 2)["energy_joules"] == 10.0
@@ -135,21 +150,30 @@ def test_artifacts_stand_in_the_papers_order():
 def test_an_artifact_without_a_title_is_called_by_its_name():
     (view,) = artifact_views({"figure_2": picture(9, 9)}, titles={}, sentences={}, claims=[])
     assert view["title"] == "Figure 2"
-    assert "Figure 2: Figure 2</h3>" not in page(artifacts={"figure_2": picture(9, 9)})
+    assert ">Figure 2</h3>" in page(artifacts={"figure_2": picture(9, 9)})
 
 
 def test_artifacts_that_are_not_on_the_page_are_named():
-    assert absent_artifacts({"figure_1": b""}, {"table_4": {}, "figure_1": {}, "figure_10": {}}) == [
-        "Figure 10",
-        "Table 4",
-    ]
+    titles = {"table_4": {}, "figure_1": {}, "figure_10": {}, "table_losses": {"title": "The denominator"}}
+    assert absent_artifacts({"figure_1": b""}, titles) == ["Figure 10", "Table 4", "The denominator"]
+    assert absent_artifacts({}, {"table_4": {}}, {"table_4": "not run"}) == ["Table 4 (not run)"]
 
 
 def test_a_picture_wider_than_the_limit_is_scaled_down_and_others_are_kept():
     small, large = picture(90, 10), picture(900, 100)
     assert len(embedded_image(large, max_width=300)["address"]) < len(embedded_image(large)["address"])
     assert embedded_image(small, max_width=300) == embedded_image(small)
-    assert embedded_image(small)["wide"] and not embedded_image(picture(10, 10))["wide"]
+    assert embedded_image(large, max_width=300)["width"] == 300
+    assert embedded_image(picture(1300, 1300))["wide"] and not embedded_image(large)["wide"]
+
+
+def test_images_that_are_too_much_for_a_page_have_fewer_colours():
+    stream = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").resize((400, 400)).save(stream, "PNG")
+    contents = {"figure_1": stream.getvalue(), "table_1": b"**T**\n"}
+    full, small = embedded_images(contents), embedded_images(contents, most=1)
+    assert list(full) == ["figure_1"]
+    assert len(small["figure_1"]["address"]) < len(full["figure_1"]["address"])
 
 
 def test_a_markdown_table_reads_back_with_its_notes_bold_cells_and_sides():
@@ -203,24 +227,22 @@ def test_an_unknown_verdict_is_an_error():
         claim_rows({"claims": [claim(verdict="maybe")]})
 
 
-def test_headlines_come_in_the_order_asked_for_and_unknown_ones_are_passed_over():
-    rows = claim_rows({"claims": [claim(id="C01"), claim(id="C02")]})
-    assert [row["id"] for row in headline_rows(rows, ["C02", "C77", "C01"])] == ["C02", "C01"]
-
-
-def test_claims_of_an_artifact_stand_beside_it():
+def test_what_is_read_aloud_for_a_figure_ends_with_the_verdicts_on_it():
     rows = claim_rows({"claims": [claim(id="C05")]})
-    sentences = {"table_3": {"says": "s", "claims": ["C05"]}}
-    (view,) = artifact_views({"table_3": b"**T**\n"}, titles={}, sentences=sentences, claims=rows)
-    assert [found["id"] for found in view["claims"]] == ["C05"]
+    titles = {"figure_2": {"alt": "Curves."}}
+    sentences = {"figure_2": {"says": "s", "claims": ["C05", "C77"]}}
+    (view,) = artifact_views({"figure_2": picture(9, 9)}, titles=titles, sentences=sentences, claims=rows)
+    assert view["alt"] == "Curves. Verdicts on it: C05 supported."
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------
 
 
-def test_known_plws_are_shown_and_else_evenly_spaced_ones():
-    assert shown_plws([0.0, 0.0005, 0.01, 0.05, 0.1, 0.5, 1.0]) == [0.0, 0.01, 0.1, 1.0]
-    assert shown_plws([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]) == [0.2, 0.4, 0.6, 0.8]
+def test_no_more_weights_are_shown_than_the_slider_has_stops_and_style_for():
+    rows = [run_row(f"r{i}", i / 40) for i in range(41)]
+    shown = [row["plw"] for row in plain_runs(rows, STUDY)]
+    assert len(shown) == MOST_PLWS and shown[0] == 0.0 and shown[-1] == 1.0
+    assert f".plw-{MOST_PLWS - 1} " in page() and f".plw-{MOST_PLWS} " not in page()
     assert evenly([1, 2], 4) == [1, 2]
 
 
@@ -336,14 +358,23 @@ def test_every_artifact_has_the_papers_sentence_and_a_caption():
         assert (ROOT / f"workflow/report/{name}.rst").read_text(encoding="utf-8").strip(), name
 
 
-def test_sentences_name_claims_that_exist():
+def test_sentences_name_claims_that_exist_and_every_claim_on_results_stands_with_a_question():
     sentences = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))
     claims = yaml.safe_load((ROOT / "config/claims.yaml").read_text(encoding="utf-8"))["claims"]
-    named = {
-        *sentences["headline"],
-        *(key for item in sentences["artifacts"].values() for key in item.get("claims", ())),
-    }
-    assert named <= {item["id"] for item in claims}
+    named = {key for item in sentences["artifacts"].values() for key in item.get("claims", ())}
+    clauses = [clause for sentence in sentences["answer"] for clause in sentence]
+    answered = [*clauses, *(clause["then"] for clause in clauses if "then" in clause)]
+    assert all({"supported", "contradicted", "inconclusive"} <= set(clause) for clause in answered)
+    assert {*named, *(item["claim"] for item in answered)} <= {item["id"] for item in claims}
+    assert {item["id"] for item in claims if item["calibration"] != "diagnostic"} <= named
+
+
+def test_every_artifact_answers_a_question_of_the_report_and_every_figure_says_what_is_seen():
+    titles = yaml.safe_load((ROOT / "config/artifacts.yaml").read_text(encoding="utf-8"))
+    sentences = yaml.safe_load((ROOT / "config/paper_sentences.yaml").read_text(encoding="utf-8"))
+    assert {entry["question"] for name, entry in titles.items() if name != "figure_claims"} <= {*QUESTIONS, "runs"}
+    assert all(len(entry["alt"]) > 60 for name, entry in titles.items() if name.startswith("figure_"))
+    assert set(sentences["questions"]) == set(QUESTIONS) - {"other"}
 
 
 def test_the_program_makes_a_page_from_a_score_table_alone(tmp_path):

@@ -102,6 +102,7 @@ def test_every_artifact_is_there_and_none_is_empty(project):
 def test_the_report_is_one_page_that_asks_the_network_for_nothing(project):
     page = (project / RESULTS / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)
+    assert len(page) < 2_500_000
     for anchor in [*FIGURES[:-1], *TABLES, "at-a-glance"]:
         assert f'id="{anchor}"' in page
 

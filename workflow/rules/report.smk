@@ -10,6 +10,10 @@ Of an export (plw export): `--config results=FOLDER` makes figures, tables, clai
 SHOWN = {
     STUDY["datasets"][name]["stands_for"]: name for name in MAIN["datasets"] if "stands_for" in STUDY["datasets"][name]
 }
+BESIDE = str(config.get("beside") or "").rstrip("/")  # another study, which is only read
+if BESIDE and not Path(BESIDE, "claims.json").is_file():
+    where, hint = "config/config.yaml or --config, key beside", "Give the folder of a finished study: results/OTHER."
+    raise WorkflowError(str(InputError("There are no verdicts to show beside.", value=BESIDE, where=where, hint=hint)))
 SAMPLED = [] if GIVEN_SCORES else design.sampled_runs(STUDY, MEASURED)
 
 
@@ -115,6 +119,7 @@ rule build_report:
         checks=layout.regressions(STUDY, REGRESSED, checks=True),
         gam="results/{study}/regression/gam.json" if SMOOTHED else [],
         showing=[] if GIVEN_SCORES else "results/{study}/showing.json",
+        beside=f"{BESIDE}/claims.json" if BESIDE else [],
         planned=[] if GIVEN_SCORES else "results/{study}/planned_and_measured.md",  # made with it, not shown on it
         code=layout.code("report/build_report.py") + room_files("report"),
     output:
@@ -135,7 +140,7 @@ rule build_report:
             for name in (
                 *("study", "runs", "scores", "missing", "claims", "artifacts", "sentences", "contradictions"),
                 *("deviations", "paper_study", "files", "run_records", "mechanism", "mechanisms", "readings"),
-                *("preflights", "regressions", "checks", "gam", "showing"),
+                *("preflights", "regressions", "checks", "gam", "showing", "beside"),
             )
         ),
         generations=option("generations", [f"{run}={layout.generations(STUDY, run, 'alpaca_eval')}" for run in SAMPLED]),

@@ -10,7 +10,8 @@ VERDICTS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?"}
 def claim_rows(result: dict | None) -> list[dict]:
     """Claims of a claims.json in its order, with every text that the page shows; [] for None.
 
-    `estimand` says what is computed for a claim, `reason` what came out, `rates` how often the rule errs here.
+    `estimand` says what is computed for a claim, `estimated` and `reason` what came out, `rates` how often the rule
+    errs here (`known_rates` as numbers).
 
     Raises InputError for a verdict that is none of VERDICTS.
     """
@@ -28,8 +29,11 @@ def claim_rows(result: dict | None) -> list[dict]:
                 "place": claim.get("place", ""),
                 "kind": claim.get("kind", ""),
                 "text": claim["text"],
+                "family": claim.get("family") or "",
                 "estimand": claim.get("estimand") or "",
+                "estimated": estimate_text(claim),
                 "rates": rates_text(claim),
+                "known_rates": claim.get("rates") or {},
                 "diagnostic": claim.get("calibration") == "diagnostic",
                 "primary": bool(claim.get("primary")),
                 "verdict": claim["verdict"],
@@ -42,6 +46,34 @@ def claim_rows(result: dict | None) -> list[dict]:
             }
         )
     return rows
+
+
+def estimate_text(claim: dict) -> str:
+    """The estimate with its 95 % interval, '' where there is none."""
+    if claim.get("estimate") is None:
+        return ""
+    text = shown_number(float(claim["estimate"]))
+    if claim.get("interval"):
+        text += f" (95 %: {' to '.join(shown_number(float(end)) for end in claim['interval'])})"
+    return text
+
+
+CERTAINTY = {  # of a verdict: which of its rule's rates says how far it can be relied on, and what that is
+    "supported": ("false_supported", "such a study supports it wrongly in"),
+    "contradicted": ("false_contradicted", "such a study contradicts it wrongly in"),
+    "inconclusive": ("power", "if the paper is right, such a study supports it in"),
+}
+
+
+def certainty_texts(rows: list[dict]) -> list[str]:
+    """How often verdicts like these are wrong, and how seldom open claims are decided; one text for each verdict."""
+    texts = []
+    for verdict, (rate, words) in CERTAINTY.items():
+        known = [row for row in rows if row["verdict"] == verdict and row["known_rates"].get(rate) is not None]
+        if known:
+            shares = [f"{100 * row['known_rates'][rate]:.2g} % ({row['id']})" for row in known]
+            texts.append(f"{words} {' and '.join(shares)}")
+    return texts
 
 
 def rates_text(claim: dict) -> str:
@@ -90,7 +122,10 @@ def verdict_counts(rows: list[dict]) -> list[dict]:
     ]
 
 
-def headline_rows(rows: list[dict], wanted: list[str]) -> list[dict]:
-    """The claims of the paper's abstract and conclusion, in the order of `wanted`; unknown ids are passed over."""
-    by_id = {row["id"]: row for row in rows}
-    return [by_id[key] for key in wanted if key in by_id]
+def families(rows: list[dict]) -> list[dict]:
+    """Claims about results for the first screen, families together: [{family, claims}]."""
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        if not row["diagnostic"]:
+            found.setdefault(row["family"] or "claims", []).append(row)
+    return [{"family": name, "claims": members} for name, members in found.items()]

@@ -39,6 +39,7 @@ def read_inputs(
     mechanisms: Sequence[Path] = (),
     times: Path | None = None,
     showing: Path | None = None,
+    beside: Path | None = None,
 ) -> dict:
     """Keyword arguments of plw.report.page.page_context; a file that is not given is None or empty there.
 
@@ -72,6 +73,7 @@ def read_inputs(
         "mechanisms": _jsons(mechanisms),
         "times": read_times(times) if times else {},
         "showing": _json(showing, None),
+        "beside": _verdicts(beside),
     }
 
 
@@ -85,6 +87,19 @@ def _json(path: Path | None, absent: object) -> Any:
         raise InputError(
             "A JSON file of the report cannot be read.", value=reason(error), where=str(path), hint=hint
         ) from None
+
+
+def _verdicts(path: Path | None) -> dict | None:
+    """The claims.json of another study; InputError where it is something else."""
+    found = _json(path, None)
+    rows = found.get("claims") if isinstance(found, dict) and "study" in found else None
+    whole = isinstance(rows, list) and all(
+        isinstance(row, dict) and {"id", "text", "verdict"} <= set(row) for row in rows
+    )
+    if path is not None and not whole:
+        hint = "It is the claims.json of a finished study."
+        raise InputError("A file that is to be shown beside holds no verdicts.", where=str(path), hint=hint)
+    return found
 
 
 def _jsons(paths: Sequence[Path]) -> list:

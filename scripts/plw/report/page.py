@@ -6,39 +6,30 @@ Text that a model wrote is data: the template escapes everything, and the page f
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup, escape
 
-from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image
-from plw.report.claims import claim_rows, headline_rows, verdict_counts, yardstick_table
+from plw.report.answer import answer_view
+from plw.report.artifacts import absent_artifacts, artifact_views
+from plw.report.beside import beside_view
+from plw.report.claims import claim_rows, families, verdict_counts, yardstick_table
 from plw.report.cost import duration, time_table, total_energy, training_table
 from plw.report.data import preflight_table, reading_table
+from plw.report.questions import question_views
 from plw.report.samples import generations_view, memorisation_view
 from plw.report.showing import showing_view
+from plw.report.sources import source
 from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import plain_table, shown_number
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-SECTIONS = {  # in the page's order
-    "summary": "Summary",
-    "showing": "What this study can and cannot show",
-    "results": "Figures and tables",
-    "claims": "The paper's claims",
-    "samples": "What the models write",
-    "statistics": "Statistics in detail",
-    "contradictions": "Where the paper contradicts itself",
-    "deviations": "Where this differs from the paper",
-    "data": "Before training",
-    "missing": "What is missing",
-    "cost": "Cost",
-    "versions": "Versions",
-}
 # Parts of a study whose settings are compared with the paper's; what is asked of a scheduler changes no result.
 COMPARED = ("seeds", "training", "evaluation", "judges", "statistics")
-AT_A_GLANCE = "figure_claims"  # stands first, with the verdicts, and not among the paper's figures
+FIRST = ("figure_1", "figure_claims")  # on the first screen, with the answer, and not in a section
 GRANTED = ("runtime_min", "mem_mb", "threads", "gpus", "parameters")
 
 
@@ -52,7 +43,10 @@ def run_summary(run_records: list[dict]) -> dict:
     for record in run_records:
         for name, version in record["versions"].items():
             versions.setdefault(name, set()).add(str(version))
-    commits = {f"{record['git']['commit']}{' (changed)' if record['git']['dirty'] else ''}" for record in run_records}
+    commits = {
+        f"{record['git']['commit'] or 'no git checkout'}{' (changed)' if record['git']['dirty'] else ''}"
+        for record in run_records
+    }
     finished = sorted(record["finished"][:16].replace("T", " ") for record in run_records if record.get("finished"))
     return {
         "runs": len(run_records),
@@ -105,9 +99,9 @@ def missing_groups(missing: Sequence[dict]) -> list[dict]:
 
 
 def design(rows: list[dict], study: dict) -> dict:
-    """Ptlms and data sets of the runs, each with the paper's that it stands for, PLWs, and whether ptlms stand in.
+    """Ptlms and data sets of the runs with the paper's that each stands for, PLWs, seeds, and whether ptlms stand in.
 
-    rows   dicts with ptlm, dataset, plw
+    rows   dicts with ptlm, dataset, plw, seed
     """
 
     def named(registry: str, key: str) -> list[str]:
@@ -122,6 +116,7 @@ def design(rows: list[dict], study: dict) -> dict:
         "ptlms": named("ptlms", "ptlm"),
         "datasets": named("datasets", "dataset"),
         "plws": [f"{plw:g}" for plw in sorted({row["plw"] for row in rows})],
+        "seeds": [str(seed) for seed in sorted({int(row["seed"]) for row in rows})],
         "stand_ins": any("in the place of" in text for text in named("ptlms", "ptlm")),
     }
 
@@ -190,13 +185,15 @@ def page_context(
     mechanism_rows: Sequence[dict] = (),
     times: dict[str, list[float]] | None = None,
     showing: dict | None = None,
+    beside: dict | None = None,
 ) -> dict:
     """Everything that the templates show; a part that a study lacks is None or empty, and its section is left out.
 
     score_rows  one row for each run of the score table (RUN_COLUMNS of plw.study.runs, PLW as a number)
     n_scores    number of scores of primary and other metrics
     checks      regression/DATASET.checks.json; showing as plw.report.showing.check_showing gives it, times as
-    plw.report.cost.read_times; the others are the contents of the files that scripts/report/build_report.py names.
+    plw.report.cost.read_times, beside the claims.json of another study; the others are the contents of the files that
+    scripts/report/build_report.py names.
     """
     sentences = sentences or {}
     dataset_labels, ptlm_labels = (
@@ -204,7 +201,8 @@ def page_context(
         for part in ("datasets", "ptlms")
     )
     rows = claim_rows(claims)
-    shown = {name: content for name, content in artifacts.items() if name != AT_A_GLANCE}
+    views = artifact_views(artifacts, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows)
+    stands_for = design(score_rows, study)
     known_checks = {found["dataset"]: found for found in checks}
     summary = run_summary(list(run_records))
     context = {
@@ -213,7 +211,10 @@ def page_context(
         "n_scores": n_scores,
         "n_runs": len(score_rows),
         "from_scores_alone": not run_records,
-        "design": design(score_rows, study),
+        "design": stands_for,
+        "answer": answer_view(
+            sentences, record=claims, rows=rows, fits=fits, study=study, stand_ins=stands_for["stand_ins"]
+        ),
         "planned": planned if planned is not None else len(runs) or summary["runs"],
         "summary": summary,
         "experiments": experiment_table(list(runs), {row["run"] for row in (list(run_records) or score_rows)}, study),
@@ -224,10 +225,10 @@ def page_context(
         "judged": sum(not row["diagnostic"] for row in rows),
         "yardstick": yardstick_table(claims),
         "noise": (claims or {}).get("noise", ""),
-        "at_a_glance": embedded_image(artifacts[AT_A_GLANCE]) if AT_A_GLANCE in artifacts else None,
-        "glance": titles.get(AT_A_GLANCE) or {},
-        "headlines": headline_rows(rows, sentences.get("headline", [])),
-        "artifacts": artifact_views(shown, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
+        "families": families(rows),
+        "beside": beside_view(rows, claim_rows(beside), name=study["name"], study=beside["study"]) if beside else None,
+        "first": {view["name"]: view for view in views if view["name"] in FIRST},
+        "licences": [view for view in views if view["question"] == "runs"],
         "absent": absent_artifacts(artifacts, titles),
         "showing": showing_view(showing, _labels(study)),
         "generations": generations_view(
@@ -245,7 +246,14 @@ def page_context(
         "times": time_table(times or {}),
         "trainings": training_table(run_records, ptlm_labels),
     }
-    return {**context, "sections": present_sections(context)}
+    questions = question_views(
+        [view for view in views if view["name"] not in FIRST and view["question"] != "runs"],
+        rows,
+        titles=titles,
+        sentences=sentences,
+        parts=context,
+    )
+    return {**context, "questions": questions, "contents": contents(questions, context)}
 
 
 def _label(study: dict, benchmark: str) -> str:
@@ -256,23 +264,15 @@ def _labels(study: dict) -> dict[str, str]:
     return {name: entry.get("label", name) for name, entry in study.get("benchmarks", {}).items()}
 
 
-def present_sections(context: dict) -> dict[str, str]:
-    """SECTIONS without those that have nothing to show."""
-    needs = {
-        "showing": ("showing",),
-        "results": ("artifacts",),
-        "claims": ("claims",),
-        "samples": ("generations", "memorisation"),
-        "statistics": ("fits", "gams", "mechanism"),
-        "contradictions": ("contradictions",),
-        "deviations": ("deviations", "differences"),
-        "data": ("reading", "preflight"),
-        "missing": ("missing",),
-        "cost": ("times", "trainings"),
+def contents(questions: Sequence[dict], context: dict) -> dict[str, str]:
+    """The list of contents: anchor -> word."""
+    trust = ("claims", "showing", "deviations", "differences", "contradictions", "absent")
+    return {
+        "answer": "In short",
+        **{question["name"]: question["short"] for question in questions},
+        **({"trust": "How far to trust it"} if any(context[part] for part in trust) else {}),
+        "runs": "Cost and runs",
     }
-    shown = {name: any(context[part] for part in needs.get(name, ("study",))) for name in SECTIONS}
-    shown["versions"] = bool(context["summary"]["versions"])
-    return {name: title for name, title in SECTIONS.items() if shown[name]}
 
 
 def build_page(context: dict) -> str:
@@ -285,6 +285,7 @@ def build_page(context: dict) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration, "ticks": code_marks}
+    environment.globals["source"] = partial(source, given_scores=context["from_scores_alone"])
     return environment.get_template("page.html.j2").render(**context)
 
 

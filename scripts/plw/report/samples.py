@@ -5,15 +5,8 @@ Prompts are chosen by their position, never by what was written.
 
 from plw.report.tables import plain_table
 
-SHOWN_PLWS = (0.0, 0.01, 0.1, 1.0)  # masked, a tenth and a hundredth as APIs had them, unmasked (§2.2, §4.1)
+MOST_PLWS = 12  # stops of the slider that fit a phone's width; templates/style.css.j2 has a rule for each
 MAX_CHARACTERS = 700  # what a card holds on a phone without burying the next one
-
-
-def shown_plws(available: list[float], *, most: int = 4) -> list[float]:
-    """SHOWN_PLWS as far as there are at least two of them, else up to `most` evenly spaced ones of those available."""
-    available = sorted(set(available))
-    found = [plw for plw in SHOWN_PLWS if plw in available]
-    return found if len(found) >= 2 else evenly(available, most)
 
 
 def evenly(items: list, most: int) -> list:
@@ -46,7 +39,7 @@ def plain_runs(rows: list[dict], study: dict) -> list[dict]:
     for factor in ("normalization", "seed"):
         values = [row[factor] for row in rows]
         rows = [row for row in rows if row[factor] == max(dict.fromkeys(values), key=values.count)]
-    wanted = shown_plws([row["plw"] for row in rows])
+    wanted = evenly(sorted({row["plw"] for row in rows}), MOST_PLWS)
     return sorted((row for row in rows if row["plw"] in wanted), key=lambda row: (row["ptlm"], row["plw"]))
 
 
@@ -73,7 +66,8 @@ def _view(rows: list[dict], study: dict, blocks: list[dict], of: int) -> dict | 
     if not blocks:
         return None
     name = rows[0]["dataset"]
-    return {"dataset": study.get("datasets", {}).get(name, {}).get("label", name), "blocks": blocks, "of": of}
+    label = study.get("datasets", {}).get(name, {}).get("label", name)
+    return {"dataset": label, "plws": sorted({row["plw"] for row in rows}), "blocks": blocks, "of": of}
 
 
 def generations_view(

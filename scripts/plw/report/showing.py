@@ -148,7 +148,7 @@ def _ratios(ratios: Mapping[str, float], printed: Mapping[str, float], tolerance
 
 
 def showing_view(showing: Mapping | None, labels: Mapping[str, str]) -> dict | None:
-    """The two tables of the report's section, and the counts of rules met and not met; None where nothing was checked.
+    """The report's two tables, counts of rules met and not met, names of the latter; None if nothing was checked.
 
     labels  of benchmarks
     """
@@ -171,4 +171,5 @@ def showing_view(showing: Mapping | None, labels: Mapping[str, str]) -> dict | N
         "benchmarks": plain_table([*columns, *(f"{ptlm} before fine-tuning" for ptlm in ptlms)], rows, right_from=1),
         "met": sum(r["met"] is True for r in showing["rules"]),
         "not_met": sum(r["met"] is False for r in showing["rules"]),
+        "failing": [r["rule"] for r in showing["rules"] if r["met"] is False],
     }

@@ -12,19 +12,20 @@ def _p(value: float | None) -> str:
     return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3g}"
 
 
-def _p_is(value: float | None) -> str:
+def p_is(value: float | None) -> str:
     """A p-value in a sentence."""
     return "no p-value" if value is None else f"p {'<' if value < 0.001 else '='} {_p(value).lstrip('<')}"
 
 
 def fit_view(result: dict, checks: dict | None, labels: dict[str, str]) -> dict:
-    """One data set's regression in detail: {dataset, n, converged, lines, sensitivity, checks, left_out, notes}.
+    """One data set's regression in detail: {name, dataset, n, converged, lines, sensitivity, checks, left_out}.
 
     result   regression/DATASET.json
     checks   regression/DATASET.checks.json or None
     """
     checks = checks or {}
     return {
+        "name": result["dataset"],
         "dataset": labels.get(result["dataset"], result["dataset"]),
         "n": result["design"]["rows"],
         "converged": result["converged"],
@@ -67,8 +68,8 @@ def _test_lines(test: dict) -> list[tuple[str, str]]:
     for key, name in (("wald", "Wald χ² (type II)"), ("likelihood_ratio", "Likelihood ratio")):
         found = test.get(key) or {}
         if found.get("p") is not None:
-            text = f"χ² = {found['chi_square']:.2f}, df = {found['df']:g}, {_p_is(found['p'])}"
-            lines.append((name, text + (f"; as an F test {_p_is(found['p_f'])}" if found.get("p_f") else "")))
+            text = f"χ² = {found['chi_square']:.2f}, df = {found['df']:g}, {p_is(found['p'])}"
+            lines.append((name, text + (f"; as an F test {p_is(found['p_f'])}" if found.get("p_f") else "")))
     return lines
 
 
@@ -79,7 +80,7 @@ def _residual_lines(residuals: dict) -> list[tuple[str, str]]:
             continue
         p = found.get("p") if found.get("p") is not None else found.get("p_simulated")
         state = "" if found.get("passed") is None else ", passed" if found["passed"] else ", not passed"
-        lines.append((f"Residuals: {name.replace('_', ' ')}", f"{_p_is(p)}{state}"))
+        lines.append((f"Residuals: {name.replace('_', ' ')}", f"{p_is(p)}{state}"))
     if residuals.get("implementation"):
         lines.append(("Residual tests by", str(residuals["implementation"])))
     return lines
@@ -113,11 +114,11 @@ def _check_lines(checks: dict) -> list[tuple[str, str]]:
     permutation = checks.get("permutation")
     if permutation:
         count = permutation.get("permutations")
-        text = _p_is(permutation.get("p")) + (f" from {count:,} permutations of the PLWs among runs" if count else "")
+        text = p_is(permutation.get("p")) + (f" from {count:,} permutations of the PLWs among runs" if count else "")
         lines.append(("Permutation test", permutation.get("reason") or text))
     seeds = checks.get("seed_test")
     if seeds:
-        text = f"{_p_is(seeds['p'])} from {seeds['curves']} curves (PTLM × seed)"
+        text = f"{p_is(seeds['p'])} from {seeds['curves']} curves (PTLM × seed)"
         if seeds.get("lag_1") is not None:
             text += f"; luck at neighbouring PLWs correlates {_number(seeds['lag_1'], '.2f')}"
         lines.append(("PLW against PLW × seed", seeds.get("reason") or text))
@@ -157,7 +158,7 @@ def _item_lines(found: dict) -> list[tuple[str, str]]:
     inside = f"{optimum['inside']:.2f} (of a flat curve {optimum['inside_if_flat']:.2f})"
     lines = [
         ("Item-level model", f"{found['formula']}; converged: {'yes' if found['converged'] else 'no'}"),
-        ("Item level, flat curve", f"F = {test['statistic']:.2f} on {df}, {_p_is(test['p'])}"),
+        ("Item level, flat curve", f"F = {test['statistic']:.2f} on {df}, {p_is(test['p'])}"),
         ("Item level, best PLW", f"{optimum['plw']:.3f}; not refuted as the maximum: {spans or 'none'}"),
         ("Item level, probability of a maximum inside (0, 1)", inside),
         ("Item level, benchmarks", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())),

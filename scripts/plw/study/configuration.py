@@ -19,6 +19,7 @@ CONFIG_KEYS = {
     "samples": "folder that {samples} in a study's paths stands for",
     "finished_only": "true: make the artifacts from the runs that are measured already",
     "scores": "a score table (CSV): statistics, figures, tables and claims from it alone, nothing is trained",
+    "beside": "another finished study (results/OTHER): the report shows its verdicts beside this one's",
     "results": "an export (a folder): figures, tables and claims of its study from it, nothing is trained",
 }
 
