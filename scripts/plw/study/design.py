@@ -1,8 +1,10 @@
 """What a study consists of: experiments, data sets, batches, and the artifacts that it can make."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 
-from plw.study.runs import Run, batch_of, benchmarks_of, plws_of
+from plw.study.runs import Run, batch_of, benchmarks_of, datasets_of, plws_of
+from plw.study.sources import named_files
 
 LEAST_LEVELS = 3  # a parabola in w_p (§5.2) and a smooth over R_g (App. D) need three different values
 
@@ -94,6 +96,47 @@ def judgement_files(study: dict, runs: Iterable[Run]) -> list[str]:
         if name in benchmarks_of(run, study)
     )
     return list(wanted)
+
+
+def world_ptlms(study: dict, runs: Iterable[Run]) -> list[str]:
+    """The ptlms of the study's own generated world that its runs start from, by their names there and in that order."""
+    used = {world_ptlm(study, study["ptlms"][name]["source"]) for name in {run.ptlm for run in runs}}
+    return [name for name in study.get("world", {}).get("ptlms", {}) if name in used]
+
+
+def world_ptlm(study: dict, source: dict) -> str | None:
+    """The name in the study's own world of the ptlm that a source names; None of any other model."""
+    place = PurePath(str(source.get("path", "")))
+    return place.name if "world" in study and place.parent == _world(study) / "ptlms" else None
+
+
+def judged_by_world(study: dict) -> bool:
+    """Whether a judge of the study is the one that its own world trains."""
+    places = [PurePath(str(study["judges"][name]["source"].get("path", ""))) for name in judged_benchmarks(study)]
+    return "world" in study and _world(study) / "judge_model" in places
+
+
+def pretrained_ptlms(study: dict, runs: Iterable[Run]) -> list[str]:
+    """The ptlms of its own world that a study pretrains: of its runs, its tokenizers, and the start of its judge."""
+    counting = [study["ptlms"][study["tokenizer_of"]]["source"], study.get("statistics_tokenizer", {})]
+    names = [*world_ptlms(study, runs), *(world_ptlm(study, source) for source in counting)]
+    if judged_by_world(study):
+        names.append(study["world"]["judge"].get("init", "none"))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def uses_world(study: dict, runs: Iterable[Run]) -> bool:
+    """Whether anything of a study is made from the generated world of its own."""
+    runs = list(runs)
+    entries = [study["datasets"][name] for name in datasets_of(runs, study)]
+    asked = dict.fromkeys(name for run in runs for name in benchmarks_of(run, study))
+    entries += [study["benchmarks"][name] for name in asked]
+    files = [file for entry in entries for file in named_files(entry.get("source", {}))]
+    return bool(pretrained_ptlms(study, runs)) or any(PurePath(file).is_relative_to(_world(study)) for file in files)
+
+
+def _world(study: dict) -> PurePath:
+    return PurePath("results", study["name"], "world")
 
 
 def sampled_runs(study: dict, runs: Mapping[str, Run]) -> list[str]:

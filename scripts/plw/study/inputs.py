@@ -83,9 +83,11 @@ def inverting_tokenizer_files(study: dict, dataset: str) -> list[str]:
 
 def benchmark_files(study: dict, run: Run) -> list[str]:
     """Local files of all benchmarks that a run is measured on."""
-    files = [file for name in benchmarks_of(run, study) for file in named_files(study["benchmarks"][name]["source"])]
+    asked = [study["benchmarks"][name] for name in benchmarks_of(run, study)]
+    files = [file for entry in asked for file in named_files(entry["source"])]
     preamble = study["evaluation"].get("truthfulqa_preamble")
-    return files + ([preamble] if preamble else [])
+    reads_it = any(entry.get("task", "").startswith("truthfulqa") for entry in asked)
+    return files + ([preamble] if preamble and reads_it else [])
 
 
 def task_files(study: dict, names: Iterable[str]) -> list[str]:
