@@ -72,6 +72,11 @@ def artifact_views(contents: dict[str, bytes], *, titles: dict, sentences: dict,
     return views
 
 
-def absent_artifacts(contents: dict[str, bytes], titles: dict) -> list[str]:
-    """Artifacts that have a title but are not on this page, as the paper calls them."""
-    return [paper_name(name) for name in sorted(titles, key=paper_order) if name not in contents]
+def absent_artifacts(contents: dict[str, bytes], titles: dict, reasons: dict[str, str] | None = None) -> list[str]:
+    """Artifacts that have a title but are not on this page, as the paper calls them, with the reason that is known.
+
+    reasons  `plw.study.design.left_out_artifacts`
+    """
+    absent = [name for name in sorted(titles, key=paper_order) if name not in contents]
+    known = reasons or {}
+    return [paper_name(name) + (f" ({known[name]})" if name in known else "") for name in absent]

@@ -19,6 +19,7 @@ from plw.report.samples import generations_view, memorisation_view
 from plw.report.showing import showing_view
 from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import plain_table, shown_number
+from plw.study.design import left_out_artifacts
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -228,7 +229,7 @@ def page_context(
         "glance": titles.get(AT_A_GLANCE) or {},
         "headlines": headline_rows(rows, sentences.get("headline", [])),
         "artifacts": artifact_views(shown, titles=titles, sentences=sentences.get("artifacts") or {}, claims=rows),
-        "absent": absent_artifacts(artifacts, titles),
+        "absent": absent_artifacts(artifacts, titles, _reasons(study, from_scores=not run_records)),
         "showing": showing_view(showing, _labels(study)),
         "generations": generations_view(
             generations or {}, rows=score_rows, study=study, benchmark=_label(study, "alpaca_eval")
@@ -246,6 +247,10 @@ def page_context(
         "trainings": training_table(run_records, ptlm_labels),
     }
     return {**context, "sections": present_sections(context)}
+
+
+def _reasons(study: dict, *, from_scores: bool) -> dict[str, str]:
+    return left_out_artifacts(study, from_scores=from_scores) if "run_experiments" in study else {}
 
 
 def _label(study: dict, benchmark: str) -> str:
