@@ -89,7 +89,9 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
     for reason in dict.fromkeys(LEFT_OUT.values()):
-        print(f"Left out, {reason}: {', '.join(name for name in LEFT_OUT if LEFT_OUT[name] == reason)}.", file=sys.stderr)
+        print(
+            f"Left out, {reason}: {', '.join(name for name in LEFT_OUT if LEFT_OUT[name] == reason)}.", file=sys.stderr
+        )
     recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
     if said := drift_text(find_drift(STUDY, recorded)):
         print(said, file=sys.stderr)
@@ -142,7 +144,8 @@ def tokenizer_inputs(made, files):
 
 def task_inputs(made, benchmarks):
     """The harness's tasks of these benchmarks, as inputs of the job that makes `made`."""
-    return EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+    files = EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+    return files + inputs.own_task_files(STUDY, benchmarks)
 
 
 def prompt_inputs(made, benchmark):

@@ -42,6 +42,7 @@ rule read_benchmarks:
     """All rows of all benchmarks of the study, in the form in which they are scored."""
     input:
         list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
+        tasks=inputs.own_task_files(STUDY, STUDY["evaluation"]["benchmarks"]),
     output:
         "results/{study}/benchmarks.json",
     log:

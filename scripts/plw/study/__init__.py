@@ -4,6 +4,7 @@ Light on purpose: every Snakemake process imports this room, so nothing in it lo
 
 chain.py          study files merged over their base, checked as a whole; every error knows file and line
 configuration.py  config.yaml's few keys, the study that they choose, the registries beside it
+own_tasks.py      benchmarks of one's own: what they need not say, and what they cost
 runs.py           the run table: one run per ptlm × data set × plw × normalization × regularizer × seed
 design.py         what a study consists of: experiments, batches, the artifacts that it can make
 sources.py        where data and models come from, by one key

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from plw.study.layout import generations, of_runs, results
+from plw.study.own_tasks import is_task_file
 from plw.study.parameters import as_json
 from plw.study.runs import Run, benchmarks_of, reference_run
 from plw.study.sources import named_files
@@ -91,10 +92,20 @@ def benchmark_files(study: dict, run: Run) -> list[str]:
 
 
 def task_files(study: dict, names: Iterable[str]) -> list[str]:
-    """Definitions of the harness's tasks of these benchmarks, and what such a definition includes."""
-    tasks = [study["benchmarks"][name]["task"] for name in names if "task" in study["benchmarks"][name]]
-    files = [f"{HARNESS}/{task}.yaml" for task in dict.fromkeys(tasks)]
+    """The project's definitions of the harness's tasks of these benchmarks, and what such a definition includes."""
+    tasks = [task for task in _tasks(study, names) if not is_task_file(task)]
+    files = [f"{HARNESS}/{task}.yaml" for task in tasks]
     return files + ([f"{HARNESS}/wmt_common_yaml"] if any(task.startswith("wmt") for task in tasks) else [])
+
+
+def own_task_files(study: dict, names: Iterable[str]) -> list[str]:
+    """The study's own definitions of tasks of these benchmarks."""
+    return [task for task in _tasks(study, names) if is_task_file(task)]
+
+
+def _tasks(study: dict, names: Iterable[str]) -> list[str]:
+    entries = [study["benchmarks"][name] for name in names]
+    return list(dict.fromkeys(entry["task"] for entry in entries if "task" in entry))
 
 
 def prompt_files(study: dict, benchmark: str) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 
 from plw.study.layout import results
+from plw.study.own_tasks import own_cost
 from plw.study.runs import Run, benchmarks_of, reference_run
 
 TEMPLATE_TOKENS = 45  # Alpaca's templates: about 53 tokens with an input, 35 without (LLaMA's tokenizer)
@@ -181,8 +182,8 @@ def writing_steps(items: float, tokens: float, *, batch: int, limit: float | Non
 
 
 def benchmark_cost(entry: dict) -> dict | None:
-    """A benchmark's `cost`, shrunk to its `limit`; None where it has none."""
-    cost = entry.get("cost")
+    """A benchmark's `cost`, shrunk to its `limit`; None where it has none, and no rows of one's own that tell it."""
+    cost = entry.get("cost") or own_cost(entry)
     return None if cost is None else {**cost, "items": min(cost["items"], entry.get("limit") or cost["items"])}
 
 
