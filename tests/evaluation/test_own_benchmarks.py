@@ -96,7 +96,8 @@ def test_an_edited_task_is_read_again(study, tmp_path):
 def test_what_they_cost_is_counted_in_their_rows(study):
     quiz, short, own = (benchmark_cost(study["benchmarks"][name]) for name in ("quiz", "short", "own"))
     assert quiz["items"] == 3 and quiz["requests"] == pytest.approx(8 / 3) and quiz["new_tokens"] == 0
-    assert (short["items"], short["requests"], short["new_tokens"]) == (1, 1, 32) and own is None
+    assert (short["items"], short["requests"], short["new_tokens"]) == (1, 1, 32)
+    assert (own["items"], own["requests"]) == (3, quiz["requests"]) and own["prompt_tokens"] > quiz["prompt_tokens"]
     assert quiz["prompt_tokens"] == pytest.approx(sum(len(row["question"]) for row in QUESTIONS) / 3 / 4)
 
 

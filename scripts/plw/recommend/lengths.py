@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 from plw.data.formats import detect_format
@@ -107,24 +108,25 @@ def _loss_ratio(
     """Completion over prompt as training sees them: Alpaca's template counts as prompt, the end of sequence as
     completion, and what reaches beyond `max_length` is cut (which only a tokenizer can tell).
 
-    Returns prompt, completion (means), ratio, max_length, truncated and completion_lost (numbers of rows; None without
-    a tokenizer). Training may merge the last token of the prompt with the first of the completion, which
-    `plw.data.preflight` counts.
+    Returns prompt, completion (means), sd (of whole rows), ratio, max_length, truncated and completion_lost (numbers of
+    rows; None without a tokenizer). Training may merge the last token of the prompt with the first of the completion,
+    which `plw.data.preflight` counts.
     """
     count = count_tokens or count_characters
     prompts = count([format_prompt(instance.instruction, instance.input) for instance in instances])
     if count_tokens is None:
-        prompt, completion = sum(prompts), sum(lengths.output)
+        seen = list(zip(prompts, lengths.output, strict=True))
         cut: dict[str, Any] = {"truncated": None, "completion_lost": None}
     else:
         seen = [
             (min(prompt + 1, max_length), max(0, min(output + 1, max_length - prompt - 1)))  # <s> before, </s> behind
             for prompt, output in zip(prompts, lengths.output, strict=True)
         ]
-        prompt, completion = sum(first for first, _ in seen), sum(second for _, second in seen)
         whole = [first + second + 2 for first, second in zip(prompts, lengths.output, strict=True)]
         lost = sum(second == 0 for _, second in seen)
         cut = {"truncated": sum(length > max_length for length in whole), "completion_lost": lost}
     rows = max(1, len(instances))
-    ratio = completion / prompt if prompt else None
-    return {"prompt": prompt / rows, "completion": completion / rows, "ratio": ratio, "max_length": max_length, **cut}
+    prompt, completion = sum(first for first, _ in seen), sum(second for _, second in seen)
+    ratio, sd = completion / prompt if prompt else None, pstdev(map(sum, seen)) if seen else 0.0
+    means = {"prompt": prompt / rows, "completion": completion / rows, "sd": sd}
+    return {**means, "ratio": ratio, "max_length": max_length, **cut}

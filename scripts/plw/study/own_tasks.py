@@ -35,28 +35,39 @@ def is_task_file(task: object) -> bool:
 
 
 CHARACTERS_OF_TOKEN = 4  # of English text, about (platform.openai.com/tokenizer: "one token generally ~4 characters")
+REQUESTS = 4  # of a question with choices that are not counted: ARC's
 
 
 def own_cost(entry: dict) -> dict | None:
-    """The `cost` of a benchmark that is a local file of questions, from its rows; None of any other."""
-    if entry.get("task") not in OWN_TASKS or "path" not in entry.get("source", {}):
+    """The `cost` of a benchmark of one's own with local rows, counted in them; None of any other.
+
+    What a task of the harness asks is not known before the harness reads it, so all texts of its rows count as prompt.
+    """
+    task, source = entry.get("task"), entry.get("source", {})
+    if not (task in OWN_TASKS or is_task_file(task)) or "path" not in source:
         return None
-    items, characters, choices = _counted(tuple(named_files(entry["source"])))
+    items, characters, choices = _counted(tuple(named_files(source)), is_task_file(task))
     if not items:
         return None
     written = entry.get("max_new_tokens") or 0
-    tokens = characters / CHARACTERS_OF_TOKEN
-    return {"items": items, "requests": max(choices, 1.0), "prompt_tokens": tokens, "new_tokens": written}
+    requests = choices or (REQUESTS if entry["type"] == "MC" else 1)
+    return {
+        "items": items,
+        "requests": requests,
+        "prompt_tokens": characters / CHARACTERS_OF_TOKEN,
+        "new_tokens": written if entry["type"] != "MC" else 0,
+    }
 
 
 @lru_cache(maxsize=64)
-def _counted(files: tuple[str, ...]) -> tuple[int, float, float]:
-    """Rows, mean characters of their questions and mean number of their choices; no rows where they cannot be read."""
+def _counted(files: tuple[str, ...], whole: bool) -> tuple[int, float, float]:
+    """Rows, mean characters (of the question, or of all texts) and mean number of choices; none that cannot be read."""
     try:
         rows = [row.value for row in read_rows({"path": list(files)}) if isinstance(row.value, dict)]
     except InputError:  # said when the benchmarks are read
         return 0, 0.0, 0.0
     count = max(len(rows), 1)
-    characters = sum(len(str(row.get("question", ""))) for row in rows)
+    texts = (row.values() if whole else [row.get("question", "")] for row in rows)
+    characters = sum(len(str(text)) for row in texts for text in row)
     choices = sum(len(row["choices"]) for row in rows if isinstance(row.get("choices"), list))
     return len(rows), characters / count, choices / count
