@@ -198,8 +198,8 @@ def _new_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--data", required=True, help="file of instruction data, in any format that a study reads")
     flags.add_argument(
         "--benchmark", dest="benchmarks", nargs="+", default=[], metavar="FILE",
-        help="questions (JSONL: question, answer, and choices), or TASK.yaml=ROWS.jsonl for a task of the harness"
-        " (default: three of the base study)",
+        help="questions (JSONL: question, answer, and choices), TASK.yaml=ROWS.jsonl for a task of the harness, or"
+        " names in config/benchmarks.yaml (default: three)",
     )  # fmt: skip
     flags.add_argument("--judge", help="model that judges answers, as --model; demo: that of the demo (default: none)")
     flags.add_argument(

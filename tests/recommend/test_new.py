@@ -73,7 +73,8 @@ def test_few_rows_are_trained_in_more_than_one_update_and_the_cost_is_of_this_ma
 
 
 def test_the_demos_ptlm_is_named_where_it_is_made_already(folder, tmp_path, capsys):
-    study = written(folder, tmp_path / "mine.yaml", "--model", "weak", "--plw", "0", "0.1")
+    study = written(folder, tmp_path / "mine.yaml", "--model", "weak", "--plw", "0", "0.1", "--benchmark", "piqa")
+    assert study["evaluation"]["benchmarks"] == ["piqa"]
     there = (ROOT / "results/demo/world/ptlms/weak/model.safetensors").is_file()
     assert pretrained_ptlms(study, list_runs(study)) == ([] if there else ["weak"])
     assert ("has to be made first" in capsys.readouterr().out) == (not there)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from plw.errors import InputError, InputErrors
-from plw.study.own_tasks import is_task_file
+from plw.study.design import is_task_file
 from plw.study.sources import named_files, resolve_source
 
 

@@ -22,7 +22,7 @@ from yaml import YAMLError
 from plw.data.template import format_prompt
 from plw.errors import InputError, nearest_hint
 from plw.evaluation.rows import SHOTS_SPLIT, normalize_rows, read_preamble, scored_rows, shot_rows
-from plw.study.own_tasks import is_task_file
+from plw.study.design import is_task_file
 
 TRANSLATION_PROMPTS = ("prefix", "alpaca_template")
 SAMPLERS = ("default", "first_n")  # lm-eval's names

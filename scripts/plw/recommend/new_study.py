@@ -13,17 +13,17 @@ import yaml
 from plw.errors import InputError
 from plw.files import write_text
 from plw.recommend.hardware import Hardware, hardware_here
-from plw.recommend.lengths import measure, read_file
+from plw.recommend.lengths import measure, open_file
 from plw.recommend.paper import paper_answer
 from plw.recommend.tokenizers import token_counter_of
 from plw.study.configuration import load_configuration, read_yaml
+from plw.study.design import is_task_file
 from plw.study.hub import COMMIT, download, list_files
-from plw.study.own_tasks import is_task_file
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
 from plw.study.pretrained import stored_tensors
-from plw.study.rows import parse_rows, read_content
+from plw.study.rows import file_rows
 from plw.study.runs import list_runs
 
 DEMO = "demo"
@@ -52,7 +52,8 @@ def new_study(
 
     model       a folder, ORGANISATION/NAME[@COMMIT] on the Hub, or a ptlm of the demo (weak, strong)
     data        a file of instruction data
-    benchmarks  JSONL files of questions, or TASK.yaml=ROWS.jsonl for tasks of the harness; none: three of the base
+    benchmarks  JSONL files of questions, TASK.yaml=ROWS.jsonl for tasks of the harness, or names in
+                config/benchmarks.yaml; none: three of those
     judge       a model, as above, or `demo`: then answers to AlpacaEval's instructions are judged
     plw         prompt loss weights; none: 0, the paper's for such data, and 1
     gpus        GPUs of a run; None: those of this machine
@@ -67,6 +68,10 @@ def new_study(
         raise InputError("The file is there already.", value=output, where="-o", hint="Name another, or remove it.")
     hardware = hardware_here(gpus=gpus)
     ptlm = _model(model, root, "--model")
+    judged = None if judge is None else _model(judge, root, "--judge")
+    if judged and judged["source"] is None and not ptlm["demo"]:
+        hint = "Run the demo first, or name another model."
+        raise InputError("The demo's judge is not made yet.", value=judge, where="--judge", hint=hint)
     seen = _data(data, ptlm["tokenizer"])
     text = _text(
         file=output,
@@ -74,7 +79,7 @@ def new_study(
         ptlm=ptlm,
         seen=seen,
         benchmarks=[_benchmark(name, root) for name in benchmarks],
-        judge=None if judge is None else _model(judge, root, "--judge"),
+        judge=judged,
         plw=list(plw) or _weights(seen),
         hardware=hardware,
         gpus=hardware.gpus if gpus is None else gpus,
@@ -97,22 +102,23 @@ def _place(path: str, root: Path) -> str:
 
 
 def _model(model: str, root: Path, flag: str) -> dict[str, Any]:
-    """{name, source (None: the base's own), parameters (None: unknown), tokenizer (to count with), said, demo}."""
-    made = "judge_model" if model == DEMO else f"ptlms/{model}"
-    if model in (*DEMO_PTLMS, DEMO):
-        place = f"results/{DEMO}/world/{made}"
+    """{name, label, source (None: the base's own), parameters (None: unknown), tokenizer (that counts), said, demo}."""
+    made = {"--judge": {DEMO: "judge_model"}}.get(flag, {name: f"ptlms/{name}" for name in DEMO_PTLMS})
+    if model in made:
+        place = f"results/{DEMO}/world/{made[model]}"
         there = (root / place / "model.safetensors").is_file()
         said = f"the demo's {model}" + ("" if there else ", which has to be made first")
         found = {"name": model, "source": {"path": place} if there else None, "demo": True, "said": said}
-        return found | {"parameters": None, "tokenizer": str(root / place) if there else None}
+        return found | {"label": model, "parameters": None, "tokenizer": str(root / place) if there else None}
     folder = Path(model).expanduser()
     if folder.is_dir():
         weights = sum(math.prod(tensor["shape"]) for tensor in stored_tensors(folder).values())
-        found = {"name": _name(folder.resolve().name), "source": {"path": _place(model, root)}, "demo": False}
-        return found | {"parameters": weights, "tokenizer": str(folder), "said": _size(folder.name, weights)}
+        label = folder.resolve().name
+        found = {"name": _own(label), "label": label, "source": {"path": _place(model, root)}, "demo": False}
+        return found | {"parameters": weights, "tokenizer": str(folder), "said": _size(label, weights)}
     repository, _, revision = model.partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        hint = "Give a folder with config.json and weights, ORGANISATION/NAME on the Hub, or weak or strong."
+        hint = f"Give a folder with config.json and weights, ORGANISATION/NAME on the Hub, or {' or '.join(made)}."
         raise InputError("There is no such model.", value=model, where=flag, hint=hint)
     listing = list_files(repository, revision or "main", "model", where=flag)
     config = json.loads(download(listing, "config.json", where=flag).read_text(encoding="utf-8"))
@@ -120,7 +126,8 @@ def _model(model: str, root: Path, flag: str) -> dict[str, Any]:
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     weights = stored / BYTES.get(dtype, 2) or None
     commit = listing.commit if COMMIT.fullmatch(listing.commit) else revision
-    found = {"name": _name(repository.split("/")[1]), "source": {"hub": repository, "revision": commit}, "demo": False}
+    label = repository.split("/")[1]
+    found = {"name": _own(label), "label": label, "source": {"hub": repository, "revision": commit}, "demo": False}
     said = _size(repository, weights) if weights else repository
     return found | {"parameters": weights, "tokenizer": None, "said": said}
 
@@ -129,15 +136,17 @@ def _size(name: str, weights: float) -> str:
     return f"{name} with {weights / 1e6:,.3g} million weights"
 
 
-def _name(text: str) -> str:
-    """A name of a study's entry: a-z, 0-9 and _."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40] or "mine"
+def _own(text: str) -> str:
+    """A name of a study's entry (a-z, 0-9 and _) that no base has."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:40]
+    return name if name.startswith("my_") else f"my_{name or 'own'}"
 
 
 def _data(file: str, tokenizer: str | None) -> dict[str, Any]:
     """What is seen of the data: name, label, format, rows, lengths (None without a tokenizer), ratio, short, said."""
-    instances, report = read_file(file)
-    lengths = measure(instances, report, count_tokens=token_counter_of(tokenizer))
+    reading = open_file(file)
+    report = reading.report
+    lengths = measure(reading, report, count_tokens=token_counter_of(tokenizer))
     ratio, unit = lengths["ratio"], lengths["unit"]
     if not ratio:
         raise InputError("There is no ratio of completion to prompt to go by.", value=ratio, where=file)
@@ -146,8 +155,8 @@ def _data(file: str, tokenizer: str | None) -> dict[str, Any]:
     counted = {"rows": report.rows_kept, "prompt": round(loss["prompt"], 1), "completion": round(loss["completion"], 1)}
     side = "short" if ratio < 1 else "long"
     return {
-        "name": _name(stem),
-        "label": stem,
+        "name": _own(stem),
+        "label": stem.replace("_", " "),
         "format": report.format,
         "rows": report.rows_kept,
         "ratio": ratio,
@@ -169,8 +178,10 @@ def _base(ptlm: dict) -> str:
     return "paper" if (ptlm["parameters"] or 0) >= LARGE else "smol"
 
 
-def _benchmark(given: str, root: Path) -> tuple[str, dict]:
-    """Name and entry of a benchmark of one's own."""
+def _benchmark(given: str, root: Path) -> tuple[str, dict | None]:
+    """Name and entry of a benchmark; no entry where the registry has it."""
+    if given in read_yaml(root / "config" / "benchmarks.yaml"):
+        return given, None
     task, _, rows = given.partition("=")
     if is_task_file(task):
         if not rows:
@@ -184,16 +195,17 @@ def _benchmark(given: str, root: Path) -> tuple[str, dict]:
     else:
         rows = given
         label, entry = Path(rows).name.split(".")[0], {"task": "answers"}
-        first = next((row.value for row in parse_rows(read_content(_there(rows)), rows)), None)
+        first = next((row.value for row in file_rows(_there(rows), rows)), None)
         if isinstance(first, dict) and "choices" in first:
             entry = {"task": "choices"}
-    return _name(label), {"label": label, **entry, "source": {"path": _place(str(_there(rows)), root)}}
+    return _own(label), {"label": label.replace("_", " "), **entry, "source": {"path": _place(str(_there(rows)), root)}}
 
 
 def _there(file: str) -> Path:
     path = Path(file).expanduser()
     if not path.is_file():
-        raise InputError("There is no such file.", value=file, where="--benchmark")
+        hint = "A file of questions (JSON Lines), TASK.yaml=ROWS.jsonl, or a name in config/benchmarks.yaml."
+        raise InputError("There is no such file.", value=file, where="--benchmark", hint=hint)
     return path
 
 
@@ -203,7 +215,7 @@ def _text(
     base: str,
     ptlm: dict,
     seen: dict,
-    benchmarks: list[tuple[str, dict]],
+    benchmarks: list[tuple[str, dict | None]],
     judge: dict | None,
     plw: list[float],
     hardware: Hardware,
@@ -211,10 +223,9 @@ def _text(
     data: str,
 ) -> str:
     """The study file: fifteen lines at most."""
-    name = ptlm["name"] if ptlm["demo"] else f"my_{ptlm['name']}"
-    dataset = f"my_{seen['name']}"  # a name that no base has
-    own = {f"my_{key}": entry for key, entry in benchmarks}
-    asked = [*(own or BENCHMARKS), *(["alpaca_eval"] if judge else [])]
+    name, dataset = ptlm["name"], seen["name"]
+    own = {key: entry for key, entry in benchmarks if entry}
+    asked = [*([key for key, _ in benchmarks] or BENCHMARKS), *(["alpaca_eval"] if judge else [])]
     evaluation: dict[str, Any] = {"benchmarks": asked}
     training: dict[str, Any] = {}
     if base != DEMO:
@@ -233,7 +244,7 @@ def _text(
     ]
     if ptlm["source"]:
         size = {"parameters": float(f"{ptlm['parameters']:.3g}")} if ptlm["parameters"] else {}
-        lines.append(_line("ptlms", {name: {"label": ptlm["name"], **size, "source": ptlm["source"]}}))
+        lines.append(_line("ptlms", {name: {"label": ptlm["label"], **size, "source": ptlm["source"]}}))
     lines += [
         f"tokenizer_of: {name}  # counts Table 1 and R_g",
         _line("datasets", {dataset: {"label": seen["label"], "source": {"path": data}, "format": seen["format"]}}),

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from plw.errors import MOST_SHOWN, InputError, InputErrors, nearest_hint
-from plw.study.own_tasks import with_own_tasks
+from plw.study.design import with_own_tasks
 
 
 @dataclass(frozen=True)

@@ -184,3 +184,29 @@ def sampled_runs(study: dict, runs: Mapping[str, Run]) -> list[str]:
     short = [name for name, entry in study["datasets"].items() if entry.get("stands_for") == "AlpacaDataShort"]
     wanted = "alpaca_eval" in study["evaluation"]["benchmarks"]
     return [name for name, run in runs.items() if wanted and run.dataset in short and "main" in run.experiments]
+
+
+# What a benchmark of one's own need not say, by its task: a file of questions, or else a task of the harness.
+OWN_TASK = {"framework": "harness", "group": "I", "type": "MC", "metric": "acc", "split": "test"}
+OWN_TASKS = {
+    "choices": {**OWN_TASK, "shots": 0},
+    "answers": {**OWN_TASK, "group": "II", "type": "GS", "metric": "f1", "shots": 0, "max_new_tokens": 32},
+}
+
+
+def with_own_tasks(values: dict) -> dict:
+    """The study with what its own benchmarks leave unsaid; what is no mapping stays for the schema to refuse."""
+    benchmarks = values.get("benchmarks")
+    if not isinstance(benchmarks, dict):
+        return values
+    filled = {}
+    for name, entry in benchmarks.items():
+        task = entry.get("task") if isinstance(entry, dict) else None
+        known = OWN_TASK if is_task_file(task) else OWN_TASKS.get(task, {}) if isinstance(task, str) else {}
+        filled[name] = {**known, **entry} if known else entry
+    return {**values, "benchmarks": filled}
+
+
+def is_task_file(task: object) -> bool:
+    """Whether a benchmark's task is a file of one's own rather than a name in config/harness."""
+    return isinstance(task, str) and task.endswith((".yaml", ".yml"))

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from plw.study.design import is_task_file
 from plw.study.layout import generations, of_runs, results
-from plw.study.own_tasks import is_task_file
 from plw.study.parameters import as_json
 from plw.study.runs import Run, benchmarks_of, reference_run
 from plw.study.sources import named_files
