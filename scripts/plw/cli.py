@@ -3,6 +3,7 @@
 from plw.program import close_off, run_program
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,20 @@ def new(model: str, data: str, output: str, gpu: int | None, root: str, **option
     print(new_study(model, data, output, gpus=gpu, root=_checkout(root), **options))
 
 
+def completion(shell: str) -> None:
+    """Print what a shell reads to complete the command's words."""
+    print(_argcomplete().shellcode(["plw"], shell=shell))
+
+
+def _argcomplete() -> Any:
+    try:
+        import argcomplete
+    except ImportError:
+        hint = "pip install argcomplete (make setup has it)"
+        raise InputError("Completion needs the package argcomplete.", where="plw completion", hint=hint) from None
+    return argcomplete
+
+
 def _data_flags(flags: argparse.ArgumentParser) -> None:
     """A file of instruction data and how it is read."""
     flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
@@ -293,6 +308,12 @@ def _parser() -> argparse.ArgumentParser:
             root=True,
         )
     )
+    asked = command(
+        "completion",
+        "what bash or zsh reads to complete the words of this command",
+        example='eval "$(plw completion bash)"  # in ~/.bashrc',
+    )
+    asked.add_argument("shell", choices=["bash", "zsh"])
     return parser
 
 
@@ -312,10 +333,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "describe": describe,
     "invert": invert,
     "new": new,
+    "completion": completion,
 }
 
 
 def main() -> None:
     """Entry point of the installed command."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks which words could follow, and reads nothing else
+        _argcomplete().autocomplete(_parser())
     close_off()
     run_program(parse_and_run)
