@@ -89,10 +89,21 @@ def starting_weights(world):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", smoothing=0.0, epochs=1, bfloat16=False):
+def reference(
+    world,
+    *,
+    plw,
+    normalization="nonzero_count",
+    unit="microbatch",
+    smoothing=0.0,
+    epochs=1,
+    bfloat16=False,
+    completion=1.0,
+):
     """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand.
 
-    bfloat16  forward and backward under PyTorch's autocast
+    bfloat16    forward and backward under PyTorch's autocast
+    completion  weight of completion tokens
     """
     source = {"path": str(world / "model")}
     tokenizer = load_tokenizer(source)
@@ -119,7 +130,7 @@ def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", s
                 log_p = torch.log_softmax(logits[0, :-1].float(), dim=-1)
                 losses = -log_p.gather(1, ids[0, 1:, None])[:, 0] * (1 - smoothing) - smoothing * log_p.mean(1)
                 place = torch.arange(1, ids.shape[1])
-                weights = torch.where(place < example.prompt_length, plw, 1.0)
+                weights = torch.where(place < example.prompt_length, plw, completion)
                 top = top + (weights * losses).sum()
                 bottom += float(weights.sum() if normalization == "sum_of_weights" else (weights != 0).sum())
             tops.append(top)

@@ -72,6 +72,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         updates: Sequence[Sequence[int]],
         *,
         plw: float,
+        completion_loss_weight: float = 1.0,
         normalization: str,
         unit: str,
         micro_batch: int,
@@ -82,6 +83,7 @@ class TrainingPlan(torch.utils.data.Dataset):
     ):
         self.examples, self.updates = examples, updates
         self.plw, self.normalization, self.unit, self.micro_batch = plw, normalization, unit, micro_batch
+        self.completion_loss_weight = completion_loss_weight
         self.physical_batch, self.pad_token_id = physical_batch, pad_token_id
         self.rank, self.ranks = rank, ranks
         self.steps_per_update = math.ceil(max(map(len, updates)) / (physical_batch * ranks))
@@ -137,12 +139,15 @@ class TrainingPlan(torch.utils.data.Dataset):
         for example in self.examples:
             digest.update(repr((example.prompt_length, example.input_ids)).encode())
         digest.update(repr((self.plw, self.normalization, self.unit, self.micro_batch)).encode())
+        if self.completion_loss_weight != 1:
+            digest.update(repr(("completion_loss_weight", self.completion_loss_weight)).encode())
         digest.update(repr([list(update) for update in self.updates]).encode())
         return digest.hexdigest()
 
     def _weights(self, sequences: list[EncodedExample]) -> tuple[torch.Tensor, torch.Tensor]:
         lengths = [len(sequence.input_ids) for sequence in sequences]
-        return token_weights([sequence.prompt_length for sequence in sequences], lengths, plw=self.plw)
+        weights = {"plw": self.plw, "completion_loss_weight": self.completion_loss_weight}
+        return token_weights([sequence.prompt_length for sequence in sequences], lengths, **weights)
 
     def _groups(self, sequences: list[EncodedExample]) -> torch.Tensor:
         return torch.arange(len(sequences)) // self.micro_batch

@@ -103,6 +103,7 @@ def make_plan(
             last_window=settings.last_window,
         ),
         plw=plw,
+        completion_loss_weight=settings.completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

@@ -193,9 +193,17 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.int64)
 
 
-def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int, micro_batches_per_update: int) -> str:
+def describe_loss(
+    *,
+    plw: float,
+    normalization: str,
+    unit: str,
+    micro_batch: int,
+    micro_batches_per_update: int,
+    completion_loss_weight: float = 1.0,
+) -> str:
     """Say in words what an update minimises, for the run's record."""
-    plw = check_plw(plw)
+    plw, completion = check_plw(plw), check_completion_loss_weight(completion_loss_weight)
     denominator = {
         "sum_of_weights": "divided by the sum of their weights",
         "nonzero_count": "divided by the number of tokens whose weight is not zero",
@@ -209,8 +217,8 @@ def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int
     }[check_name("unit", unit, UNITS)]
     return (
         f"Sum of weight x cross-entropy over the predicted tokens, {denominator}, {one}. "
-        f"Weights: {plw!r} for prompt tokens (template and special tokens included), 1 for completion tokens "
-        "(end-of-sequence included), none for padding and for the first token. "
+        f"Weights: {plw!r} for prompt tokens (template and special tokens included), {completion:g} for completion "
+        "tokens (end-of-sequence included), none for padding and for the first token. "
         "A unit without weighted tokens counts as a loss of 0."
     )
 

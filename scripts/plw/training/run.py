@@ -166,6 +166,7 @@ def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
     """The loss in words, with whatever a regulariser adds to it."""
     text = describe_loss(
         plw=plw,
+        completion_loss_weight=settings.completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

@@ -28,7 +28,7 @@ CHOICES = {
 INTEGERS = ("max_length", "micro_batch", "micro_batches_per_update", "physical_batch", "processes",
             "checkpoint_steps")  # fmt: skip
 POSITIVE = ("epochs", "learning_rate", "adam_eps", "max_length", "micro_batch", "micro_batches_per_update",
-            "physical_batch", "processes")  # fmt: skip
+            "physical_batch", "processes", "completion_loss_weight")  # fmt: skip
 NOT_NEGATIVE = ("warmup_ratio", "weight_decay", "max_grad_norm", "attention_dropout")
 
 
@@ -50,6 +50,7 @@ class TrainingSettings:
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop
     on_lost_completion        rows whose completion was cut off: keep (as Alpaca) | drop | error
+    completion_loss_weight    weight of completion tokens (the paper's: 1)
     special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
     monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
                               output layer); if not, loss.csv has an empty cell there
@@ -71,6 +72,7 @@ class TrainingSettings:
     last_window: str = "keep"
     normalization: str = "nonzero_count"
     normalization_unit: str = "microbatch"
+    completion_loss_weight: float = 1.0
     physical_batch: int = 4
     processes: int = 1
     device: str = "auto"
@@ -86,8 +88,11 @@ class TrainingSettings:
     minkowski: float = 0.0
 
     def for_json(self) -> dict:
-        """Return the settings as a plain dict."""
-        return asdict(self) | {"adam_betas": list(self.adam_betas)}
+        """Return the settings as a plain dict; a completion weight of 1 is not named, as before there was the key."""
+        settings = asdict(self) | {"adam_betas": list(self.adam_betas)}
+        if self.completion_loss_weight == 1:
+            del settings["completion_loss_weight"]
+        return settings
 
 
 def read_settings(training: Mapping, *, where: str = "training") -> TrainingSettings:
