@@ -8,10 +8,13 @@ import subprocess
 import pytest
 import torch
 from plw.data.tokenization import EncodedExample
+from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError, InputErrors
 from plw.models.loading import load_model
+from plw.training.collator import PromptLossCollator
 from plw.training.fine_tuning import make_plan
 from plw.training.loss_log import COLUMNS
+from plw.training.run import read_examples
 from plw.training.settings import read_settings
 from plw.training.trainer import TrainingDiverged
 from training_runs import (
@@ -54,6 +57,34 @@ def test_weighted_completions_equal_a_plain_loop_and_the_record_says_so(world, t
     assert (
         record["training"]["completion_loss_weight"] == 0.4 and "0.4 for completion tokens" in record["effective_loss"]
     )
+
+
+@pytest.mark.parametrize(("template", "plw"), [(0.0, 0.1), (0.5, 0.0)])
+def test_a_weight_of_the_templates_own_equals_a_plain_loop_and_the_record_says_so(world, tmp_path, template, plw):
+    found = run(world, tmp_path, plw=plw, template_loss_weight=template, physical_batch=3)
+    assert_equal_training(found, reference(world, plw=plw, template=template))
+    assert found[2]["training"]["template_loss_weight"] == template
+    assert f"{template} for template and special tokens" in found[2]["effective_loss"]
+
+
+def test_a_template_weight_equal_to_the_plw_is_the_loss_of_the_paper(world):
+    tokenizer = load_tokenizer({"path": str(world / "model")})
+    prepare_tokenizer(tokenizer)
+    examples = read_examples(world / "instances.jsonl", tokenizer, 160, template=True)
+    named = {"plw": 0.1, "seed": 1, "pad_token_id": tokenizer.pad_token_id}
+    plans = [make_plan(examples, read_settings(TRAINING | changes), **named)
+             for changes in ({}, {"template_loss_weight": 0.1}, {"template_loss_weight": 0.0})]  # fmt: skip
+    scales = [plan.scales(0)[1] for plan in plans]
+    assert torch.equal(scales[0], scales[1]) and not torch.equal(scales[0], scales[2])
+    assert len({plan.digest() for plan in plans}) == 3
+    features = [
+        {"input_ids": it.input_ids, "prompt_length": it.prompt_length, "template": it.template} for it in examples
+    ]
+    batch = [features[row] for row in plans[2].updates[0]]
+    collator = PromptLossCollator(tokenizer.pad_token_id, plw=0.1, template_loss_weight=0.0, micro_batch=2)
+    assert torch.allclose(collator(batch)["token_scales"].double(), scales[2], atol=1e-9)
+    with pytest.raises(InputError, match="template"):
+        collator([{"input_ids": [1, 2], "prompt_length": 1}])
 
 
 def test_a_completion_weight_of_one_leaves_no_trace_and_another_is_another_training():
