@@ -89,10 +89,45 @@ def starting_weights(world):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", smoothing=0.0, epochs=1, bfloat16=False):
+def users_tokens(tokenizer, row, prompt):
+    """Which tokens of a prompt hold a letter of the row's instruction or input, by decoding it token by token.
+
+    The rows of tests are ASCII, so a byte-level token is a piece of text. Longer than any prompt, bool.
+    """
+    pieces = ["" if token in tokenizer.all_special_ids else tokenizer.decode([token]) for token in prompt]
+    text = "".join(pieces)
+    letters = [False] * len(text)
+    start = text.index("### Instruction:\n") + len("### Instruction:\n")
+    for field, before in ((row["instruction"], ""), (row["input"], "\n\n### Input:\n")):
+        if field == "" and before:
+            continue
+        start += len(before)
+        letters[start : start + len(field)] = [True] * len(text[start : start + len(field)])
+        start += len(field)
+    own, place = torch.zeros(1024, dtype=torch.bool), 0
+    for number, piece in enumerate(pieces):
+        own[number] = any(letters[place : place + len(piece)])
+        place += len(piece)
+    return own
+
+
+def reference(
+    world,
+    *,
+    plw,
+    normalization="nonzero_count",
+    unit="microbatch",
+    smoothing=0.0,
+    epochs=1,
+    bfloat16=False,
+    completion=1.0,
+    template=None,
+):
     """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand.
 
-    bfloat16  forward and backward under PyTorch's autocast
+    bfloat16    forward and backward under PyTorch's autocast
+    completion  weight of completion tokens
+    template    weight of the template's tokens, found by looking for the texts of the row in the decoded prompt
     """
     source = {"path": str(world / "model")}
     tokenizer = load_tokenizer(source)
@@ -112,14 +147,18 @@ def reference(world, *, plw, normalization="nonzero_count", unit="microbatch", s
         tops, bottoms = [], []
         for group in groups:
             top, bottom = 0.0, 0.0
-            for example in (examples[row] for row in group):
+            for number in group:
+                example = examples[number]
                 ids = torch.tensor([example.input_ids])
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                     logits = model(input_ids=ids).logits
                 log_p = torch.log_softmax(logits[0, :-1].float(), dim=-1)
                 losses = -log_p.gather(1, ids[0, 1:, None])[:, 0] * (1 - smoothing) - smoothing * log_p.mean(1)
                 place = torch.arange(1, ids.shape[1])
-                weights = torch.where(place < example.prompt_length, plw, 1.0)
+                weights = torch.where(place < example.prompt_length, plw, completion)
+                if template is not None:
+                    own = users_tokens(tokenizer, rows[number], example.input_ids[: example.prompt_length])
+                    weights = torch.where((place < example.prompt_length) & ~own[1 : ids.shape[1]], template, weights)
                 top = top + (weights * losses).sum()
                 bottom += float(weights.sum() if normalization == "sum_of_weights" else (weights != 0).sum())
             tops.append(top)

@@ -3,6 +3,7 @@
 from plw.program import close_off, run_program
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,27 @@ def invert(file: str, output: str, **options: Any) -> None:
     print(f"{output}: {said}")
 
 
+def new(model: str, data: str, output: str, gpu: int | None, root: str, **options: Any) -> None:
+    """Write a study file of one's own model and data, and say what it would cost and how to run it."""
+    from plw.recommend.new_study import new_study
+
+    print(new_study(model, data, output, gpus=gpu, root=_checkout(root), **options))
+
+
+def completion(shell: str) -> None:
+    """Print what a shell reads to complete the command's words."""
+    print(_argcomplete().shellcode(["plw"], shell=shell))
+
+
+def _argcomplete() -> Any:
+    try:
+        import argcomplete
+    except ImportError:
+        hint = "pip install argcomplete (make setup has it)"
+        raise InputError("Completion needs the package argcomplete.", where="plw completion", hint=hint) from None
+    return argcomplete
+
+
 def _data_flags(flags: argparse.ArgumentParser) -> None:
     """A file of instruction data and how it is read."""
     flags.add_argument("file", help="JSON Lines, JSON, CSV, TSV or Parquet; gzipped or not")
@@ -176,6 +198,26 @@ def _invert_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("-o", "--output", required=True, help="written: one row a line, with where it came from")
     flags.add_argument("--r-g", type=float, help="invert only as many rows as bring R_g to this (needs --tokenizer)")
     flags.add_argument("--seed", type=int, default=42, help="of the order in which rows are tried (default: 42)")
+
+
+def _new_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--model", required=True, help="folder, ORGANISATION/NAME[@COMMIT] on the Hub, or weak or strong of the demo"
+    )
+    flags.add_argument("--data", required=True, help="file of instruction data, in any format that a study reads")
+    flags.add_argument(
+        "--benchmark", dest="benchmarks", nargs="+", default=[], metavar="FILE",
+        help="questions (JSONL: question, answer, and choices), TASK.yaml=ROWS.jsonl for a task of the harness, or"
+        " names in config/benchmarks.yaml (default: three)",
+    )  # fmt: skip
+    flags.add_argument("--judge", help="model that judges answers, as --model; demo: that of the demo (default: none)")
+    flags.add_argument(
+        "--plw", nargs="+", type=float, default=[], help="prompt loss weights (default: 0, the paper's, 1)"
+    )
+    flags.add_argument(
+        "--gpu", type=int, metavar="COUNT", help="GPUs of a run; 0: none (default: those of this machine)"
+    )
+    flags.add_argument("-o", "--output", required=True, help="written: the study file; it must not be there")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,6 +294,20 @@ def _parser() -> argparse.ArgumentParser:
             example="plw invert my_data.jsonl --r-g 1.0 --tokenizer models/llama -o shorter.jsonl",
         )
     )
+    _new_flags(
+        command(
+            "new",
+            "a study file of your own model and data, with what it would cost and how to run it",
+            example="plw new --model models/mine --data my_data.jsonl --benchmark quiz.jsonl -o my_study.yaml",
+            root=True,
+        )
+    )
+    asked = command(
+        "completion",
+        "what bash or zsh reads to complete the words of this command",
+        example='eval "$(plw completion bash)"  # in ~/.bashrc',
+    )
+    asked.add_argument("shell", choices=["bash", "zsh"])
     add_sharing(command)
     return parser
 
@@ -271,11 +327,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "describe": describe,
     "invert": invert,
+    "new": new,
+    "completion": completion,
     **SHARING,
 }
 
 
 def main() -> None:
     """Entry point of the installed command."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks which words could follow, and reads nothing else
+        _argcomplete().autocomplete(_parser())
     close_off()
     run_program(parse_and_run)

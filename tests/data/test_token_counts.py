@@ -8,6 +8,7 @@ import pytest
 import sentencepiece
 from hub_models import folder_files
 from plw.data.token_counts import CHUNK_TEXTS, FAST, SENTENCEPIECE, token_counter
+from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
 from plw.study.fetching import Need, fetch_sources
 from plw.study.hub import switched_off
@@ -114,3 +115,10 @@ def test_a_repositorys_sentencepiece_model_is_fetched_with_it_and_counts(hub, fo
 def test_what_is_neither_here_nor_to_be_asked_for_is_no_reason_to_count_otherwise(hub):
     with switched_off(), pytest.raises(InputError, match="not fetched"):
         token_counter({"hub": "o/nowhere", "revision": COMMIT}, where="--tokenizer")
+
+
+def test_the_fast_tokenizer_counts_as_many_tokens_as_its_own_call_gives(folder):
+    texts = [*TEXTS, "", "a </s> in the text", "  two  spaces  ", "\u00e4\u4e2d\U0001f600"]
+    tokenizer = load_tokenizer({"path": str(folder)})
+    expected = [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+    assert token_counter({"path": str(folder)})(texts) == expected

@@ -17,7 +17,8 @@ from plw.study.sources import named_files
 from small_results import make_results, part_of, runs_of
 from tiny import tiny_model
 
-DOCUMENTS = [name for name in project_files() if re.fullmatch(r"(config/)?README\.md|docs/[^/]+\.md", name)]
+# The tutorial is followed as a whole in tests/workflow/test_tutorial.py: each command needs those before it.
+DOCUMENTS = [name for name in project_files() if re.fullmatch(r"(config/)?README\.md|docs/(?!tutorial)[^/]+\.md", name)]
 FIRST_WORDS = r"(?:snakemake|plw|make|python3?|pip|conda|hf|bash|rm|squeue|tmux|column|nvidia-smi|\$EDITOR|export|\.)"
 BEFORE = r"(?:[A-Z_]+=\S+ +)*"  # variables for one command
 # Words that stand for the reader's own.

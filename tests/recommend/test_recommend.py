@@ -3,12 +3,16 @@
 import gzip
 import json
 import random
+import tracemalloc
+from statistics import fmean, pstdev
 
 import pytest
 import yaml
 from checkout import ROOT
-from plw.data.instances import Instance
+from plw.data.instances import Instance, RowReport
 from plw.data.preflight import check_instances
+from plw.data.ratios import count_words
+from plw.data.template import format_prompt
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.recommend.decision import recommend
@@ -208,3 +212,31 @@ def test_the_page_holds_the_answer_and_no_markup_of_the_data(tmp_path):
 
 def test_json_of_a_recommendation_can_be_written():
     assert json.loads(json.dumps(recommend(rows(10, 4)), allow_nan=False))["purpose"] == "all"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz"])
+def test_of_a_file_only_lengths_are_kept_not_its_texts(tmp_path, form):
+    """Peak memory grows by under 600 bytes a row: lengths, the row's digest, ratios; the texts have 4,000."""
+    peaks = []
+    for count in (2000, 6000):
+        text = "".join(json.dumps({"instruction": f"{n} " * 400, "output": f"{n} " * 400}) + "\n" for n in range(count))
+        file = tmp_path / f"{count}.{form}"
+        file.write_bytes(gzip.compress(text.encode(), 1) if form.endswith("gz") else text.encode())
+        del text
+        recommend(str(file))
+        tracemalloc.start()
+        recommend(str(file))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 4000 < 600
+
+
+def test_the_spread_of_rows_is_that_of_their_lengths_as_training_cuts_them():
+    texts = [Instance("say " * n, "", "so " * (2 * n), n) for n in (1, 5, 20)]
+    report = RowReport("rows", rows_read=3, rows_kept=3)
+    loss = measure(iter(texts), report, count_tokens=count_words, max_length=60)["loss"]
+    template = count_words([format_prompt("", "")])[0]
+    whole = [min(template + n + 1, 60) + max(0, min(2 * n + 1, 60 - template - n - 1)) for n in (1, 5, 20)]
+    assert loss["sd"] == pytest.approx(pstdev(whole)) and loss["prompt"] + loss["completion"] == pytest.approx(
+        fmean(whole)
+    )

@@ -217,6 +217,22 @@ def test_two_plws_or_two_data_sets_are_too_few_for_a_regression_or_a_smooth(demo
     assert "table_5" not in design.made_artifacts(few, from_scores=False)
 
 
+def test_every_artifact_is_made_or_left_out_with_a_reason(paper, demo):
+    tiny = changed(demo, "run_experiments", ["main"])
+    tiny["experiments"]["main"] |= {"datasets": ["short"], "plw": [0.0, 0.1]}
+    tiny["evaluation"]["benchmarks"] = ["piqa"]
+    made = design.made_artifacts(tiny, from_scores=False)
+    left_out = design.left_out_artifacts(tiny, from_scores=False)
+    assert {*made, *left_out} == set(design.made_artifacts(paper, from_scores=False)) and not {*made} & {*left_out}
+    assert {"figure_1", "figure_5"} <= set(made), "there is a figure of one's own data"
+    assert left_out["table_3"] == "fewer than 3 prompt loss weights or 10 scores of a data set"
+    tiny["experiments"]["main"]["plw"] = [0.0, 0.1, 1.0]  # of two ptlms on one benchmark, with three seeds
+    assert "table_3" in design.made_artifacts(tiny, from_scores=False)
+    tiny["experiments"]["main"]["seeds"] = [42]
+    assert "table_3" in design.left_out_artifacts(tiny, from_scores=False)
+    assert left_out["figure_6"] == "no benchmark of group II" and "datasets" in left_out["figure_3"]
+
+
 def test_every_run_is_in_one_judging_batch_and_each_batch_is_judged_once(demo, runs):
     batches = design.batches(runs.values())
     assert sorted(run for batch in batches.values() for run in batch) == sorted(runs)

@@ -3,13 +3,15 @@
 import csv
 import gzip
 import json
+import tracemalloc
 
 import pytest
 from checkout import ROOT
+from hub_repositories import parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plw.errors import InputError
-from plw.study.rows import RowError, parse_rows, text_problem
+from plw.study.rows import RowError, file_rows, parse_rows, text_problem
 
 CASES = ROOT / "tests/cases/files"
 COLOURS = [f"Colour number {number} is green." for number in range(3)]
@@ -122,3 +124,48 @@ def test_any_bytes_are_rows_or_a_message(content, name):
         assert all(row.line >= 1 for row in parse_rows(content, name))
     except InputError as error:
         assert name in str(error)
+
+
+FORMS = {
+    "x.jsonl": b'{"a": "\xc3\xa4"}\n\n{"a": 1}\r\n{"a": \n\xff\n[1]\n{"a": 2}',
+    "marks.jsonl": b'\xef\xbb\xbf{"a": 1}\n\xef\xbb\xbf{"a": 2}\n',
+    "spread.jsonl": b'{\n "a": 1\n}\n{"a": 2}\n',
+    "array.json": b'[{"a": 1},\n {"a": 2}]',
+    "lines.json": b'{"a": 1}\n{"a": 2}\n',
+    "one.json": b'{"data": [{"a": 1}]}\n',
+    "row.json": b'{"a": 1}',
+    "wide.json": '{"a": 1}\n{"a": 2}'.encode("utf-16"),
+    "x.csv": b"a,b\n1,2\n",
+    "words.txt": b"no rows\nat all\n",
+}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("chunk", [1, 7, 2**20])
+def test_a_file_that_is_read_in_parts_has_the_rows_of_the_whole(tmp_path, monkeypatch, name, packed, chunk):
+    content = FORMS[name]
+    if packed:  # two members with zeros between, as block-wise writers leave them
+        content = gzip.compress(content[:9]) + b"\0\0\0" + gzip.compress(content[9:]) + b"\0"
+    expected = list(parse_rows(content, name + packed))
+    file = tmp_path / (name + packed)
+    file.write_bytes(content)
+    monkeypatch.setattr("plw.study.content.CHUNK", chunk)
+    assert list(file_rows(file, file.name)) == expected
+
+
+def test_lines_and_tables_of_parquet_are_not_read_as_a_whole(tmp_path, monkeypatch):
+    """The whole of a file is asked for nowhere, and rows come while most of it is unread."""
+    rows = [{"a": "word " * 50, "b": number} for number in range(20_000)]
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / "x.jsonl").write_bytes(text)
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(text, 1))
+    (tmp_path / "x.parquet").write_bytes(parquet(rows))
+    monkeypatch.setattr("plw.study.rows.read_content", None)
+    monkeypatch.setattr("plw.study.content.CHUNK", 2**16)
+    for name in ("x.jsonl", "x.jsonl.gz", "x.parquet"):
+        tracemalloc.start()
+        assert sum(1 for row in file_rows(tmp_path / name, name) if row.value["b"] == row.line - 1) == 20_000
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < len(text) / 2, name

@@ -7,9 +7,15 @@ import subprocess
 
 import pytest
 import torch
-from plw.errors import InputError
+from plw.data.tokenization import EncodedExample
+from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
+from plw.errors import InputError, InputErrors
 from plw.models.loading import load_model
+from plw.training.collator import PromptLossCollator
+from plw.training.fine_tuning import make_plan
 from plw.training.loss_log import COLUMNS
+from plw.training.run import read_examples
+from plw.training.settings import read_settings
 from plw.training.trainer import TrainingDiverged
 from training_runs import (
     ROWS,
@@ -40,6 +46,59 @@ def test_every_normalisation_reaches_the_optimiser(world, tmp_path, normalizatio
 def test_label_smoothing_is_part_of_each_tokens_loss(world, tmp_path):
     found = run(world, tmp_path, row={"regularizer": "label_smoothing", "strength": 0.1}, physical_batch=3)
     assert_equal_training(found, reference(world, plw=0.1, smoothing=0.1))
+
+
+@pytest.mark.parametrize(("normalization", "plw"), [("nonzero_count", 0.1), ("sum_of_weights", 0.2)])
+def test_weighted_completions_equal_a_plain_loop_and_the_record_says_so(world, tmp_path, normalization, plw):
+    changed = {"normalization": normalization, "completion_loss_weight": 0.4}
+    found = run(world, tmp_path, plw=plw, **changed)
+    assert_equal_training(found, reference(world, plw=plw, normalization=normalization, completion=0.4))
+    record = found[2]
+    assert (
+        record["training"]["completion_loss_weight"] == 0.4 and "0.4 for completion tokens" in record["effective_loss"]
+    )
+
+
+@pytest.mark.parametrize(("template", "plw"), [(0.0, 0.1), (0.5, 0.0)])
+def test_a_weight_of_the_templates_own_equals_a_plain_loop_and_the_record_says_so(world, tmp_path, template, plw):
+    found = run(world, tmp_path, plw=plw, template_loss_weight=template, physical_batch=3)
+    assert_equal_training(found, reference(world, plw=plw, template=template))
+    assert found[2]["training"]["template_loss_weight"] == template
+    assert f"{template} for template and special tokens" in found[2]["effective_loss"]
+
+
+def test_a_template_weight_equal_to_the_plw_is_the_loss_of_the_paper(world):
+    tokenizer = load_tokenizer({"path": str(world / "model")})
+    prepare_tokenizer(tokenizer)
+    examples = read_examples(world / "instances.jsonl", tokenizer, 160, template=True)
+    named = {"plw": 0.1, "seed": 1, "pad_token_id": tokenizer.pad_token_id}
+    plans = [make_plan(examples, read_settings(TRAINING | changes), **named)
+             for changes in ({}, {"template_loss_weight": 0.1}, {"template_loss_weight": 0.0})]  # fmt: skip
+    scales = [plan.scales(0)[1] for plan in plans]
+    assert torch.equal(scales[0], scales[1]) and not torch.equal(scales[0], scales[2])
+    assert len({plan.digest() for plan in plans}) == 3
+    features = [
+        {"input_ids": it.input_ids, "prompt_length": it.prompt_length, "template": it.template} for it in examples
+    ]
+    batch = [features[row] for row in plans[2].updates[0]]
+    collator = PromptLossCollator(tokenizer.pad_token_id, plw=0.1, template_loss_weight=0.0, micro_batch=2)
+    assert torch.allclose(collator(batch)["token_scales"].double(), scales[2], atol=1e-9)
+    with pytest.raises(InputError, match="template"):
+        collator([{"input_ids": [1, 2], "prompt_length": 1}])
+
+
+def test_a_completion_weight_of_one_leaves_no_trace_and_another_is_another_training():
+    plain, one = read_settings({}), read_settings({"completion_loss_weight": 1})
+    assert plain.for_json() == one.for_json() and "completion_loss_weight" not in plain.for_json()
+    other = read_settings({"completion_loss_weight": 0.5})
+    assert read_settings(other.for_json()) == other
+    examples = [EncodedExample([1, 2, 3], 1, False, False, True)] * 4
+    digests = [
+        make_plan(examples, settings, plw=0.1, seed=1, pad_token_id=0).digest() for settings in (plain, one, other)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+    with pytest.raises(InputErrors, match="completion_loss_weight"):
+        read_settings({"completion_loss_weight": 0})
 
 
 def test_measuring_the_masked_prompt_changes_nothing(world, tmp_path):

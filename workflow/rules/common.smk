@@ -68,6 +68,10 @@ MAIN = STUDY["experiments"]["main"]
 REGRESSED = design.regressed_datasets(STUDY)
 SMOOTHED = design.smoothed_datasets(STUDY)
 ARTIFACTS = design.made_artifacts(STUDY, from_scores=SCORES_ALONE)
+LEFT_OUT = design.left_out_artifacts(STUDY, from_scores=SCORES_ALONE)
+for target in sys.argv[1:]:
+    if target in LEFT_OUT:
+        raise WorkflowError(f"Study {STUDY_NAME} makes no {target}: {LEFT_OUT[target]}.")
 PAPER_NUMBERS = "config/paper_numbers.yaml"
 
 if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.argv) and not GIVEN_SCORES:
@@ -83,6 +87,10 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
         cores=CORES,
     )
     print(plan_text(plan, STUDY), file=sys.stderr)
+    for reason in dict.fromkeys(LEFT_OUT.values()):
+        print(
+            f"Left out, {reason}: {', '.join(name for name in LEFT_OUT if LEFT_OUT[name] == reason)}.", file=sys.stderr
+        )
     recorded = records_of(STUDY, RUNS, design.judgement_files(STUDY, RUNS.values()))
     if said := drift_text(find_drift(STUDY, recorded)):
         print(said, file=sys.stderr)
@@ -135,7 +143,8 @@ def tokenizer_inputs(made, files):
 
 def task_inputs(made, benchmarks):
     """The harness's tasks of these benchmarks, as inputs of the job that makes `made`."""
-    return EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+    files = EARLIER.project_files(made, inputs.task_files(STUDY, benchmarks), folder=inputs.HARNESS)
+    return files + inputs.own_task_files(STUDY, benchmarks)
 
 
 def prompt_inputs(made, benchmark):

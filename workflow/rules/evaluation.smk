@@ -13,9 +13,9 @@ so a new run asks only for its own.
 """
 
 # What the generated world's ptlms can do before they are fine-tuned, for the report.
-UNTUNED = layout.results(STUDY, *(f"ptlms/{ptlm}/evaluation.json" for ptlm in WORLD["ptlms"]))
+UNTUNED = layout.results(STUDY, *(f"ptlms/{ptlm}/evaluation.json" for ptlm in WORLD_PTLMS))
 UNTUNED_JUDGEMENTS = layout.results(
-    STUDY, *(f"ptlms/judgements/{name}.json" for name in design.judged_benchmarks(STUDY) if WORLD["ptlms"])
+    STUDY, *(f"ptlms/judgements/{name}.json" for name in design.judged_benchmarks(STUDY) if WORLD_PTLMS)
 )
 
 
@@ -42,6 +42,7 @@ rule read_benchmarks:
     """All rows of all benchmarks of the study, in the form in which they are scored."""
     input:
         list(dict.fromkeys(file for run in RUNS.values() for file in inputs.benchmark_files(STUDY, run))),
+        tasks=inputs.own_task_files(STUDY, STUDY["evaluation"]["benchmarks"]),
     output:
         "results/{study}/benchmarks.json",
     log:
@@ -174,7 +175,7 @@ rule evaluate_ptlm:
 rule judge_ptlms:
     """The verdicts on what the ptlms write before they are fine-tuned."""
     input:
-        evaluations=expand("results/{{study}}/ptlms/{ptlm}/evaluation.json", ptlm=WORLD["ptlms"]),
+        evaluations=expand("results/{{study}}/ptlms/{ptlm}/evaluation.json", ptlm=WORLD_PTLMS),
         reference=lambda wildcards: inputs.judge_reference_files(STUDY, RUNS.values(), wildcards.judged),
         judge=lambda wildcards: model_inputs(
             f"results/{STUDY_NAME}/ptlms/judgements/{wildcards.judged}.json",

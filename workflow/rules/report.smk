@@ -88,7 +88,7 @@ if not GIVEN_SCORES:
             statistics=lambda wildcards, input: option(
                 "statistics", [f"{role}={file}" for role, file in zip(SHOWN, input.statistics, strict=True)]
             ),
-            ptlms=option("ptlms", STUDY["experiments"]["main"]["ptlms"] if UNTUNED else []),
+            ptlms=option("ptlms", WORLD_PTLMS),
         shell:
             "$PLW_PYTHON scripts/report/check_showing.py --scores {input.scores:q} --runs {input.runs:q}"
             " --benchmarks {params.benchmarks:q} --targets {input.targets:q} --numbers {input.numbers:q} {params.named}"

@@ -21,6 +21,7 @@ rule train_model:
             layout.of_runs(STUDY, [wildcards.run], "run.json")[0],
             STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"],
         ),
+        world=lambda wildcards: ancient(design.unread_benchmarks(STUDY, RUNS[wildcards.run], RUNS.values())),
     output:
         model=(
             directory("results/{study}/runs/{run}/model")

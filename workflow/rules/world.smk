@@ -1,5 +1,7 @@
 """
 The generated world of a study without downloads: corpus, instruction data, benchmarks, small ptlms and a judge.
+Only what the study uses of it is made: a model of your own pretrains none, and where no answers are judged, no judge is
+trained.
 Nothing after this file knows that they are generated: studies name these files like any other local path.
 
 REQUIRED INPUTS:  none (a seed and sizes in the study's `world` section)
@@ -7,8 +9,9 @@ OUTPUTS:          results/STUDY/world/{corpus.jsonl,instruct/,benchmarks/,judge/
 """
 
 WORLD = STUDY.get("world", {"seed": 0, "ptlms": {}, "judge": {}})
+WORLD_PTLMS = design.world_ptlms(STUDY, RUNS.values())
 # What the report says of the judge.
-JUDGE_RECORD = layout.results(STUDY, "world/judge_model/judge.json") if WORLD["judge"] else []
+JUDGE_RECORD = layout.results(STUDY, "world/judge_model/judge.json") if design.judged_by_world(STUDY) else []
 
 
 rule make_world:

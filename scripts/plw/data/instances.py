@@ -4,8 +4,9 @@ Rows are kept exactly as they are: no stripping, and only "" counts as an empty 
 such as "<noinput>" stay, because the totals of the paper's Table 1 come out only that way.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -230,28 +231,58 @@ def read_instances(
     where          the key path that names the data set, for messages
     Raises InputError for an unknown format, for a source without a usable row or with too few, and in strict mode.
     """
-    if format not in READERS:
-        hint = nearest_hint(format, list(READERS)) or f"known formats: {', '.join(READERS)}"
-        raise InputError("Unknown format of instruction data.", value=format, where=where, hint=hint)
-    report = RowReport(format)
-    instances: list[Instance] = []
-    seen: set[Triple] = set()
-    for index, row in enumerate(rows):
-        if limit is not None and len(instances) >= limit:
-            break
-        report.rows_read += 1
-        try:
-            triple, notes = _read_row(row.value, READERS[format])
-        except _RowProblem as problem:
-            report.note(problem.reason, row, problem.detail)
-            continue
-        for note in (*notes, *_kept_problems(triple, seen)):
-            report.note(note, row)
-        seen.add(triple)
-        instances.append(Instance(*triple, source_row=index))
-    report.rows_kept = len(instances)
-    _check_usable(report, strict, most_left_out, where)
-    return instances, report
+    reading = Reading(rows, format, limit=limit, strict=strict, most_left_out=most_left_out, where=where)
+    return list(reading), reading.report
+
+
+class Reading(Iterable[Instance]):
+    """The instances of `read_instances` one after the other; what was wrong with the rows is in `report` at the end.
+
+    Of each row that was read only a digest is kept, by which duplicates are told. Errors as of `read_instances`: an
+    unknown format at once, too few usable rows at the end. To be gone through once.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[SourceRow],
+        format: str,
+        *,
+        limit: int | None = None,
+        strict: bool = False,
+        most_left_out: float = MOST_LEFT_OUT,
+        where: str | None = None,
+    ):
+        if format not in READERS:
+            hint = nearest_hint(format, list(READERS)) or f"known formats: {', '.join(READERS)}"
+            raise InputError("Unknown format of instruction data.", value=format, where=where, hint=hint)
+        self.report = RowReport(format)
+        self._rows, self._limit, self._where = rows, limit, where
+        self._usable = (strict, most_left_out)
+
+    def __iter__(self) -> Iterator[Instance]:
+        report, read = self.report, READERS[self.report.format]
+        seen: set[bytes] = set()
+        for index, row in enumerate(self._rows):
+            if self._limit is not None and report.rows_kept >= self._limit:
+                break
+            report.rows_read += 1
+            try:
+                triple, notes = _read_row(row.value, read)
+            except _RowProblem as problem:
+                report.note(problem.reason, row, problem.detail)
+                continue
+            digest = _digest(triple)
+            for note in (*notes, *_kept_problems(triple, digest in seen)):
+                report.note(note, row)
+            seen.add(digest)
+            report.rows_kept += 1
+            yield Instance(*triple, source_row=index)
+        _check_usable(report, *self._usable, self._where)
+
+
+def _digest(triple: Triple) -> bytes:
+    lengths = ",".join(str(len(text)) for text in triple)  # so that texts cannot run into each other
+    return hashlib.blake2b("".join((lengths, *triple)).encode(), digest_size=16).digest()
 
 
 def _read_row(value: object, reader: Callable[[dict], tuple[Triple, Notes]]) -> tuple[Triple, Notes]:
@@ -265,10 +296,10 @@ def _read_row(value: object, reader: Callable[[dict], tuple[Triple, Notes]]) -> 
     return triple, notes
 
 
-def _kept_problems(triple: Triple, seen: set[Triple]) -> Iterable[str]:
+def _kept_problems(triple: Triple, met: bool) -> Iterable[str]:
     if triple[2] == "":
         yield "empty_output"
-    if triple in seen:
+    if met:
         yield "duplicate"
 
 

@@ -104,7 +104,7 @@ def thin_to_target(
     return Inverted(result, r_g, achieved, rows_left_out=number)
 
 
-def _high_ratio_order(completions: list[int], prompts: list[int], r_g: float, draw: random.Random) -> list[int]:
+def _high_ratio_order(completions: Sequence[int], prompts: Sequence[int], r_g: float, draw: random.Random) -> list[int]:
     """Rows in the order in which they are left out: pass by pass, the high-ratio rows of a pass shuffled."""
     order: list[int] = []
     rows = list(range(len(prompts)))

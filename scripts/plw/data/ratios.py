@@ -8,6 +8,7 @@ alone: no template, no special tokens; the prompt's length is that of the instru
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import add
 
 from plw.data.instances import Instance, as_instances
 from plw.errors import InputError
@@ -18,16 +19,16 @@ UNITS = ("characters", "tokens", "words")
 
 @dataclass(frozen=True)
 class FieldLengths:
-    """Lengths of one field per list, all in one unit; index i of each list is the same instance."""
+    """Lengths of each field, all in one unit; index i of each is the same instance."""
 
-    instruction: list[int]
-    input: list[int]
-    output: list[int]
+    instruction: Sequence[int]
+    input: Sequence[int]
+    output: Sequence[int]
 
     @cached_property
     def prompt(self) -> list[int]:
         """Instruction plus input."""
-        return [left + right for left, right in zip(self.instruction, self.input, strict=True)]
+        return list(map(add, self.instruction, self.input))
 
 
 def count_characters(texts: Sequence[str]) -> list[int]:

@@ -4,6 +4,8 @@ Verbatim from tatsu-lab/stanford_alpaca (commit 761dc5b, `PROMPT_DICT` in train.
 last colon: the completion is appended directly.
 """
 
+import re
+
 PROMPT_WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request.\n\n"
@@ -14,6 +16,19 @@ PROMPT_WITHOUT_INPUT = (
     "Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{instruction}\n\n### Response:"
 )
+
+
+def field_spans(instruction: str, input_text: str = "") -> list[tuple[int, int]]:
+    """Where instruction and input lie in `format_prompt`'s text, as (first, behind the last) character."""
+    template, texts = (
+        (PROMPT_WITH_INPUT, [instruction, input_text]) if input_text else (PROMPT_WITHOUT_INPUT, [instruction])
+    )
+    spans, place = [], 0
+    for before, text in zip(re.split(r"\{\w+\}", template), texts, strict=False):
+        place += len(before)
+        spans.append((place, place + len(text)))
+        place += len(text)
+    return spans
 
 
 def format_prompt(instruction: str, input_text: str = "") -> str:

@@ -6,7 +6,7 @@ of 30,033 fields of real rows, all of them with runs of spaces). Training uses t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,11 @@ RANKED_PIECES = re.compile(rb"[A-Za-z0-9+/]+=* [0-9]+\r?\n")
 class TokenCounter:
     """A function from texts to their numbers of tokens.
 
+    encode        texts -> sequences as long as their numbers of tokens
     counted_with  what counts: SENTENCEPIECE or FAST
     """
 
-    encode: Callable[[list[str]], list[list[int]]]
+    encode: Callable[[list[str]], Sequence[Sized]]
     counted_with: str
 
     def __call__(self, texts: Sequence[str]) -> list[int]:
@@ -57,7 +58,15 @@ def token_counter(source: dict, *, where: str | None = None) -> TokenCounter:
     except InputError as error:
         place = ", ".join(one for one in (where, error.where) if one) or None
         raise InputError(error.what, value=error.value, where=place, hint=error.hint) from None
-    return TokenCounter(lambda texts: tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"], FAST)
+    return TokenCounter(_encoder_of(tokenizer), FAST)
+
+
+def _encoder_of(tokenizer) -> Callable[[list[str]], Sequence[Sized]]:
+    """Without what its own calls do beside: where in the text each token lies, and lists of the ids."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return lambda texts: tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    return lambda texts: backend.encode_batch_fast(texts, add_special_tokens=False)
 
 
 def _model_file(source: dict, where: str | None) -> Path | None:

@@ -14,7 +14,7 @@ A special token's text inside an instance (`</s>` in a row about HTML) becomes t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from plw.data.template import format_prompt
+from plw.data.template import field_spans, format_prompt
 from plw.errors import InputError
 
 CHUNK_ROWS = 1000  # rows per call of the tokenizer: enough for its threads, small enough for memory
@@ -77,6 +77,31 @@ def encode_examples(
             if holds_special(row, specials):
                 encoded[index] = _escaped(tokenizer, row, max_length)
     return encoded
+
+
+def template_positions(tokenizer, row: Mapping, length: int, *, special_tokens: str = "keep") -> tuple[int, ...]:
+    """The positions among the first `length` tokens of a row's prompt that hold nothing of its instruction or input.
+
+    They are the template's and what the tokenizer puts before a text; a token that holds both is the field's.
+    Raises InputError for a tokenizer that does not say where in a text its tokens lie.
+    """
+    split = {"split_special_tokens": True} if special_tokens == "escape" else {}
+    text = format_prompt(row["instruction"], row["input"])
+    try:
+        lying = tokenizer(text, return_offsets_mapping=True, verbose=False, **split)["offset_mapping"][:length]
+    except NotImplementedError:
+        raise InputError(
+            "This tokenizer does not say where in a text its tokens lie.",
+            value=type(tokenizer).__name__,
+            where="training.template_loss_weight",
+            hint="Leave the key out, or use a fast tokenizer (tokenizer.json).",
+        ) from None
+    spans = field_spans(row["instruction"], row["input"])
+    return tuple(
+        place
+        for place, (start, end) in enumerate(lying)
+        if not any(start < behind and end > first for first, behind in spans)
+    )
 
 
 def _escaped(tokenizer, row: dict, max_length: int) -> EncodedExample:

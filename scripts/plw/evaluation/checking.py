@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from plw.errors import InputError, InputErrors
+from plw.study.design import is_task_file
 from plw.study.sources import named_files, resolve_source
 
 
@@ -16,6 +17,7 @@ def fingerprint(entry: dict, evaluation: Mapping) -> str:
     """
     preamble = evaluation.get("truthfulqa_preamble")
     files = named_files(entry["source"]) if isinstance(entry["source"], dict) else []
+    files += [entry["task"]] if is_task_file(entry.get("task")) else []
     states = []
     for file in [*files, *([preamble] if preamble else [])]:
         found = Path(file).stat() if Path(file).exists() else None

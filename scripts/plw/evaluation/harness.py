@@ -41,7 +41,7 @@ def run_benchmark(entry: dict, model: CountingModel, *, folder: Path, evaluation
             log_samples=True,
         )
     result = format_result(answer, task.task_name, output_type=task.OUTPUT_TYPE, metric=entry["metric"])
-    return result | {"shots": entry.get("shots", 0), "truncated_requests": model.truncated - truncated}
+    return result | {"shots": task.config.num_fewshot, "truncated_requests": model.truncated - truncated}
 
 
 @contextmanager

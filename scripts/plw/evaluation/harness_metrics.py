@@ -5,6 +5,8 @@ Metrics that lm-eval computes slowly or leaves out, and their standard errors.
 
 import math
 import random
+import string
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +42,31 @@ def truthfulqa_gen_results(doc: dict, results: Sequence[str]) -> dict[str, float
         best, worst = max(values[: len(correct)]), max(values[len(correct) :])
         found |= {f"{name}_max": best, f"{name}_acc": int(best > worst), f"{name}_diff": best - worst}
     return found
+
+
+def answers_results(doc: dict, results: Sequence[str]) -> dict[str, float]:
+    """Exact match and token F1 of a short answer with the best of its references, 0 to 1 (SQuAD; arXiv 1606.05250).
+
+    Capitals, punctuation and the articles a, an, the do not count.
+    """
+    given = _squad_words(results[0])
+    references = [_squad_words(answer) for answer in doc["answers"]]
+    return {
+        "exact_match": float(any(given == reference for reference in references)),
+        "f1": max(_f1(given, reference) for reference in references),
+    }
+
+
+def _squad_words(text: str) -> list[str]:
+    letters = "".join(letter for letter in text.lower() if letter not in string.punctuation)
+    return [word for word in letters.split() if word not in ("a", "an", "the")]
+
+
+def _f1(given: list[str], reference: list[str]) -> float:
+    if not given or not reference:
+        return float(given == reference)
+    common = (Counter(given) & Counter(reference)).total()
+    return 2 * common / (len(given) + len(reference))
 
 
 def _sentences(text: str) -> str:

@@ -2,25 +2,33 @@
 
 Each definition mirrors the harness's own task but for where its rows come from: it names `load_splits` as
 lm-eval's `custom_dataset`, which lm-eval calls with the task's metadata. The registry entry travels in that
-metadata.
+metadata. A study may bring a definition of its own, whose rows come from the benchmark's source too.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
 import lm_eval
 from datasets import Dataset
+from jinja2 import TemplateError
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.tasks.truthfulqa.utils import preprocess_function
 from lm_eval.utils import apply_template
+from yaml import YAMLError
 
 from plw.data.template import format_prompt
 from plw.errors import InputError, nearest_hint
-from plw.evaluation.rows import normalize_rows, read_preamble, scored_rows, shot_rows
+from plw.evaluation.rows import SHOTS_SPLIT, normalize_rows, read_preamble, scored_rows, shot_rows
+from plw.study.design import is_task_file
 
 TRANSLATION_PROMPTS = ("prefix", "alpaca_template")
 SAMPLERS = ("default", "first_n")  # lm-eval's names
+FUNCTION = re.compile(r"!function\s+(\S+)")
+# What lm-eval raises of a definition that it cannot use.
+UNUSABLE = (ValueError, TypeError, LookupError, AttributeError, OSError, ImportError, YAMLError, TemplateError)
 
 
 def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTask:
@@ -30,7 +38,7 @@ def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTas
     evaluation  `fewshot_seed`, `translation_prompt` and `truthfulqa_preamble` are read
     Raises InputError if the definition, its rows or its few-shot examples are missing or have another form.
     """
-    file = folder / f"{entry['task']}.yaml"
+    file = definition_of(entry, folder)
     if not file.is_file():
         known = sorted(path.stem for path in folder.glob("*.yaml"))
         hint = nearest_hint(entry["task"], known) or f"known: {', '.join(known)}"
@@ -40,9 +48,12 @@ def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTas
             where=f"benchmark {entry['name']!r}",
             hint=hint,
         )
+    own = _own_definition(file, entry) if is_task_file(entry["task"]) else None
+    if own is not None:
+        entry = {"shots": own.get("num_fewshot") or 0, **entry}
     registry = {"entry": entry, "preamble_file": evaluation.get("truthfulqa_preamble")}
     manager = TaskManager(include_defaults=False, metadata={"registry": registry})
-    (task,) = manager.load(str(file))["tasks"].values()
+    (task,) = (_own_tasks(manager, own, file) if own is not None else manager.load(str(file))["tasks"]).values()
     task.set_config("num_fewshot", entry.get("shots", 0))
     _set_sampler(task, entry)
     task.set_fewshot_seed(evaluation.get("fewshot_seed", 1234))
@@ -51,6 +62,59 @@ def load_task(entry: dict, *, folder: Path, evaluation: dict) -> ConfigurableTas
     if "languages" in task.config.metadata:
         _set_translation_prompt(task, evaluation.get("translation_prompt", "prefix"))
     return task
+
+
+def definition_of(entry: dict, folder: Path) -> Path:
+    """The file that defines a registry entry's task: in `folder`, or the study's own."""
+    task = entry["task"]
+    return Path(task) if is_task_file(task) else folder / f"{task}.yaml"
+
+
+def _own_definition(file: Path, entry: dict) -> dict:
+    """A task of the harness that a study brings: its prompts and metrics, with rows from the benchmark's source.
+
+    Its `dataset_path` is not read, and nothing beside the file decides: it includes none, and its functions are
+    lm_eval's.
+    """
+    where = str(file)
+    foreign = [name for name in FUNCTION.findall(file.read_text("utf-8", "replace")) if not name.startswith("lm_eval.")]
+    if foreign:
+        hint = "A task may name functions of lm_eval; code of your own is not run."
+        raise InputError("A harness task names a function of its own.", value=foreign[0], where=where, hint=hint)
+    try:
+        definition = load_yaml(file, recursive=False)
+    except UNUSABLE as error:
+        raise InputError("The harness task cannot be read.", where=where, hint=f"{error}") from None
+    if not isinstance(definition.get("task"), str) or "include" in definition or "class" in definition:
+        hint = "It needs a name (`task: …`), and neither `include` nor `class`."
+        raise InputError("This is no task of the harness in one file.", where=where, hint=hint)
+    metrics = [item.get("metric") for item in definition.get("metric_list") or [] if isinstance(item, dict)]
+    if entry["metric"] not in metrics:
+        hint = f"It computes {', '.join(map(str, metrics)) or 'none'}: name one as the benchmark's `metric`."
+        raise InputError(
+            "The task does not compute the benchmark's primary metric.", value=entry["metric"], where=where, hint=hint
+        )
+    for key in ("dataset_path", "dataset_name", "dataset_kwargs", "fewshot_split"):
+        definition.pop(key, None)
+    split = "test_split" if "test_split" in definition or "validation_split" not in definition else "validation_split"
+    scored = definition.get(split) or "test"
+    version = (definition.get("metadata") or {}).get("version", 0)
+    return definition | {
+        "custom_dataset": load_splits,
+        "training_split": SHOTS_SPLIT,
+        split: scored,
+        "metadata": {"version": version, "form": "own", "scored": scored},
+    }
+
+
+def _own_tasks(manager: TaskManager, definition: dict, file: Path) -> dict[str, ConfigurableTask]:
+    try:
+        return manager.load(definition)["tasks"]
+    except InputError:
+        raise
+    except UNUSABLE as error:
+        hint = f"{type(error).__name__}: {error}"
+        raise InputError("The harness cannot use this task.", where=str(file), hint=hint) from None
 
 
 def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[str, Dataset]:
@@ -83,7 +147,10 @@ def load_splits(*, form: str, scored: str, registry: dict, **metadata) -> dict[s
         file = registry["preamble_file"]
         preamble = read_preamble(file) if file else published_preamble()
         rows = [{"preamble": preamble, **row} for row in rows]
-    return {scored: Dataset.from_list(rows), "train": Dataset.from_list(shots)}
+    try:
+        return {scored: Dataset.from_list(rows), SHOTS_SPLIT: Dataset.from_list(shots)}
+    except (ValueError, TypeError) as error:  # of Arrow; the other forms have made each field one type
+        raise InputError("A field has values of several types.", where=where, hint=str(error)) from None
 
 
 @cache

@@ -16,6 +16,7 @@ from pathlib import Path
 from plw.errors import InputError
 from plw.evaluation.harness import harness_version, run_benchmark
 from plw.evaluation.harness_model import HarnessModel
+from plw.evaluation.harness_tasks import definition_of
 from plw.evaluation.rows import normalize_rows, scored_rows
 from plw.evaluation.shared_contexts import SOFTMAX_DTYPE
 from plw.files import read_json, write_json
@@ -134,7 +135,7 @@ def specification_hash(entry: dict, evaluation: dict, harness_folder: Path) -> s
         parts["harness"] = harness_version()
         if used["dtype"] != "float32":
             parts["softmax"] = str(SOFTMAX_DTYPE)  # once it was the model's own; for float32 nothing changed
-        files += [harness_folder / f"{entry['task']}.yaml", harness_folder / "wmt_common_yaml"]
+        files += [definition_of(entry, harness_folder), harness_folder / "wmt_common_yaml"]
         files += [Path(used["truthfulqa_preamble"])] if used["truthfulqa_preamble"] else []
     else:
         used = {key: used[key] for key in ("batch_size", "dtype")}

@@ -5,6 +5,7 @@ set on the Hub). Each form here keeps exactly the fields that the task's prompt 
 the Hub.
 """
 
+import string
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -144,6 +145,36 @@ def _translation(row: dict, languages: Iterable[str]) -> dict:
     return {"translation": {language: _text(row["translation"][language]) for language in languages}}
 
 
+def _choices(row: dict) -> dict:
+    """One's own questions with choices; the answer is a choice's text, its letter (A, B, …) or its number from 0."""
+    choices, answer = [_text(choice) for choice in row["choices"]], row["answer"]
+    if not isinstance(row["choices"], list) or len(choices) < 2 or len(set(choices)) < len(choices):
+        raise ValueError("choices is no list of two or more different texts")
+    letters = string.ascii_uppercase[: len(choices)]
+    if isinstance(answer, str) and answer in choices:
+        place = choices.index(answer)
+    elif isinstance(answer, str) and len(answer) == 1 and answer in letters:
+        place = letters.index(answer)
+    elif isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
+        place = answer
+    else:
+        raise ValueError("answer is neither one of the choices nor its letter nor its number from 0")
+    return {"question": _question(row["question"]), "choices": choices, "answer": place}
+
+
+def _answers(row: dict) -> dict:
+    """One's own questions with a short answer, or a list of good ones."""
+    answers = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
+    if not answers:
+        raise ValueError("answer is an empty list")
+    return {"question": _question(row["question"]), "answers": [_question(answer) for answer in answers]}
+
+
+def _own(row: dict) -> dict:
+    """Rows of a task of the harness that is one's own: its prompts read whatever fields they name."""
+    return dict(row)
+
+
 def _alpaca_eval(row: dict) -> dict:
     """Instruction and, where the file has it, the reference output that the judge compares with."""
     return {"instruction": _question(row["instruction"])} | {
@@ -184,6 +215,9 @@ FORMS: dict[str, Callable[..., dict]] = {
     "truthfulqa_mc": _truthfulqa_mc,
     "truthfulqa_gen": _truthfulqa_gen,
     "translation": _translation,
+    "choices": _choices,
+    "answers": _answers,
+    "own": _own,
     "alpaca_eval": _alpaca_eval,
     "pandalm": _pandalm,
 }

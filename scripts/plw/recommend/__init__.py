@@ -9,6 +9,8 @@ words.py       a recommendation as text
 page.py        a recommendation as a page
 describing.py  Table 1's row of a file, and what training will make of it: `plw describe`
 inverting.py   a file with its prompts inverted: `plw invert`
+new_study.py   a study file of one's own model and data: `plw new`
+hardware.py    what this machine computes with
 tokenizers.py  the tokenizer that a user names
 """
 

@@ -1,11 +1,11 @@
 """From a file of instruction data to a prompt loss weight: what `plw recommend` and `plw.recommend` give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from plw.data.instances import DROPPED, RowReport, as_instances
+from plw.data.instances import DROPPED, Instance, RowReport, as_instances
 from plw.errors import InputError, nearest_hint
-from plw.recommend.lengths import MAX_LENGTH, measure, read_file
+from plw.recommend.lengths import MAX_LENGTH, measure, open_file
 from plw.recommend.paper import PURPOSES, RATIOS, SHORT_BELOW, paper_answer
 from plw.recommend.study import study_answer
 from plw.recommend.tokenizers import token_counter_of
@@ -47,11 +47,13 @@ def recommend(
     if purpose not in PURPOSES:
         hint = nearest_hint(purpose, list(PURPOSES)) or f"One of: {', '.join(PURPOSES)}."
         raise InputError("Unknown purpose.", value=purpose, where="--purpose", hint=hint)
+    instances: Iterable[Instance]
     if isinstance(data, str):
-        instances, report = read_file(data, format=format, most_left_out=most_left_out)
+        instances = open_file(data, format=format, most_left_out=most_left_out)
+        report = instances.report
     else:
         instances = as_instances(data)
-        report = RowReport("rows", rows_read=len(instances), rows_kept=len(instances))
+        report = RowReport("rows", rows_read=len(data), rows_kept=len(data))
     lengths = measure(instances, report, count_tokens=token_counter_of(tokenizer), max_length=max_length)
     ratio = lengths["ratio"]
     if not ratio:

@@ -1,11 +1,14 @@
 """Lengths of a file of instruction data: R_g by three definitions, and the ratio that the loss sees."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from plw.data.formats import detect_format
-from plw.data.instances import DROPPED, KEPT, NOTES, Instance, RowReport, read_instances
+from plw.data.instances import DROPPED, KEPT, NOTES, Instance, Reading, RowReport
 from plw.data.ratios import FieldLengths, Measure, count_characters, field_lengths, ratios_by_definition
 from plw.data.template import format_prompt
 from plw.study.sources import read_rows
@@ -15,6 +18,7 @@ EDGES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 # R_g in characters over R_g in tokens of LLaMA's tokenizer, on rows of the seven data sets of Table 1: 0.93 (inverted
 # UltraFeedback) to 1.10 (UltraFeedback). English text; other languages and code may lie outside.
 CHARACTER_BIAS = (0.93, 1.10)
+BATCH = 1000  # rows that are held as texts
 MAX_LENGTH = 512  # tokens: Alpaca's, as in the paper (App. E.1)
 
 
@@ -24,13 +28,19 @@ def read_file(file: str, *, format: str | None = None, most_left_out: float = 0.
     most_left_out  share of rows, 0 to 1, that may be left out
     Raises InputError as `plw.data.instances.read_instances`, with the file named.
     """
+    reading = open_file(file, format=format, most_left_out=most_left_out)
+    return list(reading), reading.report
+
+
+def open_file(file: str, *, format: str | None = None, most_left_out: float = 0.1) -> Reading:
+    """The instances of `read_file` one after the other, so that a file of any length takes little memory."""
     source = {"path": str(Path(file).expanduser())}
     format = format or detect_format(read_rows(source, where=file), where=file)
-    return read_instances(read_rows(source, where=file), format, most_left_out=most_left_out, where=file)
+    return Reading(read_rows(source, where=file), format, most_left_out=most_left_out, where=file)
 
 
 def measure(
-    instances: Sequence[Instance],
+    instances: Iterable[Instance],
     report: RowReport,
     *,
     count_tokens: Measure | None = None,
@@ -38,14 +48,15 @@ def measure(
 ) -> dict[str, Any]:
     """All that is known of the lengths.
 
+    instances     gone through once, BATCH at a time; only their lengths are kept
+    report        of their rows; it may be filled while they are read
     count_tokens  texts -> numbers of tokens without special ones; None: characters stand in, with CHARACTER_BIAS
     max_length    tokens of an example in training, template and special tokens included
     Returns rows (`_rows`), unit, r_g (`ratios_by_definition`), ratio (the one that the paper's Table 1 prints; in
     characters where no tokenizer is given), ratio_low and ratio_high (the same but for the bias), mean_lengths,
     histogram (`ratio_histogram`), short_share (rows below R_g 1), loss (`_loss_ratio`).
     """
-    characters = field_lengths(instances, count_characters)
-    tokens = None if count_tokens is None else field_lengths(instances, count_tokens)
+    characters, tokens, prompts = _lengths(instances, count_tokens)
     r_g = ratios_by_definition(tokens, characters)
     lengths = tokens or characters
     ratio = r_g["ratio_of_mean_tokens" if tokens else "ratio_of_mean_characters"]
@@ -60,8 +71,25 @@ def measure(
         "mean_lengths": {"prompt": _mean(lengths.prompt), "completion": _mean(lengths.output)},
         "histogram": ratio_histogram(lengths),
         "short_share": _short_share(lengths),
-        "loss": _loss_ratio(instances, lengths, count_tokens, max_length),
+        "loss": _loss_ratio(prompts, lengths, count_tokens is not None, max_length),
     }
+
+
+def _lengths(
+    instances: Iterable[Instance], count_tokens: Measure | None
+) -> tuple[FieldLengths, FieldLengths | None, Sequence[int]]:
+    """Characters and tokens (None without a counter) of each field, and lengths of the prompts in Alpaca's template."""
+    names, count = ("instruction", "input", "output"), count_tokens or count_characters
+    characters, tokens = ({name: array("I") for name in names} for _ in range(2))
+    prompts, rows = array("I"), iter(instances)
+    while batch := list(islice(rows, BATCH)):
+        measures = [(characters, count_characters), *([(tokens, count_tokens)] if count_tokens else [])]
+        for kept, measure in measures:
+            found = field_lengths(batch, measure)
+            for name in names:
+                kept[name].extend(getattr(found, name))
+        prompts.extend(count([format_prompt(instance.instruction, instance.input) for instance in batch]))
+    return FieldLengths(**characters), FieldLengths(**tokens) if count_tokens else None, prompts
 
 
 def ratio_histogram(lengths: FieldLengths) -> list[dict]:
@@ -101,30 +129,30 @@ def _rows(report: RowReport) -> dict:
     }
 
 
-def _loss_ratio(
-    instances: Sequence[Instance], lengths: FieldLengths, count_tokens: Measure | None, max_length: int
-) -> dict[str, Any]:
+def _loss_ratio(prompts: Sequence[int], lengths: FieldLengths, in_tokens: bool, max_length: int) -> dict[str, Any]:
     """Completion over prompt as training sees them: Alpaca's template counts as prompt, the end of sequence as
     completion, and what reaches beyond `max_length` is cut (which only a tokenizer can tell).
 
-    Returns prompt, completion (means), ratio, max_length, truncated and completion_lost (numbers of rows; None without
-    a tokenizer). Training may merge the last token of the prompt with the first of the completion, which
-    `plw.data.preflight` counts.
+    prompts  lengths of the prompts in the template
+    Returns prompt, completion (means), sd (of whole rows), ratio, max_length, truncated and completion_lost (numbers of
+    rows; None without a tokenizer). Training may merge the last token of the prompt with the first of the completion,
+    which `plw.data.preflight` counts.
     """
-    count = count_tokens or count_characters
-    prompts = count([format_prompt(instance.instruction, instance.input) for instance in instances])
-    if count_tokens is None:
-        prompt, completion = sum(prompts), sum(lengths.output)
-        cut: dict[str, Any] = {"truncated": None, "completion_lost": None}
-    else:
-        seen = [
-            (min(prompt + 1, max_length), max(0, min(output + 1, max_length - prompt - 1)))  # <s> before, </s> behind
-            for prompt, output in zip(prompts, lengths.output, strict=True)
-        ]
-        prompt, completion = sum(first for first, _ in seen), sum(second for _, second in seen)
-        whole = [first + second + 2 for first, second in zip(prompts, lengths.output, strict=True)]
-        lost = sum(second == 0 for _, second in seen)
-        cut = {"truncated": sum(length > max_length for length in whole), "completion_lost": lost}
-    rows = max(1, len(instances))
-    ratio = completion / prompt if prompt else None
-    return {"prompt": prompt / rows, "completion": completion / rows, "ratio": ratio, "max_length": max_length, **cut}
+    prompt = completion = squares = truncated = lost = 0
+    for first, second in zip(prompts, lengths.output, strict=True):
+        if in_tokens:
+            truncated += first + second + 2 > max_length  # <s> before, </s> behind
+            first, second = min(first + 1, max_length), max(0, min(second + 1, max_length - first - 1))
+            lost += second == 0
+        prompt, completion, squares = prompt + first, completion + second, squares + (first + second) ** 2
+    rows = max(1, len(prompts))
+    variance = squares / rows - ((prompt + completion) / rows) ** 2
+    return {
+        "prompt": prompt / rows,
+        "completion": completion / rows,
+        "sd": sqrt(max(0.0, variance)),
+        "ratio": completion / prompt if prompt else None,
+        "max_length": max_length,
+        "truncated": truncated if in_tokens else None,
+        "completion_lost": lost if in_tokens else None,
+    }

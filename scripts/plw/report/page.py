@@ -24,6 +24,7 @@ from plw.report.showing import showing_view
 from plw.report.sources import source
 from plw.report.statistics import fit_view, gam_table, mechanism_table
 from plw.report.tables import plain_table, shown_number
+from plw.study.design import left_out_artifacts
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -229,7 +230,7 @@ def page_context(
         "beside": beside_view(rows, claim_rows(beside), name=study["name"], study=beside["study"]) if beside else None,
         "first": {view["name"]: view for view in views if view["name"] in FIRST},
         "licences": [view for view in views if view["question"] == "runs"],
-        "absent": absent_artifacts(artifacts, titles),
+        "absent": absent_artifacts(artifacts, titles, _reasons(study, from_scores=not run_records)),
         "showing": showing_view(showing, _labels(study)),
         "generations": generations_view(
             generations or {}, rows=score_rows, study=study, benchmark=_label(study, "alpaca_eval")
@@ -254,6 +255,10 @@ def page_context(
         parts=context,
     )
     return {**context, "questions": questions, "contents": contents(questions, context)}
+
+
+def _reasons(study: dict, *, from_scores: bool) -> dict[str, str]:
+    return left_out_artifacts(study, from_scores=from_scores) if "run_experiments" in study else {}
 
 
 def _label(study: dict, benchmark: str) -> str:

@@ -9,6 +9,7 @@ from plw.errors import InputError
 from plw.scores.scale import constant_groups
 from plw.scores.table import add_w_p, relative_scores
 from plw.statistics.r_calls import call_r, call_rscript
+from plw.study.design import LEAST_LEVELS, LEAST_SCORES
 
 DEFAULTS = {
     "squeeze": "smithson_verkuilen",  # protocol: the usual rule; §5.2 does not say how 0 and 1 were treated
@@ -49,14 +50,15 @@ def check_design(frame: pd.DataFrame, design: dict, *, dataset: str, allow_parti
     where = f"scores of data set {dataset!r}"
     if frame.empty:
         raise InputError("There are no scores to fit.", where=where, hint="Run or supply scores of this data set.")
-    if design["plws"] < 3:
+    if design["plws"] < LEAST_LEVELS:
         raise InputError(
             "A parabola in w_p needs at least three different PLWs.",
             value=sorted(frame["plw"].unique().tolist()),
             where=where,
         )
-    if design["rows"] < 10:  # the paper's model has eight parameters
-        raise InputError("Too few rows for the mixed model.", value=design["rows"], where=where, hint="At least 10.")
+    if design["rows"] < LEAST_SCORES:
+        hint = f"At least {LEAST_SCORES}."
+        raise InputError("Too few rows for the mixed model.", value=design["rows"], where=where, hint=hint)
     if not design["complete"] and not allow_partial:
         raise InputError(
             f"Only {design['rows']} of {design['expected_rows']} rows of the design are there.",

@@ -7,7 +7,8 @@ configuration.py  config.yaml's few keys, the study that they choose, the regist
 runs.py           the run table: one run per ptlm × data set × plw × normalization × regularizer × seed
 design.py         what a study consists of: experiments, batches, the artifacts that it can make
 sources.py        where data and models come from, by one key
-rows.py           rows of any file; what holds none is named for what it is
+rows.py           rows of any file, line by line where its form allows
+content.py        the bytes of a file: sizes, gzip, encodings; what holds no rows is named for what it is
 hub.py            what a repository on the Hub holds, its files in the client's cache, each refusal in words
 fetching.py       all that a study needs from the network, fetched and checked before its first job
 splits.py         which files of a data repository hold a split

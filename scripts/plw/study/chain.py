@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from plw.errors import MOST_SHOWN, InputError, InputErrors, nearest_hint
+from plw.study.design import with_own_tasks
 
 
 @dataclass(frozen=True)
@@ -371,6 +372,7 @@ def load_study(
     for file in chain:
         values = merge(values, {key: value for key, value in file.values.items() if key != "base"})
     values.setdefault("name", chain[-1].path.stem)
+    values = with_own_tasks(values)
     errors = check_shape(values, schema, chain)
     errors = errors or check_meaning(values, chain)
     if errors:

@@ -178,6 +178,7 @@ def check_paths(study: dict, config: dict, root: Path) -> None:
     for registry in ("ptlms", "datasets", "benchmarks", "judges"):
         for name, entry in study[registry].items():
             named[f"study {study['name']}, key {registry}.{name}.source"] = named_files(entry.get("source", {}))
+            named[f"study {study['name']}, key {registry}.{name}.task"] = [entry.get("task", "")]
     preamble = study["evaluation"].get("truthfulqa_preamble")
     named[f"study {study['name']}, key evaluation.truthfulqa_preamble"] = [preamble or ""]
     errors = [
@@ -202,7 +203,8 @@ def resolve_names(study: dict, sources: dict[str, dict]) -> dict:
             try:
                 place = f"{registry}.{name}.source"
                 source = {"source": resolve_source(entry["source"], sources, where=place)} if "source" in entry else {}
-                resolved[registry][name] = {**entry, **source}
+                task = {"task": at_home(entry["task"])} if "task" in entry else {}
+                resolved[registry][name] = {**entry, **source, **task}
             except InputError as error:
                 errors.append(error)
     try:

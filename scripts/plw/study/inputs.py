@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from plw.study.design import is_task_file
 from plw.study.layout import generations, of_runs, results
 from plw.study.parameters import as_json
 from plw.study.runs import Run, benchmarks_of, reference_run
@@ -83,16 +84,28 @@ def inverting_tokenizer_files(study: dict, dataset: str) -> list[str]:
 
 def benchmark_files(study: dict, run: Run) -> list[str]:
     """Local files of all benchmarks that a run is measured on."""
-    files = [file for name in benchmarks_of(run, study) for file in named_files(study["benchmarks"][name]["source"])]
+    asked = [study["benchmarks"][name] for name in benchmarks_of(run, study)]
+    files = [file for entry in asked for file in named_files(entry["source"])]
     preamble = study["evaluation"].get("truthfulqa_preamble")
-    return files + ([preamble] if preamble else [])
+    reads_it = any(entry.get("task", "").startswith("truthfulqa") for entry in asked)
+    return files + ([preamble] if preamble and reads_it else [])
 
 
 def task_files(study: dict, names: Iterable[str]) -> list[str]:
-    """Definitions of the harness's tasks of these benchmarks, and what such a definition includes."""
-    tasks = [study["benchmarks"][name]["task"] for name in names if "task" in study["benchmarks"][name]]
-    files = [f"{HARNESS}/{task}.yaml" for task in dict.fromkeys(tasks)]
+    """The project's definitions of the harness's tasks of these benchmarks, and what such a definition includes."""
+    tasks = [task for task in _tasks(study, names) if not is_task_file(task)]
+    files = [f"{HARNESS}/{task}.yaml" for task in tasks]
     return files + ([f"{HARNESS}/wmt_common_yaml"] if any(task.startswith("wmt") for task in tasks) else [])
+
+
+def own_task_files(study: dict, names: Iterable[str]) -> list[str]:
+    """The study's own definitions of tasks of these benchmarks."""
+    return [task for task in _tasks(study, names) if is_task_file(task)]
+
+
+def _tasks(study: dict, names: Iterable[str]) -> list[str]:
+    entries = [study["benchmarks"][name] for name in names]
+    return list(dict.fromkeys(entry["task"] for entry in entries if "task" in entry))
 
 
 def prompt_files(study: dict, benchmark: str) -> list[str]:

@@ -6,48 +6,30 @@ what it is. What the rows mean is for others.
 
 import csv
 import io
+import itertools
 import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from plw.errors import InputError
+from plw.study.content import (
+    ENCODINGS,
+    MOST_LINE,
+    MOST_TIMES,
+    NOT_ROWS,
+    SMALL_BYTES,
+    check_file,
+    file_chunks,
+    long_line,
+    plain_utf8,
+    read_content,
+)
 
-# A file is read whole, and its rows as Python objects take some ten times its size; a row as long as MOST_LINE is no
-# example of anything. Larger sets come in several files, which are read one after the other.
-MOST_BYTES = 4 * 2**30
-MOST_LINE = 256 * 2**20
-CHUNK = 2**22
 PARQUET_ROWS = 1000  # at a time, as Python objects
-# A text file compresses to a tenth, seldom to a fiftieth; gzip can reach a thousand (zlib.net). Small files may.
-MOST_TIMES = 200
-SMALL_BYTES = 100 * 2**20
 WRAPPERS = ("data", "rows", "examples", "instances", "items", "records", "samples", "train")
-ENCODINGS = {  # byte-order marks, the longer ones first: UTF-32's begins with UTF-16's
-    b"\xff\xfe\0\0": "UTF-32",
-    b"\0\0\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
-NOT_ROWS = {
-    b"PK\x03\x04": ("a zip archive (perhaps a spreadsheet)", "Unpack it, or save the sheet as CSV."),
-    b"\x28\xb5\x2f\xfd": ("compressed by zstd", "Unpack it with `zstd -d`."),
-    b"\xfd7zXZ": ("compressed by xz", "Unpack it with `xz -d`."),
-    b"BZh": ("compressed by bzip2", "Unpack it with `bzip2 -d`."),
-    b"ARROW1": ("an Arrow file", "Save it as Parquet or JSON Lines (datasets: `to_parquet`, `to_json`)."),
-    b"\xff\xff\xff\xff": ("an Arrow stream", "Save it as Parquet or JSON Lines (datasets: `to_parquet`, `to_json`)."),
-    b"SQLite format 3": ("a database", "Export the table as CSV."),
-    b"%PDF": ("a PDF", "Give the data themselves."),
-    b"\x80\x04": ("a Python pickle", "Pickles can run code and are not read; save it as JSON Lines."),
-    b"\x80\x05": ("a Python pickle", "Pickles can run code and are not read; save it as JSON Lines."),
-    b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "Fetch the file with `git lfs pull`."),
-    b"<!DOCTYPE": ("a web page", "Download the raw file behind it."),
-    b"<!doctype": ("a web page", "Download the raw file behind it."),
-    b"<html": ("a web page", "Download the raw file behind it."),
-}
 
 
 @dataclass(frozen=True)
@@ -72,40 +54,33 @@ class SourceRow:
     value: object
 
 
-def read_content(path: Path) -> bytes:
-    """The bytes of a file of rows. InputError, before memory is taken, for what is no file or too large to be one."""
-    file = str(path)
-    if not path.is_file():
-        raise InputError("A source is no ordinary file.", value=file, hint="A device or a pipe has no end to wait for.")
+def file_rows(path: Path, file: str) -> Iterator[SourceRow]:
+    """`parse_rows` of a file; lines and Parquet take no more memory than their longest part.
+
+    file  what messages call it
+    Raises InputError as `read_content` before the first row, and as `parse_rows`.
+    """
+    check_file(path)
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            hint = "Split it into several files and name them as a list, or by a pattern: {path: part_*.jsonl}."
-            raise InputError(f"A file of rows has more than {MOST_BYTES >> 30} GiB.", value=file, hint=hint)
-        if size > MOST_LINE:
-            _check_lines(path)
-        return path.read_bytes()
+        yield from _streamed(path, file)
     except OSError as error:
         raise InputError("A file of rows cannot be read.", value=file, hint=str(error)) from None
 
 
-def _check_lines(path: Path) -> None:
-    """Refuse a text file with a line longer than MOST_LINE."""
+def _streamed(path: Path, file: str) -> Iterator[SourceRow]:
+    size = path.stat().st_size
     with open(path, "rb") as stream:
-        if stream.read(4) == b"PAR1":
-            return
+        head = stream.read(4)
         stream.seek(0)
-        number, length = 1, 0
-        while chunk := stream.read(CHUNK):
-            first = chunk.find(b"\n")
-            length += len(chunk) if first < 0 else first
-            if length > MOST_LINE:
-                what = f"A line is longer than {MOST_LINE >> 20} MiB."
-                hint = "One row a line (JSON Lines), or the rows of an array on lines of their own."
-                raise InputError(what, where=f"{path}, line {number}", hint=hint)
-            if first >= 0:
-                number += chunk.count(b"\n")
-                length = len(chunk) - 1 - chunk.rfind(b"\n")
+        if head == b"PAR1":
+            yield from _parquet_rows(stream, size, file)
+            return
+        chunks = file_chunks(stream, size, file)
+        first = next(chunks, b"")
+        if _holds_lines(first, file):
+            yield from _line_rows(itertools.chain([first], chunks), file)
+            return
+    yield from parse_rows(read_content(path), file)
 
 
 def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
@@ -117,13 +92,13 @@ def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     InputError for a file that holds no rows, which says what it is.
     """
     if content[:4] == b"PAR1":
-        yield from _parquet_rows(content, file)
+        yield from _parquet_rows(io.BytesIO(content), len(content), file)
         return
     name = file.removesuffix(".gz").lower()
     if name.endswith((".csv", ".tsv")):
         yield from read_table(content, file)[1]
         return
-    content = _plain_utf8(content, file)
+    content = plain_utf8(content, file)
     if content.lstrip()[:1] == b"[" and not name.endswith(".jsonl"):
         yield from _numbered(_whole_json(content, file), file)
     elif (rows := None if name.endswith(".jsonl") else _object_with_rows(content, file)) is not None:
@@ -131,10 +106,46 @@ def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     elif (objects := _spread_objects(content)) is not None:
         yield from (SourceRow(line, file, value) for line, value in objects)
     else:
-        for number, line in enumerate(content.split(b"\n"), start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf")  # files joined one behind the other bring their own marks
-            if line.strip():
-                yield SourceRow(number, file, _parse_line(line))
+        yield from _line_rows([content], file)
+
+
+def _holds_lines(head: bytes, file: str) -> bool:
+    """Whether a file that begins so is JSON Lines for certain, and can be read as it comes.
+
+    Everything else (other encodings, arrays, objects over several lines, tables, what holds no rows) is told from the
+    whole.
+    """
+    name = file.removesuffix(".gz").lower()
+    if name.endswith((".csv", ".tsv")) or b"\0" in head[:64] or any(map(head.startswith, (*ENCODINGS, *NOT_ROWS))):
+        return False
+    first, _, rest = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+    if not first.startswith(b"{") or not _complete(first.strip()):
+        return False
+    return name.endswith(".jsonl") or bool(rest.strip())  # else one object may hold the rows
+
+
+def _line_rows(chunks: Iterable[bytes], file: str) -> Iterator[SourceRow]:
+    for number, line in enumerate(_lines(chunks, file), start=1):
+        line = line.removeprefix(b"\xef\xbb\xbf")  # files joined one behind the other bring their own marks
+        if line.strip():
+            yield SourceRow(number, file, _parse_line(line))
+
+
+def _lines(chunks: Iterable[bytes], file: str) -> Iterator[bytes]:
+    """The lines of a text in parts; InputError for one that is longer than MOST_LINE."""
+    parts: list[bytes] = []  # of the line that is not ended yet
+    length, number = 0, 1
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            yield b"".join([*parts, whole[0]])
+            yield from whole[1:]
+            parts, length, number = [], 0, number + len(whole)
+        parts.append(rest)
+        length += len(rest)
+        if length > MOST_LINE:
+            raise long_line(file, number)
+    yield b"".join(parts)
 
 
 def text_problem(value: str) -> str | None:
@@ -166,7 +177,7 @@ def read_table(content: bytes, file: str) -> tuple[list[str], Iterator[SourceRow
     """
     delimiter = "\t" if file.removesuffix(".gz").lower().endswith(".tsv") else ","
     try:
-        text = _plain_utf8(content, file).decode("utf-8")
+        text = plain_utf8(content, file).decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         hint = f"{error}. Save it as UTF-8 (e.g. `iconv -f LATIN1 -t UTF-8`, if it is Latin-1)."
@@ -200,50 +211,6 @@ def _table_row(header: list[str], cells: list[str]) -> object:
     if len(cells) != len(header):
         return RowError("wrong_type", f"{len(cells)} cells under a header of {len(header)}")
     return dict(zip(header, cells, strict=True))
-
-
-def _plain_utf8(content: bytes, file: str) -> bytes:
-    return _as_utf8(_unzipped(content, file) if content[:2] == b"\x1f\x8b" else content, file)
-
-
-def _unzipped(content: bytes, file: str) -> bytes:
-    limit = min(MOST_BYTES, max(SMALL_BYTES, MOST_TIMES * len(content)))
-    parts, size, rest = [], 0, content
-    try:
-        while rest:  # one member of the file after the other
-            member = zlib.decompressobj(wbits=31)
-            parts.append(member.decompress(rest, limit - size + 1))
-            size += len(parts[-1])
-            if size > limit:
-                much = f"{MOST_TIMES} times its own size" if limit < MOST_BYTES else f"{MOST_BYTES >> 30} GiB"
-                raise InputError(f"A gzip file holds more than {much}: this is no text.", value=file)
-            if not member.eof:
-                raise EOFError("it ends before its end-of-stream marker")
-            rest = member.unused_data.lstrip(b"\0")
-    except (zlib.error, EOFError) as error:
-        raise InputError("A gzip file is damaged.", value=file, hint=str(error)) from None
-    return b"".join(parts)
-
-
-def _as_utf8(content: bytes, file: str) -> bytes:
-    """The content without a byte-order mark, from UTF-16 or UTF-32 into UTF-8."""
-    if not content.strip():
-        raise InputError("A file of rows is empty.", value=file)
-    for mark, encoding in ENCODINGS.items():
-        if content.startswith(mark):
-            try:
-                return content.decode(encoding).encode("utf-8", errors="surrogatepass")
-            except UnicodeDecodeError as error:
-                raise InputError(f"This file begins as {encoding} and is not.", value=file, hint=str(error)) from None
-    for start, (kind, hint) in NOT_ROWS.items():
-        if content.startswith(start):
-            raise InputError(f"This file holds no rows: it is {kind}.", value=file, hint=hint)
-    if b"\0" in content[:64]:
-        hint = (
-            "Convert it, e.g. `iconv -f UTF-16LE -t UTF-8 FILE > NEW`; without a byte-order mark it would be a guess."
-        )
-        raise InputError("This file is no UTF-8 text; it looks like UTF-16 or binary.", value=file, hint=hint)
-    return content.removeprefix(b"\xef\xbb\xbf")
 
 
 def _parse(text: str) -> Any:
@@ -332,14 +299,14 @@ def _complete(line: bytes) -> bool:
     return not isinstance(_parse_line(line), RowError)
 
 
-def _parquet_rows(content: bytes, file: str) -> Iterator[SourceRow]:
+def _parquet_rows(stream: BinaryIO, size: int, file: str) -> Iterator[SourceRow]:
     import pyarrow  # only this function needs it
     import pyarrow.parquet
 
     line = 0
     try:
-        table = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        _check_parquet(table.metadata, len(content), file)
+        table = pyarrow.parquet.ParquetFile(stream)
+        _check_parquet(table.metadata, size, file)
         for batch in table.iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 line += 1

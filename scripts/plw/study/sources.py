@@ -19,8 +19,9 @@ import yaml
 
 from plw.errors import InputError, nearest_hint
 from plw.files import atomic_path, read_json, write_json
+from plw.study.content import MOST_BYTES
 from plw.study.hub import COMMIT, download, is_offline, list_files, not_fetched, own_folder
-from plw.study.rows import MOST_BYTES, SourceRow, parse_rows, read_content
+from plw.study.rows import SourceRow, file_rows
 from plw.study.splits import split_files
 
 PLACES = ("path", "hub", "url")
@@ -197,9 +198,9 @@ def read_rows(
     """
     if "path" in source:
         for file in local_files(source, split=cast(str | None, split), where=where):  # several: only of the Hub
-            yield from parse_rows(read_content(file), str(file))
+            yield from file_rows(file, str(file))
     elif "url" in source:
-        yield from parse_rows(read_content(download_url(source, where=where)), source["url"])
+        yield from file_rows(download_url(source, where=where), source["url"])
     else:
         yield from _hub_rows(source, split or source.get("split") or "train", where)
 
@@ -261,5 +262,4 @@ def _hub_rows(source: dict, splits: str | Sequence[str], where: str | None) -> I
     warn_if_moving(source)
     listing = list_files(source["hub"], source["revision"], "dataset", where=where)
     for name in hub_files(source, splits, where=where):
-        content = read_content(download(listing, name, where=where))
-        yield from parse_rows(content, f"{source['hub']}@{source['revision']}/{name}")
+        yield from file_rows(download(listing, name, where=where), f"{source['hub']}@{source['revision']}/{name}")

@@ -15,8 +15,13 @@ import torch
 
 from plw.data.tokenization import EncodedExample
 from plw.errors import InputError
-from plw.training.loss import IGNORED, pad, token_scales, token_weights
+from plw.training.loss import IGNORED, pad, token_scales, token_weights, weigh_positions
 from plw.training.loss import group_denominators as denominators_of
+
+
+def _template(example: EncodedExample) -> tuple[int, ...]:
+    """Where an example's template is; only those that a run reads know it (`plw.training.run.SourcedExample`)."""
+    return getattr(example, "template", ())
 
 
 def epoch_order(rows: int, *, seed: int, epoch: int) -> list[int]:
@@ -72,6 +77,8 @@ class TrainingPlan(torch.utils.data.Dataset):
         updates: Sequence[Sequence[int]],
         *,
         plw: float,
+        template_loss_weight: float | None = None,
+        completion_loss_weight: float = 1.0,
         normalization: str,
         unit: str,
         micro_batch: int,
@@ -82,6 +89,7 @@ class TrainingPlan(torch.utils.data.Dataset):
     ):
         self.examples, self.updates = examples, updates
         self.plw, self.normalization, self.unit, self.micro_batch = plw, normalization, unit, micro_batch
+        self.template_loss_weight, self.completion_loss_weight = template_loss_weight, completion_loss_weight
         self.physical_batch, self.pad_token_id = physical_batch, pad_token_id
         self.rank, self.ranks = rank, ranks
         self.steps_per_update = math.ceil(max(map(len, updates)) / (physical_batch * ranks))
@@ -137,12 +145,25 @@ class TrainingPlan(torch.utils.data.Dataset):
         for example in self.examples:
             digest.update(repr((example.prompt_length, example.input_ids)).encode())
         digest.update(repr((self.plw, self.normalization, self.unit, self.micro_batch)).encode())
+        if self.completion_loss_weight != 1:
+            digest.update(repr(("completion_loss_weight", self.completion_loss_weight)).encode())
+        if self.template_loss_weight is not None:
+            places = [_template(example) for example in self.examples]
+            digest.update(repr(("template_loss_weight", self.template_loss_weight, places)).encode())
         digest.update(repr([list(update) for update in self.updates]).encode())
         return digest.hexdigest()
 
     def _weights(self, sequences: list[EncodedExample]) -> tuple[torch.Tensor, torch.Tensor]:
         lengths = [len(sequence.input_ids) for sequence in sequences]
-        return token_weights([sequence.prompt_length for sequence in sequences], lengths, plw=self.plw)
+        found, counted = token_weights(
+            [sequence.prompt_length for sequence in sequences],
+            lengths,
+            plw=self.plw,
+            completion_loss_weight=self.completion_loss_weight,
+        )
+        if self.template_loss_weight is not None:
+            weigh_positions(found, counted, list(map(_template, sequences)), self.template_loss_weight)
+        return found, counted
 
     def _groups(self, sequences: list[EncodedExample]) -> torch.Tensor:
         return torch.arange(len(sequences)) // self.micro_batch

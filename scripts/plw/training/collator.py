@@ -15,6 +15,7 @@ from plw.training.loss import (
     mask_weights,
     pad,
     token_scales,
+    weigh_positions,
 )
 from plw.training.settings import NORMALIZATIONS, UNITS
 
@@ -28,6 +29,8 @@ class PromptLossCollator:
 
     plw                     weight of prompt tokens, in [0, 1]; `prompt_loss_weight` is another name for it
     completion_loss_weight  weight of completion tokens (1 in the paper)
+    template_loss_weight    weight of the tokens whose positions a feature's `template` names (the prompt's template and
+                            special tokens: `plw.data.tokenization.template_positions`); None: that of the prompt
     normalization, unit     see the head of plw.training.loss; by default `nonzero_count` per "microbatch". With
                             `prompt_loss_weight` the unit is the "update" by default: together that is the loss of TRL's
                             pull request 6747 (Weighted Instruction Tuning)
@@ -48,6 +51,7 @@ class PromptLossCollator:
         micro_batch: int | None = None,
         prompt_loss_weight: float | None = None,
         completion_loss_weight: float = 1.0,
+        template_loss_weight: float | None = None,
     ):
         if (plw is None) == (prompt_loss_weight is None):
             raise InputError("Give the weight of prompt tokens once: plw, or prompt_loss_weight.", value=plw)
@@ -58,6 +62,7 @@ class PromptLossCollator:
         assert weight is not None  # one of the two was given
         self.plw = check_plw(weight)
         self.completion_loss_weight = check_completion_loss_weight(completion_loss_weight)
+        self.template_loss_weight = None if template_loss_weight is None else check_plw(template_loss_weight)
         self.normalization = check_name("normalization", normalization, NORMALIZATIONS)
         self.unit = check_name("unit", unit, UNITS)
         if micro_batch is not None and (_as_int(micro_batch) or 0) < 1:
@@ -74,6 +79,8 @@ class PromptLossCollator:
             plw=self.plw,
             completion_loss_weight=self.completion_loss_weight,
         )
+        if self.template_loss_weight is not None:
+            weigh_positions(weights, counted, _templates(features), self.template_loss_weight)
         groups = torch.arange(len(features)) // (self.micro_batch or max(len(features), 1))
         named = {"normalization": self.normalization, "counted": counted}
         batch = {
@@ -129,6 +136,21 @@ def check_features(features: Sequence[dict]) -> None:
                 where=f"example {place} of a batch, which has {len(feature['input_ids'])} tokens",
                 hint="Give the number of leading prompt tokens, special tokens included.",
             )
+
+
+def _templates(features: Sequence[dict]) -> list[Sequence[int]]:
+    """Where each feature's template is; InputError if one does not say, or names a place beyond its tokens."""
+    for place, feature in enumerate(features):
+        positions = feature.get("template")
+        length = len(feature["input_ids"])
+        if positions is None or not all(0 <= (_as_int(position) or 0) < length for position in positions):
+            raise InputError(
+                "A training example does not say where its prompt's template is.",
+                value="None" if positions is None else list(positions)[:5],
+                where=f"example {place} of a batch, which has {length} tokens",
+                hint="Give `template`, the positions of its tokens, or leave template_loss_weight out.",
+            )
+    return [feature["template"] for feature in features]
 
 
 def _is_prompt(features: Sequence[dict], lengths: Sequence[int]) -> torch.Tensor:

@@ -103,6 +103,8 @@ def make_plan(
             last_window=settings.last_window,
         ),
         plw=plw,
+        template_loss_weight=settings.template_loss_weight,
+        completion_loss_weight=settings.completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

@@ -93,6 +93,19 @@ def mask_weights(
     return weights, counted
 
 
+def weigh_positions(
+    weights: torch.Tensor, counted: torch.Tensor, places: Sequence[Sequence[int]], weight: float
+) -> None:
+    """Give the tokens at some places of each sequence another weight, in `weights`; what is not counted keeps 0.
+
+    places  positions by sequence;  weight  in [0, 1], as PLW
+    """
+    for sequence, positions in enumerate(places):
+        chosen = torch.as_tensor(list(positions), dtype=torch.int64)
+        found = torch.where(counted[sequence, chosen], check_plw(weight), 0.0)  # rounded as in mask_weights
+        weights[sequence, chosen] = found.to(weights.dtype)
+
+
 def group_denominators(
     weights: torch.Tensor, groups: torch.Tensor, *, normalization: str, counted: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -193,9 +206,18 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.int64)
 
 
-def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int, micro_batches_per_update: int) -> str:
+def describe_loss(
+    *,
+    plw: float,
+    normalization: str,
+    unit: str,
+    micro_batch: int,
+    micro_batches_per_update: int,
+    completion_loss_weight: float = 1.0,
+    template_loss_weight: float | None = None,
+) -> str:
     """Say in words what an update minimises, for the run's record."""
-    plw = check_plw(plw)
+    plw, completion = check_plw(plw), check_completion_loss_weight(completion_loss_weight)
     denominator = {
         "sum_of_weights": "divided by the sum of their weights",
         "nonzero_count": "divided by the number of tokens whose weight is not zero",
@@ -207,9 +229,14 @@ def describe_loss(*, plw: float, normalization: str, unit: str, micro_batch: int
         f"micro-batches ({micro_batches_per_update}, fewer in the last window of an epoch)",
         "update": f"of all {micro_batch * micro_batches_per_update} sequences of the update",
     }[check_name("unit", unit, UNITS)]
+    prompt = f"{plw!r} for prompt tokens (template and special tokens included)"
+    if template_loss_weight is not None:
+        prompt = (
+            f"{plw!r} for tokens of instruction and input, {template_loss_weight!r} for template and special tokens"
+        )
     return (
         f"Sum of weight x cross-entropy over the predicted tokens, {denominator}, {one}. "
-        f"Weights: {plw!r} for prompt tokens (template and special tokens included), 1 for completion tokens "
+        f"Weights: {prompt}, {completion:g} for completion tokens "
         "(end-of-sequence included), none for padding and for the first token. "
         "A unit without weighted tokens counts as a loss of 0."
     )

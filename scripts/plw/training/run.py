@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from plw.data.tokenization import EncodedExample, count_problems, encode_examples
+from plw.data.tokenization import EncodedExample, count_problems, encode_examples, template_positions
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
@@ -40,9 +40,13 @@ ROW_KEYS = ("run", "ptlm", "dataset", "plw", "normalization", "regularizer", "st
 
 @dataclass(frozen=True, slots=True)
 class SourcedExample(EncodedExample):
-    """An encoded example that knows the row of the source file it came from, for error messages."""
+    """An encoded example that knows the row of the source file it came from, for error messages.
+
+    template  positions of the prompt's template (`template_positions`), where it has a weight of its own
+    """
 
     source_row: int
+    template: tuple[int, ...] = ()
 
 
 def train_run(
@@ -73,7 +77,13 @@ def train_run(
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tokenizer = load_tokenizer(source, max_length=settings.max_length)
     new_tokens = prepare_tokenizer(tokenizer)
-    examples = read_examples(instances_file, tokenizer, settings.max_length, special_tokens=settings.special_tokens)
+    examples = read_examples(
+        instances_file,
+        tokenizer,
+        settings.max_length,
+        special_tokens=settings.special_tokens,
+        template=settings.template_loss_weight is not None,
+    )
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
 
@@ -141,8 +151,13 @@ def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSetti
     return row, apply_regularizer(own, row["regularizer"], row["strength"])
 
 
-def read_examples(path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep") -> list[SourcedExample]:
-    """Read instances.jsonl and encode it."""
+def read_examples(
+    path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep", template: bool = False
+) -> list[SourcedExample]:
+    """Read instances.jsonl and encode it.
+
+    template  also say which tokens are the template's
+    """
     if not path.is_file():
         raise InputError("There is no file of instances.", value=str(path), where="--instances")
     instances = read_jsonl(path)
@@ -157,6 +172,9 @@ def read_examples(path: Path, tokenizer, max_length: int, *, special_tokens: str
             example.completion_lost,
             example.prompt_is_prefix,
             instance.get("source_row", index),
+            template_positions(tokenizer, instance, example.prompt_length, special_tokens=special_tokens)
+            if template
+            else (),
         )
         for index, (example, instance) in enumerate(zip(encoded, instances, strict=True))
     ]
@@ -166,6 +184,8 @@ def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
     """The loss in words, with whatever a regulariser adds to it."""
     text = describe_loss(
         plw=plw,
+        template_loss_weight=settings.template_loss_weight,
+        completion_loss_weight=settings.completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

@@ -28,7 +28,7 @@ CHOICES = {
 INTEGERS = ("max_length", "micro_batch", "micro_batches_per_update", "physical_batch", "processes",
             "checkpoint_steps")  # fmt: skip
 POSITIVE = ("epochs", "learning_rate", "adam_eps", "max_length", "micro_batch", "micro_batches_per_update",
-            "physical_batch", "processes")  # fmt: skip
+            "physical_batch", "processes", "completion_loss_weight")  # fmt: skip
 NOT_NEGATIVE = ("warmup_ratio", "weight_decay", "max_grad_norm", "attention_dropout")
 
 
@@ -50,6 +50,8 @@ class TrainingSettings:
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop
     on_lost_completion        rows whose completion was cut off: keep (as Alpaca) | drop | error
+    template_loss_weight      weight of the prompt's template and special tokens; None: the PLW, as the paper
+    completion_loss_weight    weight of completion tokens (the paper's: 1)
     special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
     monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
                               output layer): true, false, or N for the first of every N updates; loss.csv has an empty
@@ -72,6 +74,8 @@ class TrainingSettings:
     last_window: str = "keep"
     normalization: str = "nonzero_count"
     normalization_unit: str = "microbatch"
+    template_loss_weight: float | None = None
+    completion_loss_weight: float = 1.0
     physical_batch: int = 4
     processes: int = 1
     device: str = "auto"
@@ -87,8 +91,10 @@ class TrainingSettings:
     minkowski: float = 0.0
 
     def for_json(self) -> dict:
-        """Return the settings as a plain dict."""
-        return asdict(self) | {"adam_betas": list(self.adam_betas)}
+        """Return the settings as a plain dict; weights as the paper's are not named, as before there were the keys."""
+        settings = asdict(self) | {"adam_betas": list(self.adam_betas)}
+        usual = {"completion_loss_weight": 1, "template_loss_weight": None}
+        return {key: value for key, value in settings.items() if key not in usual or value != usual[key]}
 
 
 def read_settings(training: Mapping, *, where: str = "training") -> TrainingSettings:
@@ -155,6 +161,8 @@ def _problem(key: str, value: object) -> str | None:
         return f"`{key}` must be above 0."
     elif value < 0:
         return f"`{key}` must not be negative."
+    elif key == "template_loss_weight" and value > 1:
+        return f"`{key}` lies between 0 and 1."
     elif key in INTEGERS and not isinstance(value, int):
         return f"`{key}` must be a whole number."
     return None

@@ -7,15 +7,19 @@ A job's work is counted in amounts: the job itself, updates, thousand million op
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from plw.study.design import (
     judged_benchmarks,
+    judged_by_world,
     judgement_files,
     made_artifacts,
+    pretrained_ptlms,
     regressed_datasets,
     smoothed_datasets,
+    uses_world,
+    world_ptlms,
 )
 from plw.study.planning.workload import (
     Lengths,
@@ -33,8 +37,8 @@ WORLD_SIZE = {"documents": 60_000, "judge_train": 12_000, "judge_heldout": 400}
 VOCABULARY = 1200
 TRAINING_OPERATIONS, BILLION = 6, 1e9  # for each weight and token: 2 forward, 4 backward
 # One of each in every study that is run to its report.
-ONCE = ("list_runs", "write_study", "read_benchmarks", "check_loss", "collect_scores", "collect_items", "compare_plan",
-        "judge_claims", "check_showing", "build_report", "all")  # fmt: skip
+ONCE = ("list_runs", "write_study", "read_benchmarks", "check_loss", "collect_scores", "compare_plan", "judge_claims",
+        "check_showing", "build_report", "all")  # fmt: skip
 
 
 def is_planned_so(study: dict) -> bool:
@@ -60,32 +64,27 @@ def count_all_jobs(study: dict, runs: list[Run]) -> dict[str, int]:
         "measure_mechanism": len(runs) if "mechanism" in study else 0,
         "collect_mechanism": int("mechanism" in study),
         "judge_outputs": len(judgement_files(study, runs)),
+        "collect_items": int(regressed > 0),
         "fit_glmm": regressed,
         "check_regression": regressed,
         "fit_gam": int(bool(smoothed_datasets(study))),
     }
     for artifact in made_artifacts(study, from_scores=False):
         counts[f"{'draw' if artifact.startswith('figure') else 'make'}_{artifact}"] = 1
-    made = _world_models(study, runs)
-    if made:
-        counts |= {"make_world": 1, "train_tokenizer": 1, "pretrain_model": len(made)}
-        counts["train_judge"] = int(_judged_by_the_world(study))
-        counts["evaluate_ptlm"] = len(study["world"]["ptlms"])
-        counts["judge_ptlms"] = len(judged_benchmarks(study))
+    made, untuned = pretrained_ptlms(study, runs), world_ptlms(study, runs)
+    counts |= {
+        "make_world": int(uses_world(study, runs)),
+        "train_tokenizer": int(bool(made)),
+        "pretrain_model": len(made),
+        "train_judge": int(judged_by_world(study)),
+        "evaluate_ptlm": len(untuned),
+        "judge_ptlms": len(judged_benchmarks(study)) if untuned else 0,
+    }
     return {rule: count for rule, count in counts.items() if count}
 
 
 def _place(source: dict) -> PurePath:
     return PurePath(str(source.get("path", "")))
-
-
-def _world_models(study: dict, runs: Iterable[Run]) -> list[str]:
-    """The world's pretrained models that the runs, and its judge, start from."""
-    places = [_place(study["ptlms"][name]["source"]) for name in dict.fromkeys(run.ptlm for run in runs)]
-    names = [place.name for place in places if place.parts[-3:-1] == ("world", "ptlms")]
-    if "world" in study and _judged_by_the_world(study):
-        names.append(_start_of_judge(study))
-    return list(dict.fromkeys(names))
 
 
 def _is_of_world(study: dict, source: dict) -> bool:
@@ -99,10 +98,6 @@ def _is_worlds_judge(source: dict) -> bool:
 
 def _start_of_judge(study: dict) -> str:
     return study["world"]["judge"].get("init", "none")
-
-
-def _judged_by_the_world(study: dict) -> bool:
-    return any(_is_worlds_judge(study["judges"][name]["source"]) for name in judged_benchmarks(study))
 
 
 def weights_of(study: dict, name: str) -> float:
@@ -173,18 +168,19 @@ def judging_amounts(study: dict, name: str, verdicts: int, jobs: int) -> Amounts
 
 def world_amounts(study: dict, runs: list[Run], attempts: int = 1) -> dict[str, list[Amounts]]:
     """Of each job that makes the world and its models, by rule; `attempts` at the judge."""
-    world, made = study["world"], _world_models(study, runs)
+    world, made = study["world"], pretrained_ptlms(study, runs)
     size = WORLD_SIZE | world.get("size", {})
     jobs: dict[str, list[Amounts]] = {}
+    documents = size["documents"]
+    if uses_world(study, runs):
+        jobs["make_world"] = [{"make_world": 1, "made_document": documents}]
     if not made:
         return jobs
-    documents = size["documents"]
-    jobs["make_world"] = [{"make_world": 1, "made_document": documents}]
     jobs["train_tokenizer"] = [{"train_tokenizer": 1, "tokenizer_document": documents}]
     jobs["pretrain_model"] = [
         {"pretrain_model": 1} | _from_scratch(SHAPE | world["ptlms"][name], weights_of(study, name)) for name in made
     ]
-    if _judged_by_the_world(study):
+    if judged_by_world(study):
         found = _from_scratch(JUDGE | world["judge"].get("training", {}), _judge_weights(study))
         pairs = size["judge_train"] + attempts * size["judge_heldout"]
         jobs["train_judge"] = [{"train_judge": 1, "pair": pairs} | {k: attempts * v for k, v in found.items()}]

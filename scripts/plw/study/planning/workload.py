@@ -14,11 +14,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import NormalDist, fmean
 
+from plw.errors import InputError
+from plw.study.design import OWN_TASKS, is_task_file
 from plw.study.layout import results
 from plw.study.runs import Run, benchmarks_of, reference_run
+from plw.study.sources import named_files, read_rows
 
 TEMPLATE_TOKENS = 45  # Alpaca's templates: about 53 tokens with an input, 35 without (LLaMA's tokenizer)
 FIELDS = ("instruction", "input", "output")
+CHARACTERS_OF_TOKEN = 4  # of English text, about (platform.openai.com/tokenizer: "one token generally ~4 characters")
+REQUESTS = 4  # of a question with choices that are not counted: ARC's
 QUANTILES = 256  # points at which a distribution of lengths is evaluated
 # Standard deviation of written texts over their mean. Completions of Table 1: 0.75 (Short) to 1.0 (AlpacaData).
 SPREAD = (0.75, 1.0)
@@ -181,9 +186,44 @@ def writing_steps(items: float, tokens: float, *, batch: int, limit: float | Non
 
 
 def benchmark_cost(entry: dict) -> dict | None:
-    """A benchmark's `cost`, shrunk to its `limit`; None where it has none."""
-    cost = entry.get("cost")
+    """A benchmark's `cost`, shrunk to its `limit`; None where it has none, and no rows of one's own that tell it."""
+    cost = entry.get("cost") or own_cost(entry)
     return None if cost is None else {**cost, "items": min(cost["items"], entry.get("limit") or cost["items"])}
+
+
+def own_cost(entry: dict) -> dict | None:
+    """The `cost` of a benchmark of one's own with local rows, counted in them; None of any other.
+
+    What a task of the harness asks is not known before the harness reads it, so all texts of its rows count as prompt.
+    """
+    task, source = entry.get("task"), entry.get("source", {})
+    if not (task in OWN_TASKS or is_task_file(task)) or "path" not in source:
+        return None
+    items, characters, choices = _counted(tuple(named_files(source)), is_task_file(task))
+    if not items:
+        return None
+    written = entry.get("max_new_tokens") or 0
+    requests = choices or (REQUESTS if entry["type"] == "MC" else 1)
+    return {
+        "items": items,
+        "requests": requests,
+        "prompt_tokens": characters / CHARACTERS_OF_TOKEN,
+        "new_tokens": written if entry["type"] != "MC" else 0,
+    }
+
+
+@lru_cache(maxsize=64)
+def _counted(files: tuple[str, ...], whole: bool) -> tuple[int, float, float]:
+    """Rows, mean characters (of the question, or of all texts) and mean number of choices; none that cannot be read."""
+    try:
+        rows = [row.value for row in read_rows({"path": list(files)}) if isinstance(row.value, dict)]
+    except InputError:  # said when the benchmarks are read
+        return 0, 0.0, 0.0
+    count = max(len(rows), 1)
+    texts = (row.values() if whole else [row.get("question", "")] for row in rows)
+    characters = sum(len(str(text)) for row in texts for text in row)
+    choices = sum(len(row["choices"]) for row in rows if isinstance(row.get("choices"), list))
+    return len(rows), characters / count, choices / count
 
 
 def benchmark_work(entry: dict, *, batch: int) -> InferenceWork | None:

@@ -1,0 +1,62 @@
+"""What this machine computes with, tried for a second: the rates that a plan of a study needs."""
+
+import time
+from dataclasses import dataclass
+
+SIZE = 1024  # of square matrices; larger than any cache line, small enough for a laptop
+SECONDS = 0.3  # of each trial
+COPIED = 2**26  # bytes, more than the caches of most processors
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A device and its measured rates.
+
+    name       of the GPU, or how many cores
+    gpus       how many GPUs there are; 0: a processor
+    flops      FLOP/s of products of matrices, float32 on a processor and bfloat16 on a GPU
+    bandwidth  bytes/s of copying, read and written
+    """
+
+    name: str
+    gpus: int
+    flops: float
+    bandwidth: float
+
+
+def hardware_here(*, gpus: int | None = None) -> Hardware:
+    """This machine's GPU where it has one and `gpus` is not 0, else its processor."""
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if there and gpus != 0:
+        return Hardware(torch.cuda.get_device_name(0), there, *_rates("cuda", torch.bfloat16))
+    threads = torch.get_num_threads()
+    return Hardware(f"{threads} CPU core{'s' if threads > 1 else ''}", 0, *_rates("cpu", torch.float32))
+
+
+def _rates(device: str, dtype) -> tuple[float, float]:
+    import torch
+
+    square = torch.ones((SIZE, SIZE), dtype=dtype, device=device)
+    source = torch.ones(COPIED, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * SIZE**3 * _each_second(lambda: square @ square), 2 * COPIED * _each_second(lambda: target.copy_(source))
+
+
+def _each_second(work) -> float:
+    """How often a second `work` is done."""
+    import torch
+
+    def wait() -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    work()
+    wait()
+    started, count = time.perf_counter(), 0
+    while (taken := time.perf_counter() - started) < SECONDS:
+        work()
+        wait()
+        count += 1
+    return count / taken
