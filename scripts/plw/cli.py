@@ -145,7 +145,7 @@ def new(model: str, data: str, output: str, gpu: int | None, root: str, **option
     """Write a study file of one's own model and data, and say what it would cost and how to run it."""
     from plw.recommend.new_study import new_study
 
-    print(new_study(model, data, output, gpus=gpu, root=_checkout(root), **options))
+    print(new_study(model, data, output, gpus=gpu, root=checkout(root), **options))
 
 
 def completion(shell: str) -> None:
