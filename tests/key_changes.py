@@ -48,6 +48,7 @@ VALUES = {
     "name": "others",
     "description": "Another sentence.",
     "seeds": [43],
+    "training.monitor_prompt_loss": 7,
     "ptlms.*.stands_for": "LLaMA 3",
     "ptlms.*.source": {"path": "brought"},
     "tokenizer_of": "weak",
