@@ -12,7 +12,6 @@ from PIL import Image
 from plw.errors import InputError
 from plw.report.artifacts import absent_artifacts, artifact_views, embedded_image, embedded_images, paper_order
 from plw.report.claims import claim_rows, verdict_counts
-from plw.report.cost import duration, read_times, time_table
 from plw.report.page import code_marks, missing_groups, run_summary, setting_differences
 from plw.report.questions import QUESTIONS
 from plw.report.samples import MOST_PLWS, evenly, generations_view, memorisation_view, plain_runs
@@ -312,23 +311,6 @@ def test_the_mechanisms_numbers_are_means_over_ptlms_without_regularized_runs():
         ["Training loss RSD, five-step windows", "Short", "1.5"]
     ]
     assert mechanism_table([], {}) is None
-
-
-def test_times_are_read_by_stage_and_add_up(tmp_path):
-    (tmp_path / "train_model").mkdir()
-    for name, seconds in (("a", "10"), ("b", "20"), ("c", "-")):
-        (tmp_path / "train_model" / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:10\n")
-    (tmp_path / "train_judge.tsv").write_text("s\th:m:s\n60\t0:01:00\n")
-    times = read_times(tmp_path)
-    assert times == {"train_judge": [60.0], "train_model": [10.0, 20.0]}
-    table = texts(time_table(times))
-    assert [row[0] for row in table] == ["train judge", "train model", "all timed stages"]
-    assert table[1][1:5] == ["2", "30 s", "33 %", "15 s"]
-    assert time_table({}) is None
-
-
-def test_durations_are_said_as_people_say_them():
-    assert [duration(s) for s in (3.14, 41, 720, 12_240)] == ["3.1 s", "41 s", "12 min", "3.4 h"]
 
 
 def test_only_settings_that_change_results_are_compared_with_the_papers():

@@ -10,6 +10,8 @@ from torch.nn import functional
 from transformers import (
     GemmaConfig,
     GemmaForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MixtralConfig,
@@ -174,6 +176,19 @@ def test_only_layers_of_llamas_projections_leave_positions_out(build, parts):
     ids, targets, scales = batch()
     loss, wanted = stock(model, ids, targets, scales)
     found = WeightedOutput(model)(model, ids, targets, scales, None)
+    torch.testing.assert_close(found.loss, loss, rtol=1e-6, atol=1e-6)
+    for mine, theirs in zip(torch.autograd.grad(found.loss, list(model.parameters())), wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_logits_that_a_model_changes_are_learnt_from_as_it_returns_them(watch):
+    torch.manual_seed(0)
+    model = GraniteForCausalLM(GraniteConfig(**SIZES, logits_scaling=3.0))
+    ids, targets, scales = batch()
+    loss, wanted = stock(model, ids, targets, scales)
+    watched = (targets != IGNORED) & (scales == 0) if watch else None
+    found = WeightedOutput(model)(model, ids, targets, scales, watched)
     torch.testing.assert_close(found.loss, loss, rtol=1e-6, atol=1e-6)
     for mine, theirs in zip(torch.autograd.grad(found.loss, list(model.parameters())), wanted, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)

@@ -109,7 +109,8 @@ class WeightedOutput:
             # After the pass with gradient: autocast keeps the first cast of a weight, and one that was made
             # without gradient would cut the output layer off from training.
             with torch.no_grad():
-                return torch.cat([logits, self._inner(hidden[watched])])
+                seen = self._inner(hidden[watched])
+            return torch.cat([logits, seen])
         weights = self._head.weight, self._head.bias
         loss, losses = chunked_loss(
             hidden[learned], *weights, targets[learned], scales[learned], label_smoothing=self._label_smoothing
