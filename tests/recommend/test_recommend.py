@@ -91,9 +91,8 @@ def test_each_format_is_told_by_its_fields_and_read(tmp_path):
                                               {"role": "assistant", "content": row["output"]}]},
         "sharegpt": lambda row: {"conversations": [{"from": "human", "value": row["instruction"]},
                                                    {"from": "gpt", "value": row["output"]}]},
-        "ultrafeedback": lambda row: {"prompt": row["instruction"],
-                                      "chosen": [{"role": "user", "content": row["instruction"]},
-                                                 {"role": "assistant", "content": row["output"]}]},
+        "ultrafeedback": lambda row: {"chosen": [{"role": "user", "content": row["instruction"]},
+                                                 {"role": "assistant", "content": row["output"]}], "rejected": []},
     }  # fmt: skip
     expected = recommend(rows(10, 5))["lengths"]["r_g"]
     for name, shape in shapes.items():

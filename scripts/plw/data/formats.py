@@ -10,7 +10,7 @@ from plw.study.rows import SourceRow
 FIELDS = {
     "messages": {"messages"},
     "sharegpt": {"conversations"},
-    "ultrafeedback": {"prompt", "chosen"},
+    "ultrafeedback": {"chosen"},
     "dolly": {"instruction", "response"},
     "alpaca": {"instruction", "output"},
 }
