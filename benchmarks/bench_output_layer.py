@@ -1,9 +1,11 @@
-"""Time and peak memory of output layer and loss together, ours beside all logits at once and torch's own chunked one.
+"""Time and peak memory of output layer and loss together, ours beside all logits at once and torch's own chunked one;
+with --shares instead: time of a step whose last layer leaves positions out, over one that does not.
 
 Each way runs forward and backward in a process of its own, turn by turn; memory is what the process grew by beyond the
 inputs, weights and their gradients (the peak of the resident set on a CPU, of the allocator on a GPU).
 
     python benchmarks/bench_output_layer.py --rounds 3 --output bench_output_layer.json
+    python benchmarks/bench_output_layer.py --rounds 6 --shares 0.1 0.5 0.75
 """
 
 import argparse
@@ -14,14 +16,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import torch
 from plw.files import write_json
+from plw.training.forward import output_layer
 from plw.training.forward.chunked_loss import CHUNK_TOKENS, chunked_loss
+from plw.training.forward.output_layer import WeightedOutput
 from plw.training.loss import weighted_token_loss
 from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
 
 WAYS = ("all logits", "torch linear_cross_entropy", "ours")
 
@@ -75,6 +81,45 @@ def in_own_process(way: str, vocabulary: int, options) -> dict[str, float]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def step_seconds(model: LlamaForCausalLM, share: float, *, sparse: bool) -> float:
+    """One forward and backward pass on eight sequences of 160 tokens, of which a random `share` has a scale."""
+    torch.manual_seed(1)
+    ids = torch.randint(model.config.vocab_size, (8, 160))
+    scales = (torch.rand(ids.shape) < share).float()
+    model.zero_grad()
+    output = WeightedOutput(model, sparse=sparse)
+    start = time.perf_counter()
+    output(model, ids, ids.roll(-1, 1), scales, None).loss.backward()
+    seconds = time.perf_counter() - start
+    output.remove()
+    return seconds
+
+
+def measure_shares(options) -> dict[str, float]:
+    """Share of positions with a scale -> time of a step with a sparse last layer over one without, the fastest of each."""
+    torch.set_num_threads(options.threads)
+    last_block_limit = mock.patch.object(output_layer, "MOST_CHOSEN", 1.0)  # positions are left out at any share
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=1400,
+            hidden_size=options.hidden,
+            intermediate_size=options.hidden * 8 // 3,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+        )
+    )
+    found = {}
+    with last_block_limit:
+        for share in options.shares:
+            turns = [
+                [step_seconds(model, share, sparse=sparse) for sparse in (True, False)] for _ in range(options.rounds)
+            ]
+            sparse, dense = map(min, zip(*turns, strict=True))
+            found[str(share)] = sparse / dense
+            print(f"{share:.0%} of the positions: {sparse / dense:.2f} times the time of a step")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns per vocabulary")
@@ -83,12 +128,18 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256, help="width of a hidden state")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--chunk-tokens", type=int, default=CHUNK_TOKENS, help="tokens of one chunk of ours")
+    parser.add_argument("--shares", type=float, nargs="+", help="shares of positions that have a scale")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--vocabulary", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
         print(json.dumps(measure(options)))
+        return
+    if options.shares:
+        found = measure_shares(options)
+        if options.output:
+            write_json(options.output, {"shares": found})
         return
     found = {}
     for vocabulary in options.vocabularies:

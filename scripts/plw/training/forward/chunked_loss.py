@@ -9,8 +9,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 # Tokens of one chunk. The weights' gradient is read and written once a chunk: with fewer than some 256 that takes
-# longer than the products; with more only memory grows. Of 64, 128, 256 and 512, 256 was the fastest or within 5 % of
-# it at vocabularies of 1,400 to 128,000 on one core (benchmarks/bench_output_layer.py --chunk-tokens).
+# longer than the products; with more only memory grows. Of 64, 128, 256 and 512, 256 was the fastest or within 4 % of
+# it at four vocabularies from 1,397 to 128,000 on one quiet core (benchmarks/bench_output_layer.py --chunk-tokens).
 CHUNK_TOKENS = 256
 
 
