@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 QUERIES, OUTPUT = "q_proj", "o_proj"
 # With more than this share of positions chosen the copies eat up what is saved: a step of four layers on one quiet core
-# took 0.88 of its time at a tenth of the positions, 0.96 at half, 1.00 at three quarters
+# took 0.91 of its time at a tenth of the positions, 0.97 at half, 0.98 at three quarters
 # (benchmarks/bench_output_layer.py --shares).
 MOST_CHOSEN = 0.5
 
