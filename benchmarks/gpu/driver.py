@@ -30,16 +30,19 @@ def measure(
     sizes: str,
     file: Path,
     seconds: float,
+    commit: str | None = None,
     say: Callable[[str], object] = print,
 ) -> dict:
     """Run the parts that `file` does not hold yet, as far as `seconds` go; returns what then stands in it.
 
-    sizes  full | tiny
+    sizes   full | tiny
+    commit  the code's, where there is no repository to ask
     Each part's entry is {status: measured | failed | left out | waiting, seconds, values or reason}.
     Raises InputError where `file` was begun with another device, versions, commit or sizes.
     """
     ends = time.monotonic() + seconds
-    found = begin(file, describe_machine(device) | {"sizes": sizes})
+    machine = describe_machine(device)
+    found = begin(file, {**machine, "commit": machine["commit"] or commit, "sizes": sizes})
     for part in parts:
         if found["parts"].get(part.name, {}).get("status") == "measured":
             say(f"{part.name}: measured before")

@@ -14,6 +14,14 @@ from pathlib import Path
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 
 
+def share_argument(text: str) -> tuple[int, int]:
+    """K/N, counted from 1."""
+    first, _, step = text.partition("/")
+    if not (first.isdecimal() and step.isdecimal() and 1 <= int(first) <= int(step)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K/N with 1 ≤ K ≤ N, such as 2/4")
+    return int(first), int(step)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Do what fits into the time."""
     started = time.monotonic()
@@ -28,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", required=True, type=Path, help="folder of a few files, to be brought back")
     parser.add_argument("--work", required=True, type=Path, help="folder for models and checkpoints, some 5 GB")
     parser.add_argument("--minutes", required=True, type=float, help="stop before so many minutes from the start")
+    parser.add_argument("--share", type=share_argument, default=(1, 1), metavar="K/N", help="every N-th run from the "
+                        "K-th on: N processes share the device, each with --results and --work of its own")  # fmt: skip
     thread_flag(parser)
     arguments = parser.parse_args(argv)
     use_threads(arguments.threads)
@@ -36,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.results.resolve(),
         arguments.work.resolve(),
         seconds=60 * arguments.minutes - (time.monotonic() - started),
+        share=arguments.share,
         threads=arguments.threads,
         say=say,
     )

@@ -18,14 +18,16 @@ def main(argv: list[str] | None = None) -> None:
     """Write the files and say what is done and what is left."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=json.loads, required=True, help="keys of config/config.yaml, as JSON")
-    parser.add_argument("--returned", required=True, type=Path, help="folder that run_packed.py wrote its results to")
+    parser.add_argument("--returned", required=True, nargs="+", type=Path, help="folders that run_packed.py wrote its "
+                        "results to")  # fmt: skip
     arguments = parser.parse_args(argv)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns about options that are set on purpose
     study = load_configuration(arguments.config, root=ROOT)
-    counts = take_results(
-        study, list_runs(study), arguments.returned, root=Path.cwd(), harness_folder=ROOT / "config" / "harness"
-    )
-    print(", ".join(f"{name} {count}" for name, count in counts.items()))
+    for folder in arguments.returned:
+        counts = take_results(
+            study, list_runs(study), folder, root=Path.cwd(), harness_folder=ROOT / "config" / "harness"
+        )
+        print(f"{folder}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,24 @@ def test_a_whole_packed_study_comes_back_in_few_files_and_becomes_the_workflows_
 
 
 @pytest.mark.slow
+def test_processes_that_share_a_device_find_together_what_one_alone_finds(packed, finished, tmp_path):
+    _, study, inputs = packed
+    curves, answers, ran = set(), {}, []
+    for share in ((1, 2), (2, 2)):
+        place = tmp_path / str(share[0])
+        progress = run_packed(
+            inputs, place / "back", place / "work", seconds=600, share=share, threads=1, say=lambda _: None
+        )
+        assert progress["left"] == [] and len(progress["done"]) == 2
+        ran += progress["done"]
+        curves |= set(losses(place))
+        answers |= borrowed.read_results(place / "back")[2]
+    assert sorted(ran) == sorted(run.run for run in list_runs(study))
+    assert curves == set(losses(finished[1]))
+    assert answers == borrowed.read_results(finished[1] / "back")[2]
+
+
+@pytest.mark.slow
 def test_what_a_call_left_goes_on_in_the_next_one_to_the_same_digits(packed, finished, tmp_path, monkeypatch):
     """The first call stops inside a training, the second between two runs; the third has lost its working folder."""
     _, _, inputs = packed

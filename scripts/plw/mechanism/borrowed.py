@@ -193,6 +193,7 @@ def run_packed(
     work: Path,
     *,
     seconds: float,
+    share: tuple[int, int] = (1, 1),
     threads: int | None = None,
     say: Callable[[str], None] = print,
 ) -> dict:
@@ -200,22 +201,25 @@ def run_packed(
 
     results  folder of the few files that come back; what an earlier call finished is taken from there
     work     folder for models and checkpoints; where it is lost, the run at work begins anew
+    share    (k, n): every n-th run from the k-th on, for n processes that share a device, each with its own folders
     threads  CPU threads; None leaves them as they are
     """
     packed = read_json(inputs / STUDY_FILE)
+    first, step = share
+    runs = packed["runs"][first - 1 :: step]
     _check_inputs(inputs, packed)
     done = Results(results, packed)
     _unpack(inputs, work, packed)
     clock = Clock(seconds, [line["seconds"] for line in done.runs.values()])
     stopped = None
     with _inside(work):
-        for run in packed["runs"]:
+        for run in runs:
             name = run["row"]["run"]
             if name in done.runs or name in done.failed:
                 continue
             try:
                 _do_run(run, packed, inputs, clock, done, threads)
-                say(f"{len(done.runs)} of {len(packed['runs'])}: {name}, {_words(done.runs[name]['seconds'])}")
+                say(f"{len(done.runs)} of {len(runs)}: {name}, {_words(done.runs[name]['seconds'])}")
             except TrainingDiverged as error:
                 done.failed[name] = str(error)
                 say(f"failed: {name}: {error}")
@@ -228,7 +232,7 @@ def run_packed(
         "packed_at": packed["packed_at"],
         "done": list(done.runs),
         "failed": done.failed,
-        "left": [run["row"]["run"] for run in packed["runs"] if run["row"]["run"] not in {*done.runs, *done.failed}],
+        "left": [run["row"]["run"] for run in runs if run["row"]["run"] not in {*done.runs, *done.failed}],
         "stopped": stopped,
         "seconds": {s: round(sum(line["seconds"][s] for line in done.runs.values()), 1) for s in STAGES},
         "device": device_state(choose_device("auto")),

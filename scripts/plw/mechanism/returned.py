@@ -35,7 +35,8 @@ def take_results(
 
     returned        folder with the files that came back
     root            the folder in which the study's paths hold, with its data sets prepared
-    Returns {taken, kept, failed, left}. InputError where the results belong to another study, settings or rows.
+    Returns {taken, kept, failed, left}, left: runs that this folder does not hold.
+    InputError where the results belong to another study, settings or rows.
     """
     progress = read_json(returned / PROGRESS)
     _check_belongs(study, progress, root, returned)
