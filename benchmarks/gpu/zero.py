@@ -5,12 +5,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from safetensors.torch import load_file
 from tiny import tiny_instances, tiny_model
 from training_runs import ROWS, command, reference, results, starting_weights
 
 from gpu.part import Part
 
 TOLERANCE = 1e-4  # relative, of losses and gradient norms over three updates in float32
+ROUNDING = 1e-6  # relative: a few units in the last place of float32
 
 
 def run(device: str, *, stages: tuple[int, ...]) -> dict:
@@ -31,11 +33,34 @@ def run(device: str, *, stages: tuple[int, ...]) -> dict:
         # One update with a learning rate of 0: the weights that are saved are those of the start.
         standing = {"compute_dtype": "bfloat16", "epochs": 0.3, "warmup_ratio": 1.0, "zero_stage": stages[-1]}
         call(command(world, Path(name) / "start", device=device, **standing))
-        start = starting_weights(world)
-        change = (results(Path(name) / "start")[1] - start).abs().max().item()
+        changes = start_changes(world / "model", Path(name) / "start/model")
+        change, added = changes["stored"], changes["added"]
         assert change == 0.0, f"the float32 weights begin up to {change:.1e} away from the model's"
+        assert added <= ROUNDING, f"the rows of added tokens begin up to {added:.1e} (relative) away from the mean row"
+        start = starting_weights(world)
         rounded = (start != start.bfloat16().float()).float().mean().item()
-        return values | {"bfloat16: largest change at the start": change, "weights that bfloat16 cannot hold": rounded}
+        return values | {
+            "bfloat16: largest change at the start": change,
+            "rows of added tokens beside the mean row, relative": added,
+            "weights that bfloat16 cannot hold": rounded,
+        }
+
+
+def start_changes(model: Path, trained: Path) -> dict[str, float]:
+    """How far the weights of `trained` are from the stored ones of `model`, and its added rows from their mean.
+
+    {stored: largest absolute difference, added: largest difference over the mean row's largest value}. The mean of the
+    rows is taken on the training's device, so that its rounding may be another one than the CPU's.
+    """
+    before, after = load_file(model / "model.safetensors"), load_file(trained / "model.safetensors")
+    stored = added = 0.0
+    for name, old in before.items():
+        new = after[name]
+        stored = max(stored, (new[: len(old)] - old).abs().max().item())
+        if len(new) > len(old):
+            mean = old.mean(dim=0)
+            added = max(added, ((new[len(old) :] - mean).abs().max() / mean.abs().max()).item())
+    return {"stored": stored, "added": added}
 
 
 def make_world(folder: Path) -> Path:

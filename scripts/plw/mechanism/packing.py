@@ -41,6 +41,7 @@ def pack_study(
     root            the folder in which the study's paths hold, with its data sets prepared and its ptlms there
     gguf            path of a ptlm as the study names it -> the GGUF file that it was expanded from
     harness_folder  definitions of the harness's tasks
+    Runs are packed seed by seed, so that time that runs out leaves whole seeds.
     Raises InputError for what another machine cannot do without a network or the harness.
     """
     shutil.rmtree(out, ignore_errors=True)
@@ -66,7 +67,7 @@ def pack_study(
         "models": models,
         "datasets": datasets,
         "benchmarks": _pack_requests(study, runs, evaluation, out=out, root=root, harness_folder=harness_folder),
-        "runs": [_packed_run(study, run) for run in runs],
+        "runs": [_packed_run(study, run) for run in sorted(runs, key=lambda run: run.seed)],
     }
     files = sorted(path for path in out.rglob("*") if path.is_file())
     packed["files"] = {str(path.relative_to(out)): sha256_of(path) for path in files}

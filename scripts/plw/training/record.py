@@ -13,14 +13,14 @@ RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, re
 
 
 def versions() -> dict[str, str | None]:
-    """Return the version of Python and of the packages that training rests on."""
+    """Return the version of Python and of the packages that training rests on; torch's with its build (+cu130)."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
-    return found
+    return found | {"torch": str(torch.__version__)}  # a wheel's metadata may leave the build out
 
 
 def git_state(folder: Path) -> dict[str, str | bool | None]:
