@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     flags.add_argument("--sizes", choices=["full", "tiny"], default="full", help="tiny: to see that every part runs")
     flags.add_argument("--seconds", type=float, default=570, help="time of this call, imports not counted")
     flags.add_argument("--parts", nargs="*", choices=NAMES, default=NAMES, help="only these")
-    flags.add_argument("--commit", help="commit of this copy, where there is no repository to ask")
+    flags.add_argument("--commit", help="commit of this copy, where its repository cannot tell")
     flags.add_argument("--output", type=Path, default=ROOT / "results/gpu.json", help="file of measurements")
     arguments = flags.parse_args(argv)
     # For the programs that parts start.

@@ -70,6 +70,6 @@ PART = Part(
           "choice": 6},
     tiny={"shape": "tiny", "batch": 4, "rounds": 1, "count": 4, "choices": 3, "preamble": 20, "question": 5,
           "choice": 2},
-    minutes=0.8,
+    minutes=0.6,
     needs=("lm_eval",),
 )  # fmt: skip

@@ -36,13 +36,13 @@ def measure(
     """Run the parts that `file` does not hold yet, as far as `seconds` go; returns what then stands in it.
 
     sizes   full | tiny
-    commit  the code's, where there is no repository to ask
+    commit  the code's, where the copy's own repository cannot tell
     Each part's entry is {status: measured | failed | left out | waiting, seconds, values or reason}.
     Raises InputError where `file` was begun with another device, versions, commit or sizes.
     """
     ends = time.monotonic() + seconds
     machine = describe_machine(device)
-    found = begin(file, {**machine, "commit": machine["commit"] or commit, "sizes": sizes})
+    found = begin(file, {**machine, "commit": commit or machine["commit"], "sizes": sizes})
     for part in parts:
         if found["parts"].get(part.name, {}).get("status") == "measured":
             say(f"{part.name}: measured before")

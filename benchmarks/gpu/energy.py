@@ -42,5 +42,5 @@ PART = Part(
     run,
     full={"shape": "smollm2_135m", "batch": 32, "length": 512, "updates": 40},
     tiny={"shape": "tiny", "batch": 2, "length": 16, "updates": 2},
-    minutes=0.5,
+    minutes=0.3,
 )

@@ -69,5 +69,5 @@ PART = Part(
         "rounds": 2,
     },
     tiny={"shapes": ("tiny",), "batches": (1, 2), "prompt": 8, "new": 5, "rounds": 1},
-    minutes=1.2,
+    minutes=0.9,
 )

@@ -1,5 +1,6 @@
 """The device that is measured: name, driver, memory, and what its data sheet promises."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -48,9 +49,15 @@ def driver() -> str | None:
     """Version of NVIDIA's driver, from its own file or program."""
     try:
         if DRIVER_FILE.is_file():
-            return DRIVER_FILE.read_text(encoding="utf-8").splitlines()[0]
+            return driver_version(DRIVER_FILE.read_text(encoding="utf-8").splitlines()[0])
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         return done.stdout.splitlines()[0].strip() if done.returncode == 0 else None
     except (OSError, IndexError, subprocess.TimeoutExpired):
         return None
+
+
+def driver_version(line: str) -> str:
+    """The number in the first line of the driver's file, or the line where it has none."""
+    found = re.search(r"\b\d+(\.\d+)+\b", line)
+    return found[0] if found else line.strip()

@@ -63,5 +63,5 @@ PART = Part(
     run,
     full={"shape": "llama_7b", "layers": (1, 3), "batch": 4, "length": 512},
     tiny={"shape": "tiny", "layers": (1, 3), "batch": 2, "length": 16},
-    minutes=0.5,
+    minutes=0.2,
 )

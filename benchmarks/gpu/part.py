@@ -18,7 +18,7 @@ class Part:
     about    what its values say, one line
     run      (device "cpu" or "cuda", **sizes) → values that JSON can hold; AssertionError where a parity does not hold
     full     its sizes for a GPU;  tiny  those for a test on the CPU
-    minutes  what it may take on an H100: a guess, nothing was measured; with less time left it waits for the next call
+    minutes  somewhat more than it took on an H200 (benchmarks/measured); with less time left it waits for the next call
     needs    packages without which it is left out by name
     """
 

@@ -42,5 +42,5 @@ PART = Part(
     run,
     full={"epochs": 60},
     tiny={"epochs": 8},
-    minutes=0.8,
+    minutes=1.2,
 )

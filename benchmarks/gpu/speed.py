@@ -80,5 +80,5 @@ PART = Part(
         "rounds": 2,
         "trained": {"tiny": {"batch": 2, "length": 16, "micro_batches": 2, "updates": 3}},
     },
-    minutes=1.2,
+    minutes=0.4,
 )

@@ -53,5 +53,5 @@ PART = Part(
         "layers": 1,
         "vocabulary": 99,
     },
-    minutes=1.3,
+    minutes=3.2,
 )

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import measure_gpu
 import show_gpu
 from gpu.driver import measure
-from gpu.machine import data_sheet
+from gpu.machine import data_sheet, driver_version
 from gpu.part import LeftOut, Part
 from gpu.rates import plan_rates
 from gpu.table import NOTHING, put_section, section
@@ -245,6 +245,18 @@ def test_a_card_is_found_by_the_name_that_pytorch_shows():
     assert data_sheet("NVIDIA L4") != data_sheet("NVIDIA L40S")
     for other in ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA H200 NVL", "Tesla T4", None):
         assert data_sheet(other) is None
+
+
+def test_the_drivers_version_is_read_out_of_its_files_first_line():
+    line = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (dvs-builder@U22)  "
+    assert driver_version(line) == "580.159.04"
+    assert driver_version("unknown ") == "unknown"
+
+
+def test_what_was_measured_on_a_card_is_a_plan_for_it():
+    found = json.loads((ROOT / "benchmarks/measured/nvidia_h200.json").read_text())
+    assert plan_rates(found) == found["plan"]
+    assert [size["shape"] for size in found["plan"]["sizes"]] == ["smollm2_135m", "llama_1.3b", "llama_7b"]
 
 
 def test_the_table_shows_the_device_and_the_reason_of_what_is_left_out():
