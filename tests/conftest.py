@@ -9,7 +9,12 @@ from finished_study import FinishedStudy, make_study
 
 
 def pytest_collection_modifyitems(config, items):
-    """What a night takes is run only where it is asked for by name."""
+    """What a night takes is run only where it is asked for by name; tests of one long study stay with one worker."""
+    for item in items:
+        if item.get_closest_marker("study"):  # with `--dist loadgroup`, each long study is made once
+            item.add_marker(
+                pytest.mark.xdist_group("finished" if "finished_study" in item.fixturenames else item.path.stem)
+            )
     if "nightly" in config.getoption("markexpr"):
         return
     for item in items:

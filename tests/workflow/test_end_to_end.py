@@ -8,10 +8,10 @@ import json
 import math
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,10 +107,14 @@ def test_the_report_is_one_page_that_asks_the_network_for_nothing(project):
         assert f'id="{anchor}"' in page
 
 
-def test_a_finished_study_has_nothing_to_do_and_says_so_in_ten_seconds(project):
-    start = time.monotonic()
+def test_a_finished_study_has_nothing_to_do_and_says_so_in_ten_seconds_of_a_core(project):
+    def taken():  # processor time of programs that have ended: other tests run beside this one
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    start = taken()
     done = snakemake("--cores", "all", *STUDY, folder=project)
-    seconds = time.monotonic() - start
+    seconds = taken() - start
     assert "Nothing to be done" in done.stdout + done.stderr
     assert seconds < 10
 
