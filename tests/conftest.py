@@ -8,6 +8,7 @@ from checkout import ROOT
 from finished_study import FinishedStudy, make_study
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """What a night takes is run only where it is asked for by name; tests of one long study stay with one worker."""
     for item in items:
