@@ -1,4 +1,4 @@
-"""Time and memory of `plw recommend` by the number of rows: it must stay within a minute, and memory with the lengths.
+"""Time and memory of `plw recommend` by form and number of rows: within a minute, and memory only of the lengths.
 
 Rows are those of a file of instruction data over and over, each with a number of its own so that none is a duplicate;
 without a file, generated sentences of Alpaca's mean lengths. Each call is a process of its own, so its peak is its own.

@@ -213,15 +213,21 @@ def test_json_of_a_recommendation_can_be_written():
     assert json.loads(json.dumps(recommend(rows(10, 4)), allow_nan=False))["purpose"] == "all"
 
 
-@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "json", "csv"])
 def test_of_a_file_only_lengths_are_kept_not_its_texts(tmp_path, form):
     """Peak memory grows by under 600 bytes a row: lengths, the row's digest, ratios; the texts have 4,000."""
     peaks = []
     for count in (2000, 6000):
-        text = "".join(json.dumps({"instruction": f"{n} " * 400, "output": f"{n} " * 400}) + "\n" for n in range(count))
+        rows = [{"instruction": f"{n} " * 400, "output": f"{n} " * 400} for n in range(count)]
+        if form == "json":
+            text = json.dumps(rows)
+        elif form == "csv":
+            text = "instruction,output\n" + "".join(f"{row['instruction']},{row['output']}\n" for row in rows)
+        else:
+            text = "".join(json.dumps(row) + "\n" for row in rows)
         file = tmp_path / f"{count}.{form}"
         file.write_bytes(gzip.compress(text.encode(), 1) if form.endswith("gz") else text.encode())
-        del text
+        del text, rows
         recommend(str(file))
         tracemalloc.start()
         recommend(str(file))
