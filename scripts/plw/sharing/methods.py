@@ -109,7 +109,9 @@ def _data(side: Side, rows: list[dict]) -> str:
             said.append(f"{counted['rows']:,} rows")
             said += [f"R_g {ratio:.3g} (ratio of mean tokens)"] if ratio is not None else []
             said += [f"{counted['rows_inverted']:,} inverted"] if counted["rows_inverted"] else []
-        if "from" in entry:
+        if "subset" in entry:
+            said.append(f"drawn at random from {side.study['datasets'][entry['from']]['label']}")
+        elif "from" in entry:
             rule = entry["inversion"]
             said.append(
                 f"made from {side.study['datasets'][entry['from']]['label']} by prompt inversion, rule"
