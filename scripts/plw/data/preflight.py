@@ -27,16 +27,20 @@ def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int
     special_tokens  keep | escape, see plw.data.tokenization
     Returns rows, max_length, special_tokens, per problem `rows`, `share` of all rows (0–1) and the first five
     `source_rows`; and the mean number of prompt and completion tokens that the loss sees, whose ratio differs from R_g
-    because the template counts as prompt.
+    because the template counts as prompt. Of whole conversations it is also counted which lost answers at their end.
     """
-    fields = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in instances]
+    fields = [
+        {"instruction": it.instruction, "input": it.input, "output": it.output, "turns": it.turns} for it in instances
+    ]
     examples = encode_examples(tokenizer, fields, max_length, special_tokens=special_tokens)
     eos = tokenizer.eos_token_id
     problems = {name: _rows_with(test, instances, examples, eos) for name, test in PROBLEMS.items()}
     specials = special_texts(tokenizer)
     marked = [it.source_row for it, row in zip(instances, fields, strict=True) if holds_special(row, specials)]
     problems["special_token_in_text"] = marked
-    prompt = sum(example.prompt_length for example in examples)
+    if any(example.roles for example in examples):  # whole conversations
+        problems["answers_lost"] = _rows_with(lambda example, eos: example.answers_lost, instances, examples, eos)
+    prompt = sum(example.prompt_tokens for example in examples)
     completion = sum(len(example.input_ids) for example in examples) - prompt
     rows = len(examples)
     return {

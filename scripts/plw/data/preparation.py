@@ -25,7 +25,7 @@ SUBSET_DEFAULTS = {"rows": None, "seed": 42}  # the paper's only seed
 def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[list[Instance], dict]:
     """Instances and row report of a data set with a source of its own.
 
-    entry     keys source, and perhaps format, limit, strict, most_left_out
+    entry     keys source, and perhaps format, turns, limit, strict, most_left_out
     registry  config/sources.yaml, for a source that is given by name
     """
     place = f"datasets.{name}"
@@ -33,6 +33,7 @@ def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[lis
     instances, report = read_instances(
         read_rows(source, where=f"{place}.source"),
         entry.get("format", "alpaca"),
+        turns=entry.get("turns", "first"),
         limit=entry.get("limit"),
         strict=entry.get("strict", False),
         most_left_out=entry.get("most_left_out", MOST_LEFT_OUT),
@@ -54,6 +55,9 @@ def derive_dataset(
     if "subset" in entry:
         return _draw_dataset(name, entry, parent)
     settings = _settings(entry, "inversion", INVERSION_DEFAULTS, place)
+    if any(instance.turns for instance in parent):
+        hint = f"Invert a data set that reads the first exchange alone ({entry.get('from')} without turns: all)."
+        raise InputError("Whole conversations have no inversion.", where=f"{place}.from", hint=hint)
     needs_tokens = settings["unit"] == "tokens" or settings["rule"] != "all"
     counter = load_counter() if needs_tokens else None
     result = apply_rule(
@@ -124,7 +128,7 @@ def _settings(entry: dict, kind: str, defaults: dict, place: str) -> dict:
         hint = f"known keys: {', '.join(defaults)}"
         what = f"Unknown key of {'an inversion' if kind == 'inversion' else 'a subset'}."
         raise InputError(what, value=unknown[0], where=f"{place}.{kind}", hint=hint)
-    for key in ("limit", "strict", "most_left_out", "format"):
+    for key in ("limit", "strict", "most_left_out", "format", "turns"):
         if key in entry:
             hint = f"Set it on the parent {entry.get('from')!r}: a derived data set takes all of its rows."
             raise InputError(f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint)

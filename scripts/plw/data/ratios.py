@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import add
 
+from plw.data.conversations import ASSISTANT, SYSTEM, USER
 from plw.data.instances import Instance, as_instances
 from plw.errors import InputError
 
@@ -53,12 +54,28 @@ def measure_of(unit: str, count_tokens: Measure | None = None) -> Measure:
 
 
 def field_lengths(instances: Sequence[Instance], measure: Measure) -> FieldLengths:
-    """Lengths of every field of every instance; each field is measured by itself."""
-    return FieldLengths(
+    """Lengths of every field of every instance; each field is measured by itself.
+
+    Of a whole conversation the user's turns are the instruction, the system's turn is the input and the answers are the
+    output, each turn measured by itself: R_g is then the length of all answers over that of all other turns.
+    """
+    lengths = FieldLengths(
         measure([instance.instruction for instance in instances]),
         measure([instance.input for instance in instances]),
         measure([instance.output for instance in instances]),
     )
+    return _with_turns(lengths, instances, measure) if any(instance.turns for instance in instances) else lengths
+
+
+def _with_turns(lengths: FieldLengths, instances: Sequence[Instance], measure: Measure) -> FieldLengths:
+    by_role = {USER: list(lengths.instruction), SYSTEM: list(lengths.input), ASSISTANT: list(lengths.output)}
+    turns = [(index, role, text) for index, instance in enumerate(instances) for role, text in instance.turns]
+    for index, _, _ in turns:
+        for found in by_role.values():
+            found[index] = 0
+    for (index, role, _), length in zip(turns, measure([text for _, _, text in turns]), strict=True):
+        by_role[role][index] += length
+    return FieldLengths(by_role[USER], by_role[SYSTEM], by_role[ASSISTANT])
 
 
 def ratio_of_means(lengths: FieldLengths) -> float | None:
