@@ -5,9 +5,11 @@ mean lengths; the two differ by up to a factor of seven, so reports carry both. 
 alone: no template, no special tokens; the prompt's length is that of the instruction plus that of the input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from operator import add
 
 from plw.data.conversations import ASSISTANT, SYSTEM, USER
@@ -16,6 +18,7 @@ from plw.errors import InputError
 
 Measure = Callable[[Sequence[str]], list[int]]  # texts -> their lengths
 UNITS = ("characters", "tokens", "words")
+PART = 1000  # instances that are held as texts where a data set is read as it comes
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,29 @@ class FieldLengths:
     def prompt(self) -> list[int]:
         """Instruction plus input."""
         return list(map(add, self.instruction, self.input))
+
+
+class GrowingLengths:
+    """Lengths of instances that come in parts; four bytes each."""
+
+    def __init__(self) -> None:
+        self._fields = {name: array("I") for name in ("instruction", "input", "output")}
+
+    def extend(self, lengths: FieldLengths) -> None:
+        """Add those of more instances."""
+        for name, kept in self._fields.items():
+            kept.extend(getattr(lengths, name))
+
+    def whole(self) -> FieldLengths:
+        """All of them."""
+        return FieldLengths(**self._fields)
+
+
+def parts_of(instances: Iterable[Instance]) -> Iterator[list[Instance]]:
+    """The instances, PART at a time."""
+    rows = iter(instances)
+    while part := list(islice(rows, PART)):
+        yield part
 
 
 def count_characters(texts: Sequence[str]) -> list[int]:
