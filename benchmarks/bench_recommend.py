@@ -1,4 +1,4 @@
-"""Time and memory of `plw recommend` by the number of rows: it must stay within a minute, and memory with the lengths.
+"""Time and memory of `plw recommend` by form and number of rows: within a minute, and memory only of the lengths.
 
 Rows are those of a file of instruction data over and over, each with a number of its own so that none is a duplicate;
 without a file, generated sentences of Alpaca's mean lengths. Each call is a process of its own, so its peak is its own.
@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from plw.files import write_text
-from plw.recommend.lengths import read_file
+from plw.recommend.lengths import open_file
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 # Mean words of instruction and output of AlpacaData (Table 1 in tokens, times 0.75 words a token).
@@ -34,8 +34,7 @@ def endless(data: str | None) -> Iterator[dict]:
         given = [{"instruction": "Say some words.", "input": "", "output": "These are the words of a long answer."}]
         given[0] |= {"instruction": "word " * WORDS[0], "output": "another " * WORDS[1]}
     else:
-        instances, _ = read_file(data)
-        given = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in instances]
+        given = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in open_file(data)]
     for number in itertools.count():
         row = given[number % len(given)]
         yield row | {"instruction": f"{row['instruction']} ({number})"}

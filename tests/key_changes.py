@@ -22,12 +22,16 @@ STUDY = {  # as few runs as there can be with every artifact
     "name": "keys",
     "base": "test",
     "ptlms": {"brought": {"label": "Brought", "source": {"path": "brought"}}},
+    "datasets": {"few": {"label": "Few", "from": "plain", "subset": {"rows": 20}}},
     "experiments": {
         "main": {"ptlms": ["strong"], "datasets": ["short"], "plw": [0.0, 0.1, 1.0]},
         "regularizers": {"plw": [1.0], "regularizers": {"minkowski": None}},
         "datasets": {"ptlms": ["weak"], "datasets": ["dialog_short"], "plw": [0.0]},
         "ratios": {"datasets": ["plain", "tiny"], "plw": [0.0]},
+        "draws": {"ptlms": ["weak"], "datasets": ["few"], "plw": [0.0]},
+        "sizes": {"ptlms": ["weak"], "datasets": ["plain"], "plw": [0.0]},
     },
+    "run_experiments": ["main", "regularizers", "datasets", "ratios", "draws", "sizes"],
 }
 # Where a key with a name in it (`*`) is changed, if not at the study's first entry of that kind that has the key.
 PLACES = {
@@ -35,12 +39,14 @@ PLACES = {
     "datasets.*.label": ("datasets", "short", "label"),
     "datasets.*.stands_for": ("datasets", "short", "stands_for"),
     "datasets.*.from": ("datasets", "short", "from"),
+    "datasets.*.subset": ("datasets", "few", "subset"),
     "datasets.*.inversion": ("datasets", "tiny", "inversion"),
     "ptlms.*": ("ptlms", "strong"),
     "benchmarks.*": ("benchmarks", "piqa"),
     "judges.*": ("judges", "alpaca_eval"),
     "judges.*.reference": ("judges", "pandalm", "reference"),
     "experiments.*": ("experiments", "main"),
+    "experiments.*.examples": ("experiments", "sizes", "examples"),
     "plan.lengths.*": ("plan", "lengths", "short"),
 }
 # Values of keys that the schema alone gives no other value for.
@@ -66,9 +72,10 @@ VALUES = {
     "experiments.*.datasets": ["short", "plain"],
     "experiments.*.plw": [0.0, 0.1, 0.5, 1.0],
     "experiments.*.normalizations": ["sum_of_weights"],
+    "experiments.*.examples": [20, "all"],
     "experiments.*.seeds": [42, 43],
     "experiments.*.benchmarks": ["piqa", "alpaca_eval", "pandalm", "truthfulqa_gen"],
-    "run_experiments": ["main", "regularizers", "datasets", "ratios"],
+    "run_experiments": ["main", "regularizers", "datasets", "ratios", "sizes"],
     "training.processes": 2,
     "training.zero_stage": 1,
     "evaluation.benchmarks": ["arc_challenge", "piqa", "winogrande", "alpaca_eval", "pandalm"],

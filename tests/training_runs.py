@@ -122,12 +122,14 @@ def reference(
     bfloat16=False,
     completion=1.0,
     template=None,
+    weigh=None,
 ):
     """The same training written as plainly as possible: one sequence at a time, no padding, sums by hand.
 
     bfloat16    forward and backward under PyTorch's autocast
     completion  weight of completion tokens
     template    weight of the template's tokens, found by looking for the texts of the row in the decoded prompt
+    weigh       (tokenizer, row, ids) -> the weight of each token, in place of all of these
     """
     source = {"path": str(world / "model")}
     tokenizer = load_tokenizer(source)
@@ -159,6 +161,8 @@ def reference(
                 if template is not None:
                     own = users_tokens(tokenizer, rows[number], example.input_ids[: example.prompt_length])
                     weights = torch.where((place < example.prompt_length) & ~own[1 : ids.shape[1]], template, weights)
+                if weigh is not None:
+                    weights = torch.tensor(weigh(tokenizer, rows[number], example.input_ids))[1:]
                 top = top + (weights * losses).sum()
                 bottom += float(weights.sum() if normalization == "sum_of_weights" else (weights != 0).sum())
             tops.append(top)

@@ -136,9 +136,9 @@ def invert(file: str, output: str, **options: Any) -> None:
     from plw.files import write_jsonl
     from plw.recommend.inverting import invert_file
 
-    rows, said = invert_file(file, **options)
-    write_jsonl(output, rows)
-    print(f"{output}: {said}")
+    inverted = invert_file(file, **options)
+    write_jsonl(output, inverted)
+    print(f"{output}: {inverted.said}")
 
 
 def new(model: str, data: str, output: str, gpu: int | None, root: str, **options: Any) -> None:

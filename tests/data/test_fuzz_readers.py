@@ -7,7 +7,7 @@ import json
 
 from fuzzing import changed, corpus, fuzz, tried
 from hypothesis import strategies as st
-from plw.data.instances import DROPPED, READERS, read_instances
+from plw.data.instances import CHATS, DROPPED, READERS, TURNS, read_instances
 from plw.data.reading import in_one_line
 from plw.errors import InputError
 from plw.study.rows import parse_rows
@@ -27,12 +27,13 @@ def complete(line):
 
 @tried(250, 14_000)
 def test_every_row_is_kept_or_named(examples):
-    def check(content, name, form):
+    def check(content, name, form, turns):
+        turns = turns if form in CHATS else "first"
         if name.endswith(".gz"):
             content = gzip.compress(content, 1)
         try:
             rows = list(parse_rows(content, name))
-            instances, report = read_instances(rows, form, most_left_out=1.0)
+            instances, report = read_instances(rows, form, turns=turns, most_left_out=1.0)
         except InputError as error:
             assert len(str(error)) < 10_000
             return
@@ -42,7 +43,8 @@ def test_every_row_is_kept_or_named(examples):
         in_one_line({"dataset": "d", **record}).encode("utf-8")
         assert all(row.line >= 1 for row in rows)
 
-    fuzz(check, examples, changed([*SEEDS, TABLE]), st.sampled_from(NAMES), st.sampled_from(list(READERS)))
+    forms, turns = st.sampled_from(list(READERS)), st.sampled_from(TURNS)
+    fuzz(check, examples, changed([*SEEDS, TABLE]), st.sampled_from(NAMES), forms, turns)
 
 
 @tried(60, 2_000)

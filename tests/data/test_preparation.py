@@ -189,3 +189,31 @@ def test_what_is_packed_holds_counts_and_lines_but_no_text_and_no_path():
     assert "secret" not in json.dumps(packed) and "/mine" not in json.dumps(packed)
     assert in_one_line(packed) == in_one_line(record)
     assert without_texts({"dataset": "tiny", "rows_read": 9}) == {"dataset": "tiny", "rows_read": 9}
+
+
+def test_a_smaller_draw_lies_in_a_larger_one_in_the_order_of_the_rows(prepare):
+    prepare("plain", {"label": "Plain", "source": source_file(prepare.folder)})
+    drawn = {}
+    for count in (7, 20, 60):
+        entry = {"label": "Few", "from": "plain", "subset": {"rows": count}}
+        parent = prepare.folder / "plain" / "i.jsonl"
+        drawn[count], report = prepare(f"few{count}", entry, "--parent", parent)
+        assert (report["rows_read"], report["rows_kept"], report["rows_dropped"]) == (60, count, 60 - count)
+        assert report["subset"] == {"rows": count, "seed": 42}
+        places = [row["source_row"] for row in drawn[count]]
+        assert places == sorted(set(places))
+    assert all(row in drawn[20] for row in drawn[7])
+    assert drawn[60] == read_jsonl(prepare.folder / "plain" / "i.jsonl")
+    other, _ = prepare(
+        "other", {"from": "plain", "subset": {"rows": 20, "seed": 1}}, "--parent", prepare.folder / "plain" / "i.jsonl"
+    )
+    assert other != drawn[20]
+    assert in_one_line(report | {"rows_dropped": 40}, "Few") == "Few: 40 of 60 rows left out: 40 not drawn."
+
+
+def test_more_rows_than_there_are_is_an_error_with_their_number():
+    instances = [Instance("say", "", "a", number) for number in range(5)]
+    with pytest.raises(InputError, match=r"More rows(.|\n)*6(.|\n)*mine has 5 rows after reading"):
+        derive_dataset("few", {"from": "mine", "subset": {"rows": 6}}, instances, lambda: None)
+    with pytest.raises(InputError, match="Unknown key of a subset"):
+        derive_dataset("few", {"from": "mine", "subset": {"row": 6}}, instances, lambda: None)

@@ -16,6 +16,8 @@ from plw.data.template import format_prompt
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.recommend.decision import recommend
+from plw.recommend.describing import describe
+from plw.recommend.inverting import invert_file
 from plw.recommend.lengths import EDGES, measure
 from plw.recommend.page import as_page
 from plw.recommend.paper import CRITICAL, CRITICAL_RATIO, PURPOSES, RATIOS, TABLE_5, table_5_at
@@ -213,18 +215,34 @@ def test_json_of_a_recommendation_can_be_written():
     assert json.loads(json.dumps(recommend(rows(10, 4)), allow_nan=False))["purpose"] == "all"
 
 
-@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz"])
-def test_of_a_file_only_lengths_are_kept_not_its_texts(tmp_path, form):
+ASKED = {
+    "recommend": recommend,
+    "describe": describe,
+    "invert": lambda file: sum(1 for _ in invert_file(file)),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "command"),
+    [*((form, "recommend") for form in ("jsonl", "jsonl.gz", "json", "csv")), ("json", "describe"), ("csv", "invert")],
+)
+def test_of_a_file_only_lengths_are_kept_not_its_texts(tmp_path, form, command):
     """Peak memory grows by under 600 bytes a row: lengths, the row's digest, ratios; the texts have 4,000."""
     peaks = []
     for count in (2000, 6000):
-        text = "".join(json.dumps({"instruction": f"{n} " * 400, "output": f"{n} " * 400}) + "\n" for n in range(count))
+        rows = [{"instruction": f"{n} " * 400, "output": f"{n} " * 400} for n in range(count)]
+        if form == "json":
+            text = json.dumps(rows)
+        elif form == "csv":
+            text = "instruction,output\n" + "".join(f"{row['instruction']},{row['output']}\n" for row in rows)
+        else:
+            text = "".join(json.dumps(row) + "\n" for row in rows)
         file = tmp_path / f"{count}.{form}"
         file.write_bytes(gzip.compress(text.encode(), 1) if form.endswith("gz") else text.encode())
-        del text
-        recommend(str(file))
+        del text, rows
+        ASKED[command](str(file))
         tracemalloc.start()
-        recommend(str(file))
+        ASKED[command](str(file))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (peaks[1] - peaks[0]) / 4000 < 600

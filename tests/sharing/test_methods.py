@@ -10,6 +10,7 @@ from plw.sharing.exporting import export
 from plw.sharing.methods import HOLDS, methods
 from plw.sharing.sides import Side, read_side
 from plw.study.configuration import load_configuration
+from plw.study.runs import read_runs_csv
 from small_results import STUDY, make_results, part_of, runs_of
 
 pytestmark = pytest.mark.slow
@@ -78,6 +79,20 @@ def test_the_papers_own_study_has_the_points_of_its_judges_and_no_settings_of_it
     assert "- How the judges are run (§4.4): Mixtral" in text and "LLaMA 3's special tokens" in text
     assert "LLaMA 2 7B (meta-llama/Llama-2-7b-hf, revision 01c7f73d" in text
     assert "generated world" not in text.lower() and "## Settings other" not in text
+
+
+def test_weights_of_other_tokens_and_draws_of_a_data_set_are_said(exported, text):
+    assert "(the prompt loss weight for tokens of the prompt, 1 for tokens of the completion)" in text
+    side = read_side(str(exported), ROOT)
+    parent, *others = dict.fromkeys(row["dataset"] for row in read_runs_csv(exported / "runs.csv"))
+    datasets = {name: {"label": f"{name} drawn", "from": parent, "subset": {"rows": 9}} for name in others}
+    datasets[parent] = {"label": "Chat", "source": {"path": "chat.jsonl"}, "format": "messages", "turns": "all"}
+    weights = {"system_loss_weight": 0.0, "earlier_completion_loss_weight": 0.5, "completion_loss_weight": 0.8}
+    study = {**side.study, "datasets": datasets, "training": side.study["training"] | weights}
+    changed = methods(Side(**{**vars(side), "study": study}), deviations=DEVIATIONS, paper=PAPER)
+    said = "0 for those of a system turn, 0.5 for those of answers before a conversation's last, 0.8 for tokens of the"
+    assert said in changed and "whole conversations" in changed
+    assert bool(others) == ("drawn at random from Chat" in changed)
 
 
 def test_a_study_of_given_scores_says_that_its_trainings_are_not_recorded(exported):

@@ -6,12 +6,24 @@ such as "<noinput>" stay, because the totals of the paper's Table 1 come out onl
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from plw.data.conversations import (
+    ASSISTANT,
+    OPENAI,
+    SHAREGPT,
+    Chat,
+    Notes,
+    Triple,
+    Turns,
+    first_exchange,
+    whole_conversation,
+)
+from plw.data.fields import RowProblem, text_of
 from plw.errors import InputError, nearest_hint
-from plw.study.rows import RowError, SourceRow, text_problem
+from plw.study.rows import RowError, SourceRow
 
 # What can be wrong with a row. Of the reasons in KEPT the row stays: the paper's data hold empty outputs and
 # duplicates, and Table 1 counts them. NOTES are no faults: turns of a conversation that do not fit a triple.
@@ -28,13 +40,20 @@ MOST_LEFT_OUT = 0.1  # share of rows that may be left out unless a data set says
 
 @dataclass(frozen=True)
 class Instance:
-    """One example. `source_row` counts the rows of the source from 0; `inverted` marks prompt inversion."""
+    """One example.
+
+    source_row  counts the rows of the source from 0
+    inverted    marks prompt inversion
+    turns       of a conversation that is trained on whole: (role, text) up to its last answer, roles system, user and
+                assistant; the other fields are then its first exchange. Empty where that is all
+    """
 
     instruction: str
     input: str
     output: str
     source_row: int
     inverted: bool = False
+    turns: Turns = ()
 
 
 @dataclass
@@ -44,6 +63,7 @@ class RowReport:
     format: str
     rows_read: int = 0
     rows_kept: int = 0
+    turns: str = "first"
     counts: Counter = field(default_factory=Counter)
     places: dict[str, list[dict]] = field(default_factory=dict)
 
@@ -67,6 +87,7 @@ class RowReport:
         }
         return {
             "format": self.format,
+            **({"turns": self.turns} if self.turns != "first" else {}),
             "rows_read": self.rows_read,
             "rows_kept": self.rows_kept,
             "rows_dropped": self.rows_read - self.rows_kept,
@@ -83,125 +104,31 @@ class RowReport:
         return f"{self.counts[reason]} × {reason}: {places}{more}"
 
 
-class _RowProblem(ValueError):
-    """Why a row cannot become an instance: one of DROPPED, and what is known of it."""
-
-    def __init__(self, reason: str, detail: str = ""):
-        self.reason, self.detail = reason, detail
-        super().__init__(reason)
-
-
-def _text(row: dict, key: str, *, default: str | None = None) -> str:
-    """The text under `key`; a missing key is an error unless there is a default."""
-    value = row.get(key, default)
-    if value is None:
-        raise _missing(key, row)
-    return _checked(value, key)
-
-
-def _missing(key: str, row: dict) -> _RowProblem:
-    if key in row:
-        return _RowProblem("missing_field", f"{key} is null")
-    names = ", ".join(list(map(str, row))[:6]) or "no fields"
-    return _RowProblem("missing_field", f"{key} is not among {names}")
-
-
-def _checked(value: object, key: str) -> str:
-    if not isinstance(value, str):
-        raise _RowProblem("wrong_type", f"{key} is {type(value).__name__}, not text")
-    if problem := text_problem(value):
-        raise _RowProblem("bad_encoding", f"{key}: {problem}")
-    return value
-
-
-Triple = tuple[str, str, str]
-Notes = tuple[str, ...]
-
-
 def _from_alpaca(row: dict) -> tuple[Triple, Notes]:
     # Alpaca's own code reads `example.get("input", "")`: a row without the field is a row without input.
-    return (_text(row, "instruction"), _text(row, "input", default=""), _text(row, "output")), ()
+    return (text_of(row, "instruction"), text_of(row, "input", default=""), text_of(row, "output")), ()
 
 
 def _from_dolly(row: dict) -> tuple[Triple, Notes]:
-    return (_text(row, "instruction"), _text(row, "context", default=""), _text(row, "response")), ()
+    return (text_of(row, "instruction"), text_of(row, "context", default=""), text_of(row, "response")), ()
+
+
+CHOSEN = Chat(**{**vars(OPENAI), "key": "chosen"})
 
 
 def _from_ultrafeedback(row: dict) -> tuple[Triple, Notes]:
     """The first prompt and the preferred answer to it (the paper does not name the field)."""
-    return _first_exchange(row, "chosen", OPENAI)
+    return first_exchange(row, CHOSEN)
 
 
 def _from_messages(row: dict) -> tuple[Triple, Notes]:
     """The first user turn and the first assistant turn after it; a system turn is left out and counted."""
-    return _first_exchange(row, "messages", OPENAI)
+    return first_exchange(row, OPENAI)
 
 
 def _from_sharegpt(row: dict) -> tuple[Triple, Notes]:
     """The same of a conversation in ShareGPT's form."""
-    return _first_exchange(row, "conversations", SHAREGPT)
-
-
-@dataclass(frozen=True)
-class _Chat:
-    """How a form of conversations names the role and the text of a turn, and the roles."""
-
-    role: str
-    text: str
-    user: tuple[str, ...]
-    assistant: tuple[str, ...]
-    system: tuple[str, ...]
-    calls: tuple[str, ...] = ()  # roles of turns that call a tool
-
-
-OPENAI = _Chat("role", "content", ("user",), ("assistant",), ("system", "developer"))
-SHAREGPT = _Chat(
-    "from", "value", ("human", "user"), ("gpt", "assistant", "chatgpt", "model"), ("system",), ("function_call",)
-)
-
-
-def _first_exchange(row: dict, key: str, chat: _Chat) -> tuple[Triple, Notes]:
-    turns = row.get(key)
-    if turns is None:
-        if isinstance(row.get("conversations"), list):
-            raise _RowProblem("missing_field", f"{key}; the row has conversations with from/value: format: sharegpt")
-        if isinstance(row.get("messages"), list):
-            raise _RowProblem("missing_field", f"{key}; the row has messages with role/content: format: messages")
-        raise _missing(key, row)
-    if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, dict) for turn in turns):
-        raise _RowProblem("wrong_type", f"{key} is no list of turns")
-    roles = [turn.get(chat.role) for turn in turns]
-    asked = next((place for place, role in enumerate(roles) if role in chat.user), None)
-    if asked is None:
-        raise _RowProblem("missing_field", f"no turn has {chat.role}: {chat.user[0]}")
-    answers = (*chat.assistant, *chat.calls)
-    answered = next((place for place in range(asked + 1, len(turns)) if roles[place] in answers), None)
-    if answered is None:
-        raise _RowProblem("missing_field", f"no turn after it has {chat.role}: {chat.assistant[0]}")
-    answer = turns[answered]
-    calls = roles[answered] in chat.calls or bool(answer.get("tool_calls") or answer.get("function_call"))
-    if calls and not (roles[answered] in chat.assistant and answer.get(chat.text)):
-        raise _RowProblem("tool_call", "the answer calls a tool")  # what it then says rests on what the tool said
-    system = any(role in chat.system for role in roles)
-    notes = ("system_turn_ignored",) * system + ("later_turns_ignored",) * (len(turns) > answered + 1)
-    return (_turn_text(turns[asked], chat), "", _turn_text(answer, chat)), notes
-
-
-def _turn_text(turn: dict, chat: _Chat) -> str:
-    """A turn's text; of content in parts the parts of type text, a line each, as vLLM joins them."""
-    content = turn.get(chat.text)
-    if not isinstance(content, list | tuple):
-        return _text(turn, chat.text)
-    parts = []
-    for part in content:
-        if isinstance(part, dict) and part.get("type") == "text":
-            parts.append(_text(part, "text"))
-        elif isinstance(part, str):
-            parts.append(_checked(part, chat.text))
-        else:
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-            raise _RowProblem("not_only_text", f"a part of type {kind}")
-    return "\n".join(parts)
+    return first_exchange(row, SHAREGPT)
 
 
 READERS: dict[str, Callable[[dict], tuple[Triple, Notes]]] = {
@@ -213,10 +140,15 @@ READERS: dict[str, Callable[[dict], tuple[Triple, Notes]]] = {
 }
 
 
+CHATS = {"ultrafeedback": CHOSEN, "messages": OPENAI, "sharegpt": SHAREGPT}  # formats whose rows may have many turns
+TURNS = ("first", "all")
+
+
 def read_instances(
     rows: Iterable[SourceRow],
     format: str,
     *,
+    turns: str = "first",
     limit: int | None = None,
     strict: bool = False,
     most_left_out: float = MOST_LEFT_OUT,
@@ -225,13 +157,14 @@ def read_instances(
     """Read `rows` as instances and report what was wrong with them.
 
     format         alpaca, dolly, ultrafeedback, messages or sharegpt
+    turns          of a conversation: its first exchange, or all (formats CHATS)
     limit          stop after this many instances (None: all)
     strict         every malformed row, empty output and duplicate is an error, reported together
     most_left_out  share of the rows read, 0 to 1, that may be left out
     where          the key path that names the data set, for messages
     Raises InputError for an unknown format, for a source without a usable row or with too few, and in strict mode.
     """
-    reading = Reading(rows, format, limit=limit, strict=strict, most_left_out=most_left_out, where=where)
+    reading = Reading(rows, format, turns=turns, limit=limit, strict=strict, most_left_out=most_left_out, where=where)
     return list(reading), reading.report
 
 
@@ -247,6 +180,7 @@ class Reading(Iterable[Instance]):
         rows: Iterable[SourceRow],
         format: str,
         *,
+        turns: str = "first",
         limit: int | None = None,
         strict: bool = False,
         most_left_out: float = MOST_LEFT_OUT,
@@ -255,49 +189,70 @@ class Reading(Iterable[Instance]):
         if format not in READERS:
             hint = nearest_hint(format, list(READERS)) or f"known formats: {', '.join(READERS)}"
             raise InputError("Unknown format of instruction data.", value=format, where=where, hint=hint)
-        self.report = RowReport(format)
+        if turns not in TURNS:
+            raise InputError("Unknown choice of turns.", value=turns, where=where, hint=f"Use {' or '.join(TURNS)}.")
+        if turns == "all" and format not in CHATS:
+            hint = f"Leave out turns: all, or name a format of conversations: {', '.join(CHATS)}."
+            raise InputError("Rows of this format have one turn.", value=format, where=where, hint=hint)
+        self.report = RowReport(format, turns=turns)
         self._rows, self._limit, self._where = rows, limit, where
         self._usable = (strict, most_left_out)
 
     def __iter__(self) -> Iterator[Instance]:
-        report, read = self.report, READERS[self.report.format]
+        report, read = self.report, _reader(self.report.format, self.report.turns)
         seen: set[bytes] = set()
         for index, row in enumerate(self._rows):
             if self._limit is not None and report.rows_kept >= self._limit:
                 break
             report.rows_read += 1
             try:
-                triple, notes = _read_row(row.value, read)
-            except _RowProblem as problem:
+                triple, turns, notes = _read_row(row.value, read)
+            except RowProblem as problem:
                 report.note(problem.reason, row, problem.detail)
                 continue
-            digest = _digest(triple)
-            for note in (*notes, *_kept_problems(triple, digest in seen)):
+            texts = [text for turn in turns for text in turn] or list(triple)
+            digest = _digest(texts)
+            answers = [text for role, text in turns if role == ASSISTANT] or [triple[2]]
+            for note in (*notes, *_kept_problems(answers, digest in seen)):
                 report.note(note, row)
             seen.add(digest)
             report.rows_kept += 1
-            yield Instance(*triple, source_row=index)
+            yield Instance(*triple, source_row=index, turns=turns)
         _check_usable(report, *self._usable, self._where)
 
 
-def _digest(triple: Triple) -> bytes:
-    lengths = ",".join(str(len(text)) for text in triple)  # so that texts cannot run into each other
-    return hashlib.blake2b("".join((lengths, *triple)).encode(), digest_size=16).digest()
+def _digest(texts: Sequence[str]) -> bytes:
+    lengths = ",".join(str(len(text)) for text in texts)  # so that texts cannot run into each other
+    return hashlib.blake2b("".join((lengths, *texts)).encode(), digest_size=16).digest()
 
 
-def _read_row(value: object, reader: Callable[[dict], tuple[Triple, Notes]]) -> tuple[Triple, Notes]:
+Reader = Callable[[dict], tuple[Triple, Turns, Notes]]
+
+
+def _reader(format: str, turns: str) -> Reader:
+    if turns == "all":
+        return lambda row: whole_conversation(row, CHATS[format])
+
+    def read(row: dict) -> tuple[Triple, Turns, Notes]:
+        triple, notes = READERS[format](row)
+        return triple, (), notes
+
+    return read
+
+
+def _read_row(value: object, reader: Reader) -> tuple[Triple, Turns, Notes]:
     if isinstance(value, RowError):
-        raise _RowProblem(value.reason, value.detail)
+        raise RowProblem(value.reason, value.detail)
     if not isinstance(value, dict):
-        raise _RowProblem("not_an_object", f"it is {type(value).__name__}")
-    triple, notes = reader(value)
+        raise RowProblem("not_an_object", f"it is {type(value).__name__}")
+    triple, turns, notes = reader(value)
     if triple[0] == "":
-        raise _RowProblem("empty_instruction")  # nothing to follow, and R_g may be undefined
-    return triple, notes
+        raise RowProblem("empty_instruction")  # nothing to follow, and R_g may be undefined
+    return triple, turns, notes
 
 
-def _kept_problems(triple: Triple, met: bool) -> Iterable[str]:
-    if triple[2] == "":
+def _kept_problems(answers: Sequence[str], met: bool) -> Iterable[str]:
+    if "" in answers:
         yield "empty_output"
     if met:
         yield "duplicate"
@@ -322,13 +277,17 @@ def _check_usable(report: RowReport, strict: bool, most_left_out: float, where: 
 
 
 def instance_rows(instances: Iterable[Instance]) -> Iterable[dict]:
-    """The rows of instances.jsonl."""
-    return (asdict(instance) for instance in instances)
+    """The rows of instances.jsonl; only those of whole conversations have `turns`, a list of [role, text]."""
+    for instance in instances:
+        row = asdict(instance)
+        if not instance.turns:
+            del row["turns"]
+        yield row
 
 
 def instances_of(rows: Iterable[dict]) -> list[Instance]:
     """Back from the rows of instances.jsonl."""
-    return [Instance(**row) for row in rows]
+    return [Instance(**{**row, "turns": tuple(map(tuple, row.get("turns", ())))}) for row in rows]
 
 
 def as_instances(rows: Iterable[Instance | Mapping]) -> list[Instance]:

@@ -5,10 +5,11 @@ last character of the prompt with the first of the completion; a special token's
 Alpaca's code does all of it silently; here all is counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from plw.data.instances import FIRST_PLACES, Instance
-from plw.data.tokenization import EncodedExample, encode_examples, holds_special, special_texts
+from plw.data.ratios import parts_of
+from plw.data.tokenization import encode_examples, holds_special, special_texts
 
 # Column of the table -> does the row belong to it?
 PROBLEMS = {
@@ -17,28 +18,37 @@ PROBLEMS = {
     "eos_lost": lambda example, eos: example.input_ids[-1:] != [eos],
     "prompt_not_prefix": lambda example, eos: not example.prompt_is_prefix,
 }
+MARKED, LOST = "special_token_in_text", "answers_lost"
 
 
-def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int, special_tokens: str = "keep") -> dict:
-    """Encode every instance as training does and count what goes wrong.
+def check_instances(instances: Iterable[Instance], tokenizer, *, max_length: int, special_tokens: str = "keep") -> dict:
+    """Encode every instance as training does, in parts, and count what goes wrong.
 
     tokenizer   the one that training uses, special tokens added
     max_length  in tokens, template and special tokens included
     special_tokens  keep | escape, see plw.data.tokenization
     Returns rows, max_length, special_tokens, per problem `rows`, `share` of all rows (0–1) and the first five
     `source_rows`; and the mean number of prompt and completion tokens that the loss sees, whose ratio differs from R_g
-    because the template counts as prompt.
+    because the template counts as prompt. Of whole conversations it is also counted which lost answers at their end.
     """
-    fields = [{"instruction": it.instruction, "input": it.input, "output": it.output} for it in instances]
-    examples = encode_examples(tokenizer, fields, max_length, special_tokens=special_tokens)
-    eos = tokenizer.eos_token_id
-    problems = {name: _rows_with(test, instances, examples, eos) for name, test in PROBLEMS.items()}
-    specials = special_texts(tokenizer)
-    marked = [it.source_row for it, row in zip(instances, fields, strict=True) if holds_special(row, specials)]
-    problems["special_token_in_text"] = marked
-    prompt = sum(example.prompt_length for example in examples)
-    completion = sum(len(example.input_ids) for example in examples) - prompt
-    rows = len(examples)
+    problems: dict[str, list[int]] = {name: [] for name in (*PROBLEMS, MARKED)}
+    specials, eos = special_texts(tokenizer), tokenizer.eos_token_id
+    rows = prompt = completion = 0
+    for part in parts_of(instances):
+        fields = [
+            {"instruction": it.instruction, "input": it.input, "output": it.output, "turns": it.turns} for it in part
+        ]
+        examples = encode_examples(tokenizer, fields, max_length, special_tokens=special_tokens)
+        if any(example.roles for example in examples):  # whole conversations
+            problems.setdefault(LOST, [])
+        for it, row, example in zip(part, fields, examples, strict=True):
+            met = [name for name, test in PROBLEMS.items() if test(example, eos)]
+            met += [MARKED] * holds_special(row, specials) + [LOST] * (example.answers_lost > 0)
+            for name in met:
+                problems[name].append(it.source_row)
+            prompt += example.prompt_tokens
+            completion += len(example.input_ids) - example.prompt_tokens
+        rows += len(part)
     return {
         "rows": rows,
         "max_length": max_length,
@@ -55,7 +65,3 @@ def check_instances(instances: Sequence[Instance], tokenizer, *, max_length: int
         "mean_completion_tokens": completion / rows if rows else 0.0,
         "r_g_of_loss": completion / prompt if prompt else None,
     }
-
-
-def _rows_with(test, instances: Sequence[Instance], examples: Sequence[EncodedExample], eos: int) -> list[int]:
-    return [it.source_row for it, example in zip(instances, examples, strict=True) if test(example, eos)]

@@ -1,5 +1,6 @@
-"""From an entry under `datasets` of a study to instances and a report: read a source, or invert a parent."""
+"""From an entry under `datasets` to instances and a report: read a source, invert a parent, or draw its rows."""
 
+import random
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -18,12 +19,13 @@ INVERSION_DEFAULTS = {
     "tolerance": 0.02,  # relative; App. D prints its targets with two digits
     "seed": 42,  # the paper's only seed (Limitations 2)
 }
+SUBSET_DEFAULTS = {"rows": None, "seed": 42}  # the paper's only seed
 
 
 def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[list[Instance], dict]:
     """Instances and row report of a data set with a source of its own.
 
-    entry     keys source, and perhaps format, limit, strict, most_left_out
+    entry     keys source, and perhaps format, turns, limit, strict, most_left_out
     registry  config/sources.yaml, for a source that is given by name
     """
     place = f"datasets.{name}"
@@ -31,6 +33,7 @@ def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[lis
     instances, report = read_instances(
         read_rows(source, where=f"{place}.source"),
         entry.get("format", "alpaca"),
+        turns=entry.get("turns", "first"),
         limit=entry.get("limit"),
         strict=entry.get("strict", False),
         most_left_out=entry.get("most_left_out", MOST_LEFT_OUT),
@@ -42,13 +45,19 @@ def read_dataset(name: str, entry: dict, registry: dict[str, dict]) -> tuple[lis
 def derive_dataset(
     name: str, entry: dict, parent: Sequence[Instance], load_counter: Callable[[], Measure | None]
 ) -> tuple[list[Instance], dict]:
-    """Instances and row report of a data set that is inverted from `parent`.
+    """Instances and row report of a data set that is inverted or drawn from `parent`.
 
-    entry         keys from, inversion {rule, unit, r_g, tolerance, seed}; see INVERSION_DEFAULTS
+    entry         keys from, and inversion {rule, unit, r_g, tolerance, seed}, see INVERSION_DEFAULTS, or
+                  subset {rows, seed}, see SUBSET_DEFAULTS
     load_counter  gives the token counter (None: there is no tokenizer); called only where tokens are counted
     """
     place = f"datasets.{name}"
-    settings = _inversion_settings(entry, place)
+    if "subset" in entry:
+        return _draw_dataset(name, entry, parent)
+    settings = _settings(entry, "inversion", INVERSION_DEFAULTS, place)
+    if any(instance.turns for instance in parent):
+        hint = f"Invert a data set that reads the first exchange alone ({entry.get('from')} without turns: all)."
+        raise InputError("Whole conversations have no inversion.", where=f"{place}.from", hint=hint)
     needs_tokens = settings["unit"] == "tokens" or settings["rule"] != "all"
     counter = load_counter() if needs_tokens else None
     result = apply_rule(
@@ -80,14 +89,47 @@ def derive_dataset(
     return result.instances, report
 
 
-def _inversion_settings(entry: dict, place: str) -> dict:
-    given = entry.get("inversion") or {}
-    unknown = [key for key in given if key not in INVERSION_DEFAULTS]
+def draw_rows(instances: Sequence[Instance], rows: int, *, seed: int) -> list[Instance]:
+    """So many of the instances, drawn without replacement, in their own order.
+
+    Of one seed the smaller draw lies in the larger one: both begin the same random order.
+    """
+    order = list(range(len(instances)))
+    random.Random(seed).shuffle(order)
+    return [instances[index] for index in sorted(order[:rows])]
+
+
+def _draw_dataset(name: str, entry: dict, parent: Sequence[Instance]) -> tuple[list[Instance], dict]:
+    settings = _settings(entry, "subset", SUBSET_DEFAULTS, f"datasets.{name}")
+    if settings["rows"] > len(parent):
+        raise InputError(
+            "More rows are asked for than the data set has.",
+            value=settings["rows"],
+            where=f"datasets.{name}.subset.rows, or the key examples of an experiment",
+            hint=f"{entry.get('from')} has {len(parent):,} rows after reading: ask for no more, or for `all`.",
+        )
+    drawn = draw_rows(parent, settings["rows"], seed=settings["seed"])
+    return drawn, {
+        "dataset": name,
+        "from": entry.get("from"),
+        "rows_read": len(parent),
+        "rows_kept": len(drawn),
+        "rows_dropped": len(parent) - len(drawn),
+        "rows_inverted": sum(instance.inverted for instance in drawn),
+        "subset": settings,
+    }
+
+
+def _settings(entry: dict, kind: str, defaults: dict, place: str) -> dict:
+    """The settings of a derivation with their defaults; InputError for keys that mean nothing here."""
+    given = entry.get(kind) or {}
+    unknown = [key for key in given if key not in defaults]
     if unknown:
-        hint = f"known keys: {', '.join(INVERSION_DEFAULTS)}"
-        raise InputError("Unknown key of an inversion.", value=unknown[0], where=f"{place}.inversion", hint=hint)
-    for key in ("limit", "strict", "most_left_out", "format"):
+        hint = f"known keys: {', '.join(defaults)}"
+        what = f"Unknown key of {'an inversion' if kind == 'inversion' else 'a subset'}."
+        raise InputError(what, value=unknown[0], where=f"{place}.{kind}", hint=hint)
+    for key in ("limit", "strict", "most_left_out", "format", "turns"):
         if key in entry:
             hint = f"Set it on the parent {entry.get('from')!r}: a derived data set takes all of its rows."
             raise InputError(f"A derived data set has no {key}.", value=entry[key], where=f"{place}.{key}", hint=hint)
-    return {**INVERSION_DEFAULTS, **given}
+    return {**defaults, **given}

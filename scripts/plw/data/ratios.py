@@ -5,16 +5,20 @@ mean lengths; the two differ by up to a factor of seven, so reports carry both. 
 alone: no template, no special tokens; the prompt's length is that of the instruction plus that of the input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from operator import add
 
+from plw.data.conversations import ASSISTANT, SYSTEM, USER
 from plw.data.instances import Instance, as_instances
 from plw.errors import InputError
 
 Measure = Callable[[Sequence[str]], list[int]]  # texts -> their lengths
 UNITS = ("characters", "tokens", "words")
+PART = 1000  # instances that are held as texts where a data set is read as it comes
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,29 @@ class FieldLengths:
     def prompt(self) -> list[int]:
         """Instruction plus input."""
         return list(map(add, self.instruction, self.input))
+
+
+class GrowingLengths:
+    """Lengths of instances that come in parts; four bytes each."""
+
+    def __init__(self) -> None:
+        self._fields = {name: array("I") for name in ("instruction", "input", "output")}
+
+    def extend(self, lengths: FieldLengths) -> None:
+        """Add those of more instances."""
+        for name, kept in self._fields.items():
+            kept.extend(getattr(lengths, name))
+
+    def whole(self) -> FieldLengths:
+        """All of them."""
+        return FieldLengths(**self._fields)
+
+
+def parts_of(instances: Iterable[Instance]) -> Iterator[list[Instance]]:
+    """The instances, PART at a time."""
+    rows = iter(instances)
+    while part := list(islice(rows, PART)):
+        yield part
 
 
 def count_characters(texts: Sequence[str]) -> list[int]:
@@ -53,12 +80,28 @@ def measure_of(unit: str, count_tokens: Measure | None = None) -> Measure:
 
 
 def field_lengths(instances: Sequence[Instance], measure: Measure) -> FieldLengths:
-    """Lengths of every field of every instance; each field is measured by itself."""
-    return FieldLengths(
+    """Lengths of every field of every instance; each field is measured by itself.
+
+    Of a whole conversation the user's turns are the instruction, the system's turn is the input and the answers are the
+    output, each turn measured by itself: R_g is then the length of all answers over that of all other turns.
+    """
+    lengths = FieldLengths(
         measure([instance.instruction for instance in instances]),
         measure([instance.input for instance in instances]),
         measure([instance.output for instance in instances]),
     )
+    return _with_turns(lengths, instances, measure) if any(instance.turns for instance in instances) else lengths
+
+
+def _with_turns(lengths: FieldLengths, instances: Sequence[Instance], measure: Measure) -> FieldLengths:
+    by_role = {USER: list(lengths.instruction), SYSTEM: list(lengths.input), ASSISTANT: list(lengths.output)}
+    turns = [(index, role, text) for index, instance in enumerate(instances) for role, text in instance.turns]
+    for index, _, _ in turns:
+        for found in by_role.values():
+            found[index] = 0
+    for (index, role, _), length in zip(turns, measure([text for _, _, text in turns]), strict=True):
+        by_role[role][index] += length
+    return FieldLengths(by_role[USER], by_role[SYSTEM], by_role[ASSISTANT])
 
 
 def ratio_of_means(lengths: FieldLengths) -> float | None:

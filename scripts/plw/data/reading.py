@@ -26,7 +26,8 @@ def met(record: Mapping) -> list[dict]:
 
     record  the content of rows.json
     places  the first rows in words, e.g. "a.jsonl, line 2, 9, …"; empty where none are known
-    A derived data set reads its parent's instances; what its inversion leaves out to reach an R_g is `inversion`.
+    A derived data set reads its parent's instances; what its inversion leaves out to reach an R_g is `inversion`, what
+    a draw of some rows leaves out is `subset`.
     """
     found = [
         {
@@ -39,11 +40,9 @@ def met(record: Mapping) -> list[dict]:
         for reason, problem in record.get("problems", {}).items()
         if problem["count"]
     ]
-    if "inversion" in record and record["rows_dropped"]:
-        words = "by the inversion's rule (App. D)"
-        found.append(
-            {"reason": "inversion", "words": words, "count": record["rows_dropped"], "kept": False, "places": ""}
-        )
+    for kind, words in (("inversion", "by the inversion's rule (App. D)"), ("subset", "not drawn")):
+        if kind in record and record["rows_dropped"]:
+            found.append({"reason": kind, "words": words, "count": record["rows_dropped"], "kept": False, "places": ""})
     return found
 
 

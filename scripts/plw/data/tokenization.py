@@ -14,7 +14,9 @@ A special token's text inside an instance (`</s>` in a row about HTML) becomes t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from plw.data.conversations import ASSISTANT
 from plw.data.template import field_spans, format_prompt
+from plw.data.turn_tokens import EARLIER, TEMPLATE, Runs, check_escaped, conversation_tokens, positions_of, runs_of
 from plw.errors import InputError
 
 CHUNK_ROWS = 1000  # rows per call of the tokenizer: enough for its threads, small enough for memory
@@ -29,6 +31,9 @@ class EncodedExample:
     truncated         tokens were cut off on the right, so at least the end-of-sequence is missing
     completion_lost   no completion token is left
     prompt_is_prefix  the prompt tokenised alone is how the example begins
+    roles             of a whole conversation: the role of each token (`plw.data.turn_tokens`), as runs; prompt_length
+                      then ends where the first answer begins. Empty for one exchange
+    answers_lost      answers of a conversation of which no token is left
     """
 
     input_ids: list[int]
@@ -36,8 +41,16 @@ class EncodedExample:
     truncated: bool
     completion_lost: bool
     prompt_is_prefix: bool
+    roles: Runs = ()
+    answers_lost: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens are the prompt's; in a conversation all that are no answer's."""
+        return len(self.input_ids) - len(positions_of(self.roles, ANSWERS)) if self.roles else self.prompt_length
 
 
+ANSWERS = (ASSISTANT, EARLIER)
 SPECIAL_TOKENS = ("keep", "escape")
 FIELDS = ("instruction", "input", "output")
 
@@ -49,8 +62,9 @@ def special_texts(tokenizer) -> tuple[str, ...]:
 
 
 def holds_special(row: Mapping, specials: Sequence[str]) -> bool:
-    """Whether a field of the row holds the text of a special token."""
-    return any(text in row[field] for field in FIELDS for text in specials)
+    """Whether a field or a turn of the row holds the text of a special token."""
+    texts = [said for _, said in row.get("turns", ())] or [row[field] for field in FIELDS]
+    return any(special in text for text in texts for special in specials)
 
 
 def encode_example(tokenizer, instruction: str, input: str, output: str, max_length: int) -> EncodedExample:
@@ -62,7 +76,7 @@ def encode_example(tokenizer, instruction: str, input: str, output: str, max_len
 def encode_examples(
     tokenizer, instances: Iterable[dict], max_length: int, *, special_tokens: str = "keep"
 ) -> list[EncodedExample]:
-    """Encode instances (`instruction`, `input`, `output`) in order; same result as one at a time, but faster.
+    """Encode instances (`instruction`, `input`, `output`, perhaps `turns`) in order; as one at a time, but faster.
 
     special_tokens  keep | escape: what the text of a special token inside an instance becomes
     Raises InputError for a tokenizer that cannot escape.
@@ -74,9 +88,26 @@ def encode_examples(
     if special_tokens == "escape":
         specials = special_texts(tokenizer)
         for index, row in enumerate(instances):
-            if holds_special(row, specials):
+            if not row.get("turns") and holds_special(row, specials):
                 encoded[index] = _escaped(tokenizer, row, max_length)
+    for index, row in enumerate(instances):
+        if row.get("turns"):
+            encoded[index] = _conversation(tokenizer, row["turns"], max_length, special_tokens)
     return encoded
+
+
+def _conversation(tokenizer, turns, max_length: int, special_tokens: str) -> EncodedExample:
+    whole, roles, starts = conversation_tokens(tokenizer, turns, special_tokens=special_tokens)
+    kept = roles[:max_length]
+    return EncodedExample(
+        input_ids=whole[:max_length],
+        prompt_length=min(starts[0], len(kept)),
+        truncated=len(kept) < len(whole),
+        completion_lost=starts[0] >= len(kept),
+        prompt_is_prefix=True,  # every token has its role by where it lies
+        roles=runs_of(kept),
+        answers_lost=sum(start >= len(kept) for start in starts),
+    )
 
 
 def template_positions(tokenizer, row: Mapping, length: int, *, special_tokens: str = "keep") -> tuple[int, ...]:
@@ -112,13 +143,7 @@ def _escaped(tokenizer, row: dict, max_length: int) -> EncodedExample:
         for text in (prompt_text, prompt_text + row["output"])
     )
     alone = tokenizer(row["output"], split_special_tokens=True, add_special_tokens=False, verbose=False)["input_ids"]
-    if set(alone) & set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}:
-        raise InputError(
-            "This tokenizer takes the text of a special token for the token even when asked not to.",
-            value=type(tokenizer).__name__,
-            where="training.special_tokens",
-            hint="Use special_tokens: keep, or a fast tokenizer (tokenizer.json).",
-        )
+    check_escaped(tokenizer, alone)
     whole = [*whole, tokenizer.eos_token_id]
     cut, prompt = whole[:max_length], prompt[:max_length]
     return EncodedExample(
@@ -157,11 +182,23 @@ def _truncated_ids(tokenizer, texts: list[str], max_length: int) -> list[tuple[l
 
 
 def count_problems(examples: Iterable[EncodedExample]) -> dict[str, int]:
-    """Rows per problem of the pre-flight table: truncated, completion_lost, prompt_not_a_prefix."""
+    """Rows per problem of the pre-flight table: truncated, completion_lost, prompt_not_a_prefix.
+
+    Where there are whole conversations also how many, and how many rows lost answers and how many answers that are.
+    """
     counts = {"rows": 0, "truncated": 0, "completion_lost": 0, "prompt_not_a_prefix": 0}
     for example in examples:
         counts["rows"] += 1
         counts["truncated"] += example.truncated
         counts["completion_lost"] += example.completion_lost
         counts["prompt_not_a_prefix"] += not example.prompt_is_prefix
+        if example.roles:
+            for key, number in (("conversations", 1), ("rows_with_answers_lost", example.answers_lost > 0),
+                                ("answers_lost", example.answers_lost)):  # fmt: skip
+                counts[key] = counts.get(key, 0) + number
     return counts
+
+
+def template_of(example: EncodedExample) -> tuple[int, ...]:
+    """The positions of a conversation's template; `template_positions` tells those of one exchange."""
+    return tuple(positions_of(example.roles, (TEMPLATE,)))

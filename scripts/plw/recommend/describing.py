@@ -1,11 +1,12 @@
 """`plw describe`: Table 1's row of a file of instruction data, and what training will make of it."""
 
+from functools import partial
 from typing import Any
 
 from plw.data.description import describe_instances
 from plw.data.preflight import check_instances
 from plw.data.ratios import count_characters
-from plw.recommend.lengths import MAX_LENGTH, measure, read_file
+from plw.recommend.lengths import MAX_LENGTH, measure, open_file
 from plw.recommend.tokenizers import encoder, token_counter_of
 from plw.recommend.words import lengths_lines
 
@@ -20,18 +21,22 @@ def describe(
 ) -> dict[str, Any]:
     """Table 1's row, the lengths and, with a tokenizer that can train, the pre-flight table.
 
+    The file is read once for each of them, so that no more than a part of its rows is held.
+
     Arguments as `plw.recommend.decision.recommend`. Returns data, unit, table_1 (`describe_instances`; in characters
     without a tokenizer), lengths (`measure`) and preflight (`check_instances`, or None).
     """
-    instances, report = read_file(file, format=format, most_left_out=most_left_out)
+    reading = open_file(file, format=format, most_left_out=most_left_out)
+    again = partial(open_file, file, format=reading.report.format, most_left_out=most_left_out)
     counter = token_counter_of(tokenizer)
     training = encoder(tokenizer)
+    lengths = measure(reading, reading.report, count_tokens=counter, max_length=max_length)
     return {
         "data": file,
         "unit": "characters" if counter is None else "tokens",
-        "table_1": describe_instances(instances, counter or count_characters),
-        "lengths": measure(instances, report, count_tokens=counter, max_length=max_length),
-        "preflight": None if training is None else check_instances(instances, training, max_length=max_length),
+        "table_1": describe_instances(again(), counter or count_characters),
+        "lengths": lengths,
+        "preflight": None if training is None else check_instances(again(), training, max_length=max_length),
     }
 
 

@@ -2,14 +2,21 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from plw.data.formats import detect_format
 from plw.data.instances import DROPPED, KEPT, NOTES, Instance, Reading, RowReport
-from plw.data.ratios import FieldLengths, Measure, count_characters, field_lengths, ratios_by_definition
+from plw.data.ratios import (
+    FieldLengths,
+    GrowingLengths,
+    Measure,
+    count_characters,
+    field_lengths,
+    parts_of,
+    ratios_by_definition,
+)
 from plw.data.template import format_prompt
 from plw.study.sources import read_rows
 
@@ -18,22 +25,17 @@ EDGES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 # R_g in characters over R_g in tokens of LLaMA's tokenizer, on rows of the seven data sets of Table 1: 0.93 (inverted
 # UltraFeedback) to 1.10 (UltraFeedback). English text; other languages and code may lie outside.
 CHARACTER_BIAS = (0.93, 1.10)
-BATCH = 1000  # rows that are held as texts
 MAX_LENGTH = 512  # tokens: Alpaca's, as in the paper (App. E.1)
 
 
-def read_file(file: str, *, format: str | None = None, most_left_out: float = 0.1) -> tuple[list[Instance], RowReport]:
-    """The instances of a file and what was wrong with its rows; the format is told by the fields unless given.
-
-    most_left_out  share of rows, 0 to 1, that may be left out
-    Raises InputError as `plw.data.instances.read_instances`, with the file named.
-    """
-    reading = open_file(file, format=format, most_left_out=most_left_out)
-    return list(reading), reading.report
-
-
 def open_file(file: str, *, format: str | None = None, most_left_out: float = 0.1) -> Reading:
-    """The instances of `read_file` one after the other, so that a file of any length takes little memory."""
+    """The instances of a file one after the other, so that one of any length takes little memory.
+
+    format         told by the fields unless given
+    most_left_out  share of rows, 0 to 1, that may be left out
+    What was wrong with the rows is in `report` at the end. Raises InputError as `plw.data.instances.Reading`, with the
+    file named.
+    """
     source = {"path": str(Path(file).expanduser())}
     format = format or detect_format(read_rows(source, where=file), where=file)
     return Reading(read_rows(source, where=file), format, most_left_out=most_left_out, where=file)
@@ -48,7 +50,7 @@ def measure(
 ) -> dict[str, Any]:
     """All that is known of the lengths.
 
-    instances     gone through once, BATCH at a time; only their lengths are kept
+    instances     gone through once, in parts; only their lengths are kept
     report        of their rows; it may be filled while they are read
     count_tokens  texts -> numbers of tokens without special ones; None: characters stand in, with CHARACTER_BIAS
     max_length    tokens of an example in training, template and special tokens included
@@ -79,17 +81,14 @@ def _lengths(
     instances: Iterable[Instance], count_tokens: Measure | None
 ) -> tuple[FieldLengths, FieldLengths | None, Sequence[int]]:
     """Characters and tokens (None without a counter) of each field, and lengths of the prompts in Alpaca's template."""
-    names, count = ("instruction", "input", "output"), count_tokens or count_characters
-    characters, tokens = ({name: array("I") for name in names} for _ in range(2))
-    prompts, rows = array("I"), iter(instances)
-    while batch := list(islice(rows, BATCH)):
-        measures = [(characters, count_characters), *([(tokens, count_tokens)] if count_tokens else [])]
-        for kept, measure in measures:
-            found = field_lengths(batch, measure)
-            for name in names:
-                kept[name].extend(getattr(found, name))
-        prompts.extend(count([format_prompt(instance.instruction, instance.input) for instance in batch]))
-    return FieldLengths(**characters), FieldLengths(**tokens) if count_tokens else None, prompts
+    count = count_tokens or count_characters
+    characters, tokens, prompts = GrowingLengths(), GrowingLengths(), array("I")
+    for part in parts_of(instances):
+        characters.extend(field_lengths(part, count_characters))
+        if count_tokens:
+            tokens.extend(field_lengths(part, count_tokens))
+        prompts.extend(count([format_prompt(instance.instruction, instance.input) for instance in part]))
+    return characters.whole(), tokens.whole() if count_tokens else None, prompts
 
 
 def ratio_histogram(lengths: FieldLengths) -> list[dict]:

@@ -39,6 +39,8 @@ def preflight_table(preflights: Sequence[dict], labels: dict[str, str]) -> dict:
         "prompt_not_prefix": "prompt not a prefix",
         "special_token_in_text": "special token in the text",
     }
+    if any("answers_lost" in found["problems"] for found in preflights):  # sets of whole conversations
+        problems["answers_lost"] = "answers lost at the end"
     columns = ["data set", "rows", *problems.values(), "prompt tokens", "completion tokens", "R_g that the loss sees"]
     rows = []
     for found in preflights:

@@ -163,6 +163,8 @@ def _data_words(study: Mapping, dataset: str, registry: Mapping[str, dict], coun
     if "inversion" in entry:
         rule = entry["inversion"]
         text += f", {counted['rows_inverted']:,} of them inverted ({RULES[rule['rule']]}, lengths in {rule['unit']})"
+    if "subset" in entry:
+        text += f", drawn at random from those of {study['datasets'][entry['from']]['label']}"
     return f"{text}."
 
 

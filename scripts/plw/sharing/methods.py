@@ -109,7 +109,10 @@ def _data(side: Side, rows: list[dict]) -> str:
             said.append(f"{counted['rows']:,} rows")
             said += [f"R_g {ratio:.3g} (ratio of mean tokens)"] if ratio is not None else []
             said += [f"{counted['rows_inverted']:,} inverted"] if counted["rows_inverted"] else []
-        if "from" in entry:
+        said += ["whole conversations"] if entry.get("turns") == "all" else []
+        if "subset" in entry:
+            said.append(f"drawn at random from {side.study['datasets'][entry['from']]['label']}")
+        elif "from" in entry:
             rule = entry["inversion"]
             said.append(
                 f"made from {side.study['datasets'][entry['from']]['label']} by prompt inversion, rule"
@@ -121,6 +124,19 @@ def _data(side: Side, rows: list[dict]) -> str:
     return f"The instruction data were {_listed(named)}."
 
 
+def _weights(settings: Mapping) -> str:
+    """What each kind of token weighs."""
+    own = {
+        "template_loss_weight": "for tokens of the template",
+        "system_loss_weight": "for those of a system turn",
+        "earlier_completion_loss_weight": "for those of answers before a conversation's last",
+    }
+    said = ["the prompt loss weight for tokens of the prompt"]
+    said += [f"{settings[key]:g} {words}" for key, words in own.items() if key in settings]
+    said.append(f"{settings.get('completion_loss_weight', 1):g} for tokens of the completion")
+    return ", ".join(said)
+
+
 def _training(side: Side, rows: list[dict]) -> str:
     settings = side.study["training"]
     plws = [f"{value:g}" for value in sorted({row["plw"] for row in rows})]
@@ -130,8 +146,8 @@ def _training(side: Side, rows: list[dict]) -> str:
     text = (
         f"There were {len(rows)} fine-tunings with prompt loss weights of {_listed(plws)} and the"
         f" {'seed' if len(seeds) == 1 else 'seeds'} {_listed([str(seed) for seed in seeds])}. The loss is the"
-        " cross-entropy of the predicted tokens times their weights (the prompt loss weight for tokens of the prompt, 1"
-        f" for tokens of the completion), divided by {' or '.join(denominators)} of"
+        f" cross-entropy of the predicted tokens times their weights ({_weights(settings)}),"
+        f" divided by {' or '.join(denominators)} of"
         f" {UNITS[settings['normalization_unit']].format(settings['micro_batch'])}."
         f" Each ran for {shown_number(settings['epochs'])} epochs with AdamW (β {settings['adam_betas'][0]:g} and"
         f" {settings['adam_betas'][1]:g}, ε {settings['adam_eps']:g}), a learning rate of {settings['learning_rate']:g}"

@@ -49,8 +49,9 @@ def _same_place(entry: Mapping, source: Mapping) -> bool:
 def dataset_origin(study: Mapping, dataset: str, registry: Mapping[str, dict]) -> Origin:
     """The origin of the rows of a data set: its own, or that of the one that it is derived from."""
     entry = study["datasets"][dataset]
-    parent = entry.get("from")
-    return origin_of(study["datasets"][parent]["source"] if parent else entry["source"], registry)
+    while "from" in entry:
+        entry = study["datasets"][entry["from"]]
+    return origin_of(entry["source"], registry)
 
 
 def licence_words(origin: Origin) -> str:

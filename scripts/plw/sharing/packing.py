@@ -138,7 +138,7 @@ def data_hash(found: FinishedStudy, dataset: str) -> dict:
             digest.update(line)
             size, rows = size + len(line), rows + bool(line.strip())
     entry = found.study["datasets"][dataset]
-    origin = {key: entry[key] for key in ("from", "source", "inversion") if key in entry}
+    origin = {key: entry[key] for key in ("from", "source", "inversion", "subset") if key in entry}
     return {"file": path.name, "sha256": digest.hexdigest(), "bytes": size, "rows": rows, **origin}
 
 

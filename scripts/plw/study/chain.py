@@ -17,6 +17,7 @@ import yaml
 
 from plw.errors import MOST_SHOWN, InputError, InputErrors, nearest_hint
 from plw.study.design import with_own_tasks
+from plw.study.runs import subset_errors, with_subsets
 
 
 @dataclass(frozen=True)
@@ -241,13 +242,19 @@ def check_meaning(values: dict, chain: list[StudyFile]) -> list[InputError]:
         if "from" in dataset and dataset["from"] not in values["datasets"]:
             place = locate(chain, ("datasets", name, "from"))
             errors.append(_unknown("data set", dataset["from"], values["datasets"], place))
-        elif "from" in dataset and "from" in values["datasets"][dataset["from"]]:
+        elif "from" in dataset and _derived_twice(dataset, values["datasets"][dataset["from"]]):
             place = locate(chain, ("datasets", name, "from"))
             hint = "Derive it from a data set that has a source of its own; instances are never inverted twice."
             errors.append(InputError("A derived data set has a derived parent.", value=name, where=place, hint=hint))
     if values["tokenizer_of"] not in values["ptlms"]:
         errors.append(_unknown("ptlm", values["tokenizer_of"], values["ptlms"], locate(chain, ("tokenizer_of",))))
+    errors += subset_errors(values, lambda path: locate(chain, path))
     return errors + _check_judges(values, chain) + _check_training(values, chain)
+
+
+def _derived_twice(dataset: dict, parent: dict) -> bool:
+    """Whether a data set is made from one that is made itself; rows of an inverted one may be drawn."""
+    return "subset" in parent or ("inversion" in dataset and "from" in parent)
 
 
 def _by_dataset_errors(name: str, experiment: dict, datasets: dict, chain: list[StudyFile]) -> list[InputError]:
@@ -386,4 +393,4 @@ def load_study(
             where=str(chain[-1].path),
             hint="Say where they are: --config samples=FOLDER",
         )
-    return values
+    return with_subsets(values)

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from plw.errors import InputError
 
-# Lines, and Parquet by PARQUET_ROWS, are read one after the other; any other file whole, and its rows as Python objects
-# take some ten times its size. A row as long as MOST_LINE is no example of anything.
+# Lines, arrays, tables, and Parquet by PARQUET_ROWS, are read one row after the other; any other file whole, and its
+# rows as Python objects take some ten times its size. A row as long as MOST_LINE is no example of anything.
 MOST_BYTES = 4 * 2**30
 MOST_LINE = 256 * 2**20
 CHUNK = 2**20
@@ -92,7 +92,7 @@ def file_chunks(stream: BinaryIO, size: int, file: str) -> Iterator[bytes]:
 
 def long_line(file: str, number: int) -> InputError:
     """The error of a line that is longer than MOST_LINE."""
-    hint = "One row a line (JSON Lines), or the rows of an array on lines of their own."
+    hint = "Is a quotation mark or the end of a line missing? JSON Lines have one row a line."
     return InputError(f"A line is longer than {MOST_LINE >> 20} MiB.", where=f"{file}, line {number}", hint=hint)
 
 

@@ -78,8 +78,8 @@ def dataset_files(study: dict, dataset: str) -> list[str]:
 
 
 def inverting_tokenizer_files(study: dict, dataset: str) -> list[str]:
-    """Files of the tokenizer that a derived data set may be counted with; none of any other."""
-    return counting_tokenizer_files(study) if "from" in study["datasets"][dataset] else []
+    """Files of the tokenizer that an inverted data set may be counted with; none of any other."""
+    return counting_tokenizer_files(study) if "inversion" in study["datasets"][dataset] else []
 
 
 def benchmark_files(study: dict, run: Run) -> list[str]:

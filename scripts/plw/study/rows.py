@@ -4,12 +4,11 @@ A row that cannot be read is a RowError, so that it can be counted and shown; a 
 what it is. What the rows mean is for others.
 """
 
-import csv
 import io
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,8 +26,13 @@ from plw.study.content import (
     plain_utf8,
     read_content,
 )
+from plw.study.forms.arrays import array_values, unique_keys
+from plw.study.forms.tables import table_cells
 
 PARQUET_ROWS = 1000  # at a time, as Python objects
+HEAD = 64  # bytes in which a file's form is looked for
+MARK = b"\xef\xbb\xbf"  # UTF-8's byte-order mark
+TABLES = (".csv", ".tsv")
 WRAPPERS = ("data", "rows", "examples", "instances", "items", "records", "samples", "train")
 
 
@@ -55,10 +59,11 @@ class SourceRow:
 
 
 def file_rows(path: Path, file: str) -> Iterator[SourceRow]:
-    """`parse_rows` of a file; lines and Parquet take no more memory than their longest part.
+    """`parse_rows` of a file; lines, arrays, tables and Parquet take no more memory than their longest part.
 
     file  what messages call it
     Raises InputError as `read_content` before the first row, and as `parse_rows`.
+    UTF-16 and UTF-32, one JSON object that holds the rows, and objects over several lines are read whole.
     """
     check_file(path)
     try:
@@ -70,17 +75,29 @@ def file_rows(path: Path, file: str) -> Iterator[SourceRow]:
 def _streamed(path: Path, file: str) -> Iterator[SourceRow]:
     size = path.stat().st_size
     with open(path, "rb") as stream:
-        head = stream.read(4)
-        stream.seek(0)
-        if head == b"PAR1":
+        if stream.read(4) == b"PAR1":
+            stream.seek(0)
             yield from _parquet_rows(stream, size, file)
             return
-        chunks = file_chunks(stream, size, file)
-        first = next(chunks, b"")
-        if _holds_lines(first, file):
-            yield from _line_rows(itertools.chain([first], chunks), file)
-            return
-    yield from parse_rows(read_content(path), file)
+        head, chunks = _text_chunks(stream, size, file)
+        form = _form(head, file)
+        if form == "lines":
+            yield from _line_rows(chunks, file)
+        elif form == "array":
+            yield from _numbered(array_values(chunks, file), file)
+        elif form == "table":
+            yield from _table_rows(lambda: _text_chunks(stream, size, file)[1], file)[1]
+    if form is None:
+        yield from parse_rows(read_content(path), file)
+
+
+def _text_chunks(stream: BinaryIO, size: int, file: str) -> tuple[bytes, Iterator[bytes]]:
+    """The first HEAD bytes or more of a file, unzipped, and all of it in parts without a byte-order mark."""
+    stream.seek(0)
+    chunks, head = file_chunks(stream, size, file), b""
+    while len(head) < HEAD and (chunk := next(chunks, b"")):
+        head += chunk
+    return head, itertools.chain([head.removeprefix(MARK)], chunks)
 
 
 def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
@@ -89,18 +106,19 @@ def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
     Parquet, a JSON array and JSON objects over several lines are told by their content, CSV and TSV (with a header) by
     their names. One JSON object that holds the rows is read where its key says so (WRAPPERS), or where it has a column
     under each name as pandas writes it. UTF-8 with or without byte-order marks; UTF-16 and UTF-32 with one.
-    InputError for a file that holds no rows, which says what it is.
+    InputError for a file that holds no rows, which says what it is. A damaged array or table gives the rows before the
+    damage, then the InputError.
     """
     if content[:4] == b"PAR1":
         yield from _parquet_rows(io.BytesIO(content), len(content), file)
         return
     name = file.removesuffix(".gz").lower()
-    if name.endswith((".csv", ".tsv")):
+    if name.endswith(TABLES):
         yield from read_table(content, file)[1]
         return
     content = plain_utf8(content, file)
     if content.lstrip()[:1] == b"[" and not name.endswith(".jsonl"):
-        yield from _numbered(_whole_json(content, file), file)
+        yield from _numbered(array_values([content], file), file)
     elif (rows := None if name.endswith(".jsonl") else _object_with_rows(content, file)) is not None:
         yield from _numbered(rows, file)
     elif (objects := _spread_objects(content)) is not None:
@@ -109,24 +127,29 @@ def parse_rows(content: bytes, file: str) -> Iterator[SourceRow]:
         yield from _line_rows([content], file)
 
 
-def _holds_lines(head: bytes, file: str) -> bool:
-    """Whether a file that begins so is JSON Lines for certain, and can be read as it comes.
+def _form(head: bytes, file: str) -> str | None:
+    """lines, array or table: what a file that begins so is for certain, and can be read as it comes.
 
-    Everything else (other encodings, arrays, objects over several lines, tables, what holds no rows) is told from the
-    whole.
+    Everything else (other encodings, one object with the rows, objects over several lines, what holds no rows) is told
+    from the whole.
     """
     name = file.removesuffix(".gz").lower()
-    if name.endswith((".csv", ".tsv")) or b"\0" in head[:64] or any(map(head.startswith, (*ENCODINGS, *NOT_ROWS))):
-        return False
-    first, _, rest = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+    if b"\0" in head[:64] or any(map(head.startswith, (*ENCODINGS, *NOT_ROWS))) or not head.strip():
+        return None
+    if name.endswith(TABLES):
+        return "table"
+    text = head.removeprefix(MARK).lstrip()
+    if text.startswith(b"[") and not name.endswith(".jsonl"):
+        return "array"
+    first, _, rest = text.partition(b"\n")
     if not first.startswith(b"{") or not _complete(first.strip()):
-        return False
-    return name.endswith(".jsonl") or bool(rest.strip())  # else one object may hold the rows
+        return None
+    return "lines" if name.endswith(".jsonl") or rest.strip() else None  # else one object may hold the rows
 
 
 def _line_rows(chunks: Iterable[bytes], file: str) -> Iterator[SourceRow]:
     for number, line in enumerate(_lines(chunks, file), start=1):
-        line = line.removeprefix(b"\xef\xbb\xbf")  # files joined one behind the other bring their own marks
+        line = line.removeprefix(MARK)  # files joined one behind the other bring their own marks
         if line.strip():
             yield SourceRow(number, file, _parse_line(line))
 
@@ -175,36 +198,14 @@ def read_table(content: bytes, file: str) -> tuple[list[str], Iterator[SourceRow
 
     All values are text; a row's line is where it begins. InputError for what is no table with a header in UTF-8.
     """
+    text = plain_utf8(content, file)
+    return _table_rows(lambda: iter([text]), file)
+
+
+def _table_rows(open_chunks: Callable[[], Iterator[bytes]], file: str) -> tuple[list[str], Iterator[SourceRow]]:
     delimiter = "\t" if file.removesuffix(".gz").lower().endswith(".tsv") else ","
-    try:
-        text = plain_utf8(content, file).decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        hint = f"{error}. Save it as UTF-8 (e.g. `iconv -f LATIN1 -t UTF-8`, if it is Latin-1)."
-        raise InputError("A table is not UTF-8.", where=f"{file}, line {line}", hint=hint) from None
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the process, so it may only grow
-    cells = _cells(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), file)
-    line, header = next(cells, (1, []))
-    if not any(header):
-        raise InputError("A table has no header.", where=f"{file}, line {line}")
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if doubled:
-        raise InputError("A table names a column twice.", value=doubled[0], where=f"{file}, line {line}")
+    (_, header), cells = table_cells(open_chunks, file, delimiter=delimiter)
     return header, (SourceRow(line, file, _table_row(header, row)) for line, row in cells)
-
-
-def _cells(reader, file: str) -> Iterator[tuple[int, list[str]]]:
-    """The line on which each row begins, and its cells; blank lines are skipped."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise InputError(f"A table cannot be read: {error}.", where=f"{file}, line {line}") from None
-        if row is None:
-            return
-        if row:
-            yield line, row
 
 
 def _table_row(header: list[str], cells: list[str]) -> object:
@@ -216,19 +217,9 @@ def _table_row(header: list[str], cells: list[str]) -> object:
 def _parse(text: str) -> Any:
     """One JSON value; ValueError also for what makes the decoder give up (nesting, numbers of thousands of digits)."""
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict:
-    """A JSON object; of a key that is given twice the decoder itself would take the last without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} is given twice")
-    return found
 
 
 def _parse_line(line: bytes) -> object:
@@ -238,16 +229,6 @@ def _parse_line(line: bytes) -> object:
         return RowError("bad_encoding", str(error))
     except ValueError as error:
         return RowError("bad_json", getattr(error, "msg", str(error)))
-
-
-def _whole_json(content: bytes, file: str) -> Any:
-    # Bytes that are not UTF-8 become lone surrogates, so that they spoil only the row they stand in.
-    try:
-        return _parse(content.decode("utf-8", errors="surrogateescape"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"A file is not valid JSON: {error.msg}.", where=f"{file}, line {error.lineno}") from None
-    except ValueError as error:
-        raise InputError(f"A file is not valid JSON: {error}.", where=file) from None
 
 
 def _numbered(rows: Iterable[object], file: str) -> Iterator[SourceRow]:
@@ -283,7 +264,7 @@ def _spread_objects(content: bytes) -> list[tuple[int, dict]] | None:
     if not first.startswith(b"{") or _complete(first):
         return None
     text = content.decode("utf-8", errors="surrogateescape")
-    decoder, objects, position = json.JSONDecoder(object_pairs_hook=_object), [], 0
+    decoder, objects, position = json.JSONDecoder(object_pairs_hook=unique_keys), [], 0
     try:
         while match := re.compile(r"[^\s,\ufeff]").search(text, position):
             value, position = decoder.raw_decode(text, match.start())

@@ -3,9 +3,11 @@
 import csv
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from plw.errors import InputError
 
 NO_REGULARIZER = "none"
 
@@ -17,6 +19,7 @@ class Run:
     plw          prompt loss weight in [0, 1] (§4.1)
     strength     strength of the regularizer; 0 for `none`
     experiments  the experiments that use this run, in the study's order
+    examples     rows that are drawn from the data set that `dataset` is derived from; None: no draw
     """
 
     run: str
@@ -28,9 +31,13 @@ class Run:
     strength: float
     seed: int
     experiments: tuple[str, ...]
+    examples: int | None = None
 
 
-COLUMNS = tuple(field.name for field in fields(Run))
+PAPER_EXPERIMENTS = ("main", "ratios", "datasets", "regularizers", "losses")
+LONGEST_NAME = 64  # of a data set, in the schema
+EXAMPLES = "examples"  # a column of run tables that have draws, of no others
+COLUMNS = tuple(field.name for field in fields(Run) if field.name != EXAMPLES)
 RUN_COLUMNS = [name for name in COLUMNS if name != "experiments"]  # what a run is, whoever asks for it
 
 
@@ -62,17 +69,75 @@ def seeds_of(experiment: dict, dataset: str, study: dict) -> list[int]:
     return seeds.get(dataset, study["seeds"]) if isinstance(seeds, dict) else seeds
 
 
+def subset_name(dataset: str, rows: int) -> str:
+    """The name of the data set of so many rows of another."""
+    return f"{dataset}_n{rows}"
+
+
+def subsets_of(experiment: dict) -> list[tuple[str, int]]:
+    """The (data set, number of rows) pairs that an experiment's `examples` asks for, without whole data sets."""
+    sizes = [size for size in experiment.get(EXAMPLES, []) if size != "all"]
+    return [(dataset, size) for dataset in experiment["datasets"] for size in sizes]
+
+
+def with_subsets(study: dict) -> dict:
+    """The study with a data set for each number of rows that its experiments ask for; one that is there stays."""
+    datasets = dict(study["datasets"])
+    for experiment in study["experiments"].values():
+        for dataset, size in subsets_of(experiment):
+            label = f"{study['datasets'][dataset]['label']}, {size:,} rows"
+            datasets.setdefault(subset_name(dataset, size), {"label": label, "from": dataset, "subset": {"rows": size}})
+    return {**study, "datasets": datasets}
+
+
+def subset_errors(study: dict, place: Callable[[tuple], str]) -> list[InputError]:
+    """What is wrong with the numbers of rows that a study's experiments ask for, and with data sets that are draws.
+
+    place  key path -> where a file sets it
+    """
+    errors = []
+    for name, experiment in study["experiments"].items():
+        if EXAMPLES not in experiment:
+            continue
+        where = place(("experiments", name, EXAMPLES))
+        if name in PAPER_EXPERIMENTS:
+            hint = "Give them an experiment of their own, e.g. `sizes`, and name it under run_experiments."
+            what = f"The experiment {name} is of whole data sets: figures, tables and claims of the paper read it."
+            errors.append(InputError(what, value=experiment[EXAMPLES], where=where, hint=hint))
+        for dataset, size in subsets_of(experiment):
+            entry, made = study["datasets"].get(dataset, {}), subset_name(dataset, size)
+            there = study["datasets"].get(made)
+            if "subset" in entry:
+                what = "A data set that is drawn from another has no numbers of rows of its own."
+                errors.append(InputError(what, value=dataset, where=where, hint=f"Name {entry['from']} in its place."))
+            elif there is not None and (there.get("from"), there.get("subset", {}).get("rows")) != (dataset, size):
+                what = f"The name of {size} rows of {dataset} is taken by another data set."
+                errors.append(InputError(what, value=made, where=where, hint="Rename that data set."))
+            elif len(made) > LONGEST_NAME:
+                what = f"The name of {size} rows of {dataset} is longer than {LONGEST_NAME} characters."
+                errors.append(InputError(what, value=made, where=where, hint="Shorten the data set's name."))
+    return errors
+
+
+def _trained_on(experiment: dict) -> Iterable[tuple[str, str]]:
+    """The data sets of an experiment and what its runs train on: the whole, or draws of so many rows."""
+    sizes = experiment.get(EXAMPLES, ["all"])
+    for dataset in experiment["datasets"]:
+        for size in sizes:
+            yield dataset, dataset if size == "all" else subset_name(dataset, size)
+
+
 def list_runs(study: dict) -> list[Run]:
     """All runs of the study's `run_experiments`, in order of first appearance; a shared run is listed once."""
     cells: dict[tuple[str, str, float, str, str, float, int], list[str]] = {}
     for name in study["run_experiments"]:
         experiment = study["experiments"][name]
-        for ptlm, dataset in itertools.product(experiment["ptlms"], experiment["datasets"]):
+        for ptlm, (whole, dataset) in itertools.product(experiment["ptlms"], _trained_on(experiment)):
             factors = itertools.product(
-                plws_of(experiment, dataset),
+                plws_of(experiment, whole),
                 experiment.get("normalizations", [study["training"]["normalization"]]),
                 _settings(experiment),
-                seeds_of(experiment, dataset, study),
+                seeds_of(experiment, whole, study),
             )
             for plw, normalization, (regularizer, strength), seed in factors:
                 cell = (ptlm, dataset, plw, normalization, regularizer, strength, seed)
@@ -92,20 +157,25 @@ def list_runs(study: dict) -> list[Run]:
             ),
             *cell,
             tuple(names),
+            study["datasets"].get(cell[1], {}).get("subset", {}).get("rows"),
         )
         for cell, names in cells.items()
     ]
 
 
 def run_row(run: Run) -> dict:
-    """The run as a flat row; experiments joined by ';'."""
-    return {**asdict(run), "experiments": ";".join(run.experiments)}
+    """The run as a flat row; experiments joined by ';', examples only where they are drawn."""
+    row = {**asdict(run), "experiments": ";".join(run.experiments)}
+    if run.examples is None:
+        del row[EXAMPLES]
+    return row
 
 
 def runs_csv(runs: list[Run]) -> str:
-    """The run table as CSV text with the columns of `Run`."""
+    """The run table as CSV text with the columns of `Run`; `examples` only where some run trains on a draw."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
+    names = [*COLUMNS, EXAMPLES] if any(run.examples for run in runs) else list(COLUMNS)
+    writer = csv.DictWriter(stream, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(run_row(run) for run in runs)
     return stream.getvalue()
@@ -131,8 +201,10 @@ def datasets_of(runs: list[Run], study: dict) -> list[str]:
     """The data sets that the runs train on and the parents that they are derived from; parents first."""
     names: list[str] = []
     for name in dict.fromkeys(run.dataset for run in runs):
-        parent = study["datasets"][name].get("from")
-        names += [item for item in (parent, name) if item and item not in names]
+        line = [name]
+        while parent := study["datasets"][line[0]].get("from"):
+            line.insert(0, parent)
+        names += [item for item in line if item not in names]
     return names
 
 

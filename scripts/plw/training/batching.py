@@ -13,15 +13,27 @@ from typing import Any
 
 import torch
 
-from plw.data.tokenization import EncodedExample
+from plw.data.conversations import SYSTEM
+from plw.data.tokenization import ANSWERS, EncodedExample
+from plw.data.turn_tokens import EARLIER, positions_of
 from plw.errors import InputError
-from plw.training.loss import IGNORED, pad, token_scales, token_weights, weigh_positions
+from plw.training.loss import IGNORED, check_answer_weight, mask_weights, pad, token_scales, weigh_positions
 from plw.training.loss import group_denominators as denominators_of
 
 
 def _template(example: EncodedExample) -> tuple[int, ...]:
     """Where an example's template is; only those that a run reads know it (`plw.training.run.SourcedExample`)."""
     return getattr(example, "template", ())
+
+
+def prompt_mask(sequences: Sequence[EncodedExample], width: int) -> torch.Tensor:
+    """Which tokens are the prompt's, bool [sequences, width]: the leading ones; in a conversation all but answers."""
+    mask = torch.arange(width) < torch.tensor([sequence.prompt_length for sequence in sequences])[:, None]
+    for row, sequence in enumerate(sequences):
+        if sequence.roles:
+            mask[row] = True
+            mask[row, positions_of(sequence.roles, ANSWERS)] = False
+    return mask
 
 
 def epoch_order(rows: int, *, seed: int, epoch: int) -> list[int]:
@@ -79,6 +91,8 @@ class TrainingPlan(torch.utils.data.Dataset):
         plw: float,
         template_loss_weight: float | None = None,
         completion_loss_weight: float = 1.0,
+        system_loss_weight: float | None = None,
+        earlier_completion_loss_weight: float | None = None,
         normalization: str,
         unit: str,
         micro_batch: int,
@@ -90,6 +104,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         self.examples, self.updates = examples, updates
         self.plw, self.normalization, self.unit, self.micro_batch = plw, normalization, unit, micro_batch
         self.template_loss_weight, self.completion_loss_weight = template_loss_weight, completion_loss_weight
+        self.system_loss_weight, self.earlier_weight = system_loss_weight, earlier_completion_loss_weight
         self.physical_batch, self.pad_token_id = physical_batch, pad_token_id
         self.rank, self.ranks = rank, ranks
         self.steps_per_update = math.ceil(max(map(len, updates)) / (physical_batch * ranks))
@@ -129,8 +144,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         if self.unit == "update":
             groups = torch.zeros_like(groups)
         denominators = denominators_of(weights, groups, normalization=self.normalization, counted=counted)
-        prompt_lengths = torch.tensor([sequence.prompt_length for sequence in sequences])
-        completion = int((counted & (torch.arange(counted.shape[1]) >= prompt_lengths[:, None])).sum())
+        completion = int((counted & ~prompt_mask(sequences, counted.shape[1])).sum())
         return {
             "tokens": sum(len(sequence.input_ids) for sequence in sequences),
             "prompt_tokens": int(counted.sum()) - completion,
@@ -150,19 +164,28 @@ class TrainingPlan(torch.utils.data.Dataset):
         if self.template_loss_weight is not None:
             places = [_template(example) for example in self.examples]
             digest.update(repr(("template_loss_weight", self.template_loss_weight, places)).encode())
+        if any(example.roles for example in self.examples):
+            weights = (self.system_loss_weight, self.earlier_weight)
+            digest.update(repr(("roles", weights, [example.roles for example in self.examples])).encode())
         digest.update(repr([list(update) for update in self.updates]).encode())
         return digest.hexdigest()
 
     def _weights(self, sequences: list[EncodedExample]) -> tuple[torch.Tensor, torch.Tensor]:
         lengths = [len(sequence.input_ids) for sequence in sequences]
-        found, counted = token_weights(
-            [sequence.prompt_length for sequence in sequences],
+        found, counted = mask_weights(
+            prompt_mask(sequences, max(lengths, default=0)),
             lengths,
             plw=self.plw,
             completion_loss_weight=self.completion_loss_weight,
         )
         if self.template_loss_weight is not None:
             weigh_positions(found, counted, list(map(_template, sequences)), self.template_loss_weight)
+        if self.system_loss_weight is not None:
+            places = [positions_of(sequence.roles, (SYSTEM,)) for sequence in sequences]
+            weigh_positions(found, counted, places, self.system_loss_weight)
+        if self.earlier_weight is not None:
+            places = [positions_of(sequence.roles, (EARLIER,)) for sequence in sequences]
+            weigh_positions(found, counted, places, self.earlier_weight, check=check_answer_weight)
         return found, counted
 
     def _groups(self, sequences: list[EncodedExample]) -> torch.Tensor:
@@ -205,12 +228,11 @@ class TrainingPlan(torch.utils.data.Dataset):
         targets[:, :-1] = torch.where(counted[slots, 1:width], input_ids[:, 1:], IGNORED)
         shifted = torch.zeros(input_ids.shape)
         shifted[:, :-1] = scales[slots, 1:width]
-        prompt_lengths = torch.tensor([sequence.prompt_length for sequence in chosen])
         return {
             "input_ids": input_ids,
             "targets": targets,
             "scales": shifted,
-            "is_prompt": torch.arange(1, width + 1) < prompt_lengths[:, None],
+            "is_prompt": prompt_mask(chosen, width + 1)[:, 1:],
             "rows": torch.tensor([self.updates[update][slot] for slot in slots]),
             "update": update,
         }

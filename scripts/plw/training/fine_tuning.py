@@ -105,6 +105,8 @@ def make_plan(
         plw=plw,
         template_loss_weight=settings.template_loss_weight,
         completion_loss_weight=settings.completion_loss_weight,
+        system_loss_weight=settings.system_loss_weight,
+        earlier_completion_loss_weight=settings.earlier_completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

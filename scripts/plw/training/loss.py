@@ -22,7 +22,7 @@ devices and accumulation steps, the gradient is the same.
 """
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -93,16 +93,26 @@ def mask_weights(
     return weights, counted
 
 
+def check_answer_weight(weight: float) -> float:
+    """Return the weight of earlier answers if it is a finite number from 0; otherwise raise InputError."""
+    return 0.0 if is_number(weight) and weight == 0 else check_completion_loss_weight(weight)
+
+
 def weigh_positions(
-    weights: torch.Tensor, counted: torch.Tensor, places: Sequence[Sequence[int]], weight: float
+    weights: torch.Tensor,
+    counted: torch.Tensor,
+    places: Sequence[Sequence[int]],
+    weight: float,
+    *,
+    check: Callable[[float], float] = check_plw,
 ) -> None:
     """Give the tokens at some places of each sequence another weight, in `weights`; what is not counted keeps 0.
 
-    places  positions by sequence;  weight  in [0, 1], as PLW
+    places  positions by sequence;  weight  in [0, 1], as PLW, or what `check` returns
     """
     for sequence, positions in enumerate(places):
         chosen = torch.as_tensor(list(positions), dtype=torch.int64)
-        found = torch.where(counted[sequence, chosen], check_plw(weight), 0.0)  # rounded as in mask_weights
+        found = torch.where(counted[sequence, chosen], check(weight), 0.0)  # rounded as in mask_weights
         weights[sequence, chosen] = found.to(weights.dtype)
 
 
@@ -215,6 +225,8 @@ def describe_loss(
     micro_batches_per_update: int,
     completion_loss_weight: float = 1.0,
     template_loss_weight: float | None = None,
+    system_loss_weight: float | None = None,
+    earlier_completion_loss_weight: float | None = None,
 ) -> str:
     """Say in words what an update minimises, for the run's record."""
     plw, completion = check_plw(plw), check_completion_loss_weight(completion_loss_weight)
@@ -234,10 +246,15 @@ def describe_loss(
         prompt = (
             f"{plw!r} for tokens of instruction and input, {template_loss_weight!r} for template and special tokens"
         )
+    answers = ""
+    if system_loss_weight is not None:
+        prompt += f", {system_loss_weight!r} for a system turn"
+    if earlier_completion_loss_weight is not None:
+        answers = f", {earlier_completion_loss_weight:g} for answers before a conversation's last"
     return (
         f"Sum of weight x cross-entropy over the predicted tokens, {denominator}, {one}. "
         f"Weights: {prompt}, {completion:g} for completion tokens "
-        "(end-of-sequence included), none for padding and for the first token. "
+        f"(end-of-sequence included){answers}, none for padding and for the first token. "
         "A unit without weighted tokens counts as a loss of 0."
     )
 

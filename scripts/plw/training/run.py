@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from plw.data.tokenization import EncodedExample, count_problems, encode_examples, template_positions
+from plw.data.tokenization import EncodedExample, count_problems, encode_examples, template_of, template_positions
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
 from plw.files import read_jsonl, write_json, write_text
@@ -45,7 +45,7 @@ class SourcedExample(EncodedExample):
     template  positions of the prompt's template (`template_positions`), where it has a weight of its own
     """
 
-    source_row: int
+    source_row: int = 0
     template: tuple[int, ...] = ()
 
 
@@ -171,13 +171,19 @@ def read_examples(
             example.truncated,
             example.completion_lost,
             example.prompt_is_prefix,
+            example.roles,
+            example.answers_lost,
             instance.get("source_row", index),
-            template_positions(tokenizer, instance, example.prompt_length, special_tokens=special_tokens)
-            if template
-            else (),
+            _template(tokenizer, instance, example, special_tokens) if template else (),
         )
         for index, (example, instance) in enumerate(zip(encoded, instances, strict=True))
     ]
+
+
+def _template(tokenizer, instance: dict, example: EncodedExample, special_tokens: str) -> tuple[int, ...]:
+    if example.roles:
+        return template_of(example)
+    return template_positions(tokenizer, instance, example.prompt_length, special_tokens=special_tokens)
 
 
 def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
@@ -186,6 +192,8 @@ def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
         plw=plw,
         template_loss_weight=settings.template_loss_weight,
         completion_loss_weight=settings.completion_loss_weight,
+        system_loss_weight=settings.system_loss_weight,
+        earlier_completion_loss_weight=settings.earlier_completion_loss_weight,
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,

@@ -52,6 +52,8 @@ class TrainingSettings:
     on_lost_completion        rows whose completion was cut off: keep (as Alpaca) | drop | error
     template_loss_weight      weight of the prompt's template and special tokens; None: the PLW, as the paper
     completion_loss_weight    weight of completion tokens (the paper's: 1)
+    system_loss_weight        weight of a conversation's system turn; None: the PLW
+    earlier_completion_loss_weight  weight of a conversation's answers before the last; None: completion_loss_weight
     special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
     monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
                               output layer): true, false, or N for the first of every N updates; loss.csv has an empty
@@ -76,6 +78,8 @@ class TrainingSettings:
     normalization_unit: str = "microbatch"
     template_loss_weight: float | None = None
     completion_loss_weight: float = 1.0
+    system_loss_weight: float | None = None
+    earlier_completion_loss_weight: float | None = None
     physical_batch: int = 4
     processes: int = 1
     device: str = "auto"
@@ -93,7 +97,8 @@ class TrainingSettings:
     def for_json(self) -> dict:
         """Return the settings as a plain dict; weights as the paper's are not named, as before there were the keys."""
         settings = asdict(self) | {"adam_betas": list(self.adam_betas)}
-        usual = {"completion_loss_weight": 1, "template_loss_weight": None}
+        usual = {"completion_loss_weight": 1, "template_loss_weight": None, "system_loss_weight": None,
+                 "earlier_completion_loss_weight": None}  # fmt: skip
         return {key: value for key, value in settings.items() if key not in usual or value != usual[key]}
 
 
@@ -161,7 +166,7 @@ def _problem(key: str, value: object) -> str | None:
         return f"`{key}` must be above 0."
     elif value < 0:
         return f"`{key}` must not be negative."
-    elif key == "template_loss_weight" and value > 1:
+    elif key in ("template_loss_weight", "system_loss_weight") and value > 1:
         return f"`{key}` lies between 0 and 1."
     elif key in INTEGERS and not isinstance(value, int):
         return f"`{key}` must be a whole number."

@@ -9,7 +9,7 @@ and a lognormal number of tokens with the table's mean and standard deviation (i
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import NormalDist, fmean
@@ -76,7 +76,12 @@ def dataset_lengths(study: dict, name: str, printed: dict, root: Path = Path()) 
              the set that they resemble, because their sizes are not published
     root     the project's folder, below which the study's results lie
     """
-    return _measured(study, name, root) or _estimated(study, name) or _printed(study, name, printed)
+    entry = study["datasets"][name]
+    found = _measured(study, name, root) or _estimated(study, name) or _printed(study, name, printed)
+    if found is None and "subset" in entry:
+        parent = dataset_lengths(study, entry["from"], printed, root)
+        return parent and replace(parent, rows=min(parent.rows, entry["subset"]["rows"]))
+    return found
 
 
 def _measured(study: dict, name: str, root: Path) -> Lengths | None:
