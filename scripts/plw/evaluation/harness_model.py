@@ -6,11 +6,10 @@ request (`softmax_dtype`); for a float32 model that changes nothing. A batch tha
 halved.
 """
 
-from functools import lru_cache
-
 import torch
 from lm_eval.models.huggingface import HFLM
 
+from plw.evaluation.request_cache import Pair, Requests, Texts
 from plw.evaluation.shared_contexts import SOFTMAX_DTYPE, SharedContexts, cut_tokens, make_requests
 from plw.models.decoding import PrefixCache, StopAtStrings, generate_from_tokens
 from plw.models.memory import BatchMemory, is_out_of_memory
@@ -34,17 +33,29 @@ class HarnessModel(HFLM):
         self.truncated = 0
         self._prefix_cache, self._memory = PrefixCache(model), BatchMemory(model)
         self._contexts = SharedContexts(model, batch_size=batch_size, prefix_cache=self._prefix_cache)
-        self._encode = lru_cache(maxsize=4096)(self._encode_once)  # lm-eval encodes a context once per choice
+        self.begin(None)
 
-    def _encode_once(self, string: str) -> tuple[int, ...]:
-        return tuple(super().tok_encode(string))
+    def begin(self, requests: Requests | None) -> None:
+        """A benchmark begins; the token ids of its requests, where they are known, and no longer those before."""
+        self.pairs: dict[Texts, Pair] = {} if requests is None else dict(requests.pairs)
+        # Of single texts: lm-eval encodes a context once for each choice.
+        self.encoded: dict[str, list[int]] = {} if requests is None else dict(requests.prompts)
 
     def tok_encode(self, string, add_special_tokens=None, left_truncate_len=None, **kwargs):
-        if add_special_tokens is None and left_truncate_len is None and not kwargs:
-            return list(self._encode(string))
-        return super().tok_encode(string, add_special_tokens, left_truncate_len, **kwargs)
+        if add_special_tokens is not None or left_truncate_len is not None or kwargs:
+            return super().tok_encode(string, add_special_tokens, left_truncate_len, **kwargs)
+        if string not in self.encoded:
+            self.encoded[string] = super().tok_encode(string)
+        return list(self.encoded[string])
+
+    def loglikelihood(self, requests, disable_tqdm: bool = False):
+        known = [self.pairs.get(request.args) for request in requests]
+        if None in known:
+            return super().loglikelihood(requests, disable_tqdm=True)
+        return self._loglikelihood_tokens([(one.args, *pair) for one, pair in zip(requests, known, strict=True)])
 
     def _loglikelihood_tokens(self, requests, disable_tqdm: bool = False, override_bs: int | None = None):
+        self.pairs = {texts: (context, rest) for texts, context, rest in requests}
         self.truncated += sum(len(context) + len(rest) > self.max_length + 1 for _, context, rest in requests)
         if not self.shared_contexts:
             return self._score_plain(requests, disable_tqdm, override_bs)

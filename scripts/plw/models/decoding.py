@@ -1,4 +1,4 @@
-"""Batched decoding that computes a beginning shared by all prompts only once.
+"""Batched decoding that computes a beginning shared by all prompts only once, and no row beyond its end.
 
 Few-shot examples, TruthfulQA's preamble and the judges' instructions stand before every prompt of a
 benchmark. Their keys and values are computed once and repeated over the batch. The generated tokens are those
@@ -6,6 +6,7 @@ of plain `model.generate` (up to rounding: the sums are the same, their order in
 """
 
 import copy
+import inspect
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,6 +14,9 @@ from transformers import DynamicCache, PreTrainedModel, StoppingCriteria, Stoppi
 
 from plw.models.memory import BatchMemory, is_out_of_memory
 
+KEPT_SHARE = 0.75  # with no more than this of a batch's rows unfinished the others leave it, which copies the cache once
+# What a model's generation settings may say and change no greedy text.
+PLAIN_SETTINGS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache"}
 MIN_SHARED_TOKENS = 16  # a shorter common beginning costs more in handling than it saves
 
 
@@ -67,10 +71,13 @@ class StopAtStrings(StoppingCriteria):
         if self.done is None:
             self.done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
         tail = input_ids[:, max(self.prompt_length, input_ids.shape[1] - self.window) :]
-        for row, text in enumerate(self.tokenizer.batch_decode(tail)):
-            if any(string in text for string in self.strings):
-                self.done[row] = True
+        self.done |= torch.tensor(self.stops(tail.tolist()), device=self.done.device)
         return self.done
+
+    def stops(self, texts: Sequence[list[int]]) -> list[bool]:
+        """Whether each of these token ids, new ones alone, holds one of the strings near its end."""
+        decoded = self.tokenizer.batch_decode([ids[-self.window :] for ids in texts])
+        return [any(string in text for string in self.strings) for text in decoded]
 
 
 def generate_from_tokens(
@@ -149,14 +156,89 @@ def _generate_at_once(
         start = longest - (len(prompt) - shared)
         ids[row, :shared], ids[row, start:] = torch.tensor(prompt[:shared]), torch.tensor(prompt[shared:])
         mask[row, :shared], mask[row, start:] = 1, 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    if _is_greedy(model, generation):
+        cache = DynamicCache(config=model.config)
+        if shared:
+            assert prefix_cache is not None  # without one nothing is shared
+            cache = prefix_cache.repeated(prompts[0][:shared], len(prompts))
+        ends = generation.get("eos_token_id", model.generation_config.eos_token_id)
+        written = _write_greedily(
+            model,
+            ids,
+            mask,
+            cache,
+            steps=generation["max_new_tokens"],
+            ends={ends} if isinstance(ends, int) else set(ends or ()),
+            stopping=stopping,
+        )
+        steps = max(map(len, written))
+        return torch.tensor([row + [pad_id] * (steps - len(row)) for row in written], device=model.device)
     if shared:
-        assert prefix_cache is not None  # without one nothing is shared
+        assert prefix_cache is not None
         generation["past_key_values"] = prefix_cache.repeated(prompts[0][:shared], len(prompts))
     output = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
+        input_ids=ids,
+        attention_mask=mask,
         pad_token_id=pad_id,
         stopping_criteria=StoppingCriteriaList(stopping),
         **generation,
     )
     return output[:, longest:]
+
+
+def _is_greedy(model: PreTrainedModel, generation: dict) -> bool:
+    """Whether the likeliest token is taken at each step, and nothing else of `generate` is asked for.
+
+    Neither by the arguments nor by settings of the model's own.
+    """
+    neutral = {"max_new_tokens": generation["max_new_tokens"], "do_sample": False, "num_beams": 1}
+    asked = {key: value for key, value in generation.items() if key != "eos_token_id"}
+    own = {key for key, value in model.generation_config.to_diff_dict().items() if value not in (None, False)}
+    return asked.items() <= neutral.items() and own <= PLAIN_SETTINGS
+
+
+def _write_greedily(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    cache: DynamicCache,
+    *,
+    steps: int,
+    ends: set[int],
+    stopping: Sequence[StopAtStrings],
+) -> list[list[int]]:
+    """The tokens that `model.generate` would write, its end included; rows that are done leave the batch.
+
+    ids, mask  [rows, longest], of which `cache` holds the first columns already
+    ends       token ids that end a text
+    """
+    written: list[list[int]] = [[] for _ in ids]
+    rows = list(range(len(ids)))  # of `written`, in the order of the batch
+    open_rows = set(rows)
+    places = {"position_ids"} & inspect.signature(model.forward).parameters.keys()
+    positions = (mask.cumsum(dim=-1) - 1).clamp_min(0)[:, cache.get_seq_length() :]
+    inputs = ids[:, cache.get_seq_length() :]
+    for _ in range(steps):
+        given = dict.fromkeys(places, positions)
+        logits = model(
+            input_ids=inputs, attention_mask=mask, past_key_values=cache, use_cache=True, logits_to_keep=1, **given
+        ).logits[:, -1]
+        inputs = logits.float().argmax(dim=-1, keepdim=True)
+        for row, (token,) in zip(rows, inputs.tolist(), strict=True):
+            if row in open_rows:
+                written[row].append(token)
+        asked = sorted(open_rows)
+        open_rows -= {row for row in asked if written[row][-1] in ends}
+        for criterion in stopping:
+            found = criterion.stops([written[row] for row in asked])
+            open_rows -= {row for row, stops in zip(asked, found, strict=True) if stops}
+        if not open_rows:
+            break
+        mask, positions = torch.nn.functional.pad(mask, (0, 1), value=1), positions[:, -1:] + 1
+        if len(open_rows) <= KEPT_SHARE * len(rows):
+            kept = torch.tensor([place for place, row in enumerate(rows) if row in open_rows], device=mask.device)
+            rows = [row for row in rows if row in open_rows]
+            cache.batch_select_indices(kept)
+            inputs, mask, positions = inputs[kept], mask[kept], positions[kept]
+    return written
