@@ -85,10 +85,10 @@ def test_the_memory_decides_how_many_rows_are_written_at_once_and_changes_no_tex
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 2, "repetition_penalty": 1.2}])
 def test_out_of_memory_halves_the_rows_and_the_rest_goes_on(settings, loaded):
     model, tokenizer = loaded
-    expected = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    expected = generate_texts(model, tokenizer, PROMPTS[:8], max_new_tokens=12, batch_size=8, **settings)
     beams = settings.get("num_beams", 1)
     seen, hook = watch_rows(model, most=3 * beams)
-    found = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    found = generate_texts(model, tokenizer, PROMPTS[:8], max_new_tokens=12, batch_size=8, **settings)
     hook.remove()
     assert found == expected
     assert [rows for rows in seen if rows > 3 * beams] == [8 * beams, 4 * beams]  # 8, then 4; never asked again

@@ -11,7 +11,7 @@ from lm_eval.models.huggingface import HFLM
 
 from plw.evaluation.request_cache import Pair, Requests, Texts
 from plw.evaluation.shared_contexts import SOFTMAX_DTYPE, SharedContexts, cut_tokens, make_requests
-from plw.models.decoding import PrefixCache, StopAtStrings, generate_from_tokens
+from plw.models.decoding import PrefixCache, StopAtStrings, generate_from_tokens, rows_of_small_batch
 from plw.models.memory import BatchMemory, is_out_of_memory
 
 
@@ -75,6 +75,17 @@ class HarnessModel(HFLM):
             # because the error holds the batch's tensors.
             self._memory.halve(self.batch_size, tokens=min(longest, self.max_length))
             self.batch_size_per_gpu = self.batch_size // 2
+
+    def generate_until(self, requests, disable_tqdm: bool = False):
+        given = self.batch_size_per_gpu
+        if self.shared_contexts and not self._memory.halved:
+            longest = max((len(self.tok_encode(request.args[0])) for request in requests), default=0)
+            written = max((request.args[1].get("max_gen_toks", self.max_gen_toks) for request in requests), default=0)
+            self.batch_size_per_gpu = max(given, rows_of_small_batch(self.model, tokens=longest + written))
+        try:
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self.batch_size_per_gpu = given
 
     def _model_generate(self, context, max_length: int, stop: list[str], **generation):
         if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:

@@ -192,9 +192,7 @@ def _kept_result(file: Path, specification: str, fingerprint: str) -> dict | Non
     return result if same else None
 
 
-def _loader(
-    source: dict, evaluation: dict, harness_folder: Path, requests: Path | None
-) -> Callable[[dict, str], dict]:
+def _loader(source: dict, evaluation: dict, harness_folder: Path, requests: Path | None) -> Callable[[dict, str], dict]:
     """Load the model once; return the function that measures one benchmark with it."""
     device = choose_device(evaluation["device"])
     model, tokenizer = load_with_tokenizer(source, dtype=evaluation["dtype"], device=device)

@@ -1,4 +1,4 @@
-"""What lm-eval asks a model for a benchmark, in words and in token ids: made once, then read for every model of a sweep.
+"""What lm-eval asks a model for a benchmark, in words and token ids: made once, then read for every model of a sweep.
 
 Prompts, shots and token ids depend on the benchmark, its rows, lm-eval and the tokenizer, and on no weight; with small
 models they take longer than the answers. lm-eval makes them for the first model; for the others they are put into its

@@ -12,21 +12,41 @@ from collections.abc import Iterable, Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
-from plw.models.memory import BatchMemory, is_out_of_memory
+from plw.models.memory import BatchMemory, bytes_per_token, is_out_of_memory
 
-KEPT_SHARE = 0.75  # with no more than this of a batch's rows unfinished the others leave it, which copies the cache once
+SMALL_BATCH_BYTES = 2**27  # what a batch may take in any case: those of a small model are filled up to it
+KEPT_SHARE = (
+    0.75  # with no more than this of a batch's rows unfinished the others leave it, which copies the cache once
+)
 # What a model's generation settings may say and change no greedy text.
-PLAIN_SETTINGS = {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache"}
+PLAIN_SETTINGS = {
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "transformers_version",
+    "_from_model_config",
+    "use_cache",
+}
 MIN_SHARED_TOKENS = 16  # a shorter common beginning costs more in handling than it saves
 
 
 def common_prefix_length(sequences: Sequence[list[int]]) -> int:
     """Number of leading items that all sequences share."""
     first, last = min(sequences), max(sequences)  # in lexical order these two differ earliest
-    for index, (left, right) in enumerate(zip(first, last, strict=False)):
-        if left != right:
-            return index
-    return min(len(first), len(last))
+    shared, least = 0, min(len(first), len(last)) + 1  # so many are shared, and fewer than so many
+    while shared + 1 < least:  # halving, as slices are compared much faster than items
+        middle = (shared + least) // 2
+        if first[shared:middle] == last[shared:middle]:
+            shared = middle
+        else:
+            least = middle
+    return shared
+
+
+def rows_of_small_batch(model: PreTrainedModel, *, tokens: int) -> int:
+    """How many texts of so many tokens are written within SMALL_BATCH_BYTES: these need no other limit."""
+    logits = model.config.get_text_config().vocab_size * 4  # of a row's last token, in float32
+    return SMALL_BATCH_BYTES // (tokens * bytes_per_token(model) + logits)
 
 
 def attention_window(model: PreTrainedModel) -> int | None:

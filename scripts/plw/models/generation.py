@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from plw.data.template import format_prompt
 from plw.errors import InputError
-from plw.models.decoding import PrefixCache, generate_from_tokens
+from plw.models.decoding import PrefixCache, generate_from_tokens, rows_of_small_batch
 from plw.models.memory import BatchMemory
 
 TEMPLATES = {
@@ -43,8 +43,9 @@ def generate_texts(
 ) -> list[Generation]:
     """Continue every prompt without sampling.
 
-    At most `batch_size` prompts go through the model at once, and no more than its device's memory holds (`free_bytes`
-    of it, if given). The result does not depend on how many these are (in float32, and but for ties).
+    At most `batch_size` prompts go through the model at once, or as many as take next to no memory, and no more than
+    its device's memory holds (`free_bytes` of it, if given). The result does not depend on how many these are (in
+    float32, and but for ties).
 
     Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens`
     shrinks for all prompts alike to what the longest leaves of the model's context; InputError if it leaves
@@ -68,6 +69,8 @@ def generate_texts(
         settings["repetition_penalty"] = repetition_penalty
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     cache, memory = PrefixCache(model), BatchMemory(model, free=free_bytes)
+    tokens = (max(map(len, encoded)) + room) * num_beams
+    batch_size = max(batch_size, rows_of_small_batch(model, tokens=tokens))
     order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), encoded[index]))
     results: dict[int, Generation] = {}
     for start in range(0, len(order), batch_size):
