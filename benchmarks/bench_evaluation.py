@@ -127,11 +127,7 @@ def compare(ours: dict[str, dict], theirs: dict[str, dict]) -> dict:
         for name, result in ours.items()
         for metric, value in result["metrics"].items()
     }
-    items = [
-        pair
-        for name, result in ours.items()
-        for pair in zip(result["items"], theirs[name]["items"], strict=True)
-    ]
+    items = [pair for name, result in ours.items() for pair in zip(result["items"], theirs[name]["items"], strict=True)]
     likelihoods = [
         abs(left - right)
         for one, other in items

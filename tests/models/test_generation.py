@@ -149,6 +149,53 @@ def test_stop_strings_hold_for_every_part_of_a_divided_batch(loaded):
     assert texts(BatchMemory(model, free=bytes_per_token(model) * (longest + 12) * 2)) == whole
 
 
+@pytest.mark.parametrize("stops", [[], ["a", "e"]])
+def test_rows_that_are_done_leave_the_batch_and_every_text_is_what_generate_writes(stops, loaded):
+    model, tokenizer = loaded
+    prompts = tokenizer(PROMPTS)["input_ids"]
+    longest, settings = max(map(len, prompts)), {"max_new_tokens": 16, "do_sample": False}
+    endless = generate_from_tokens(model, prompts, pad_id=2, memory=BatchMemory(model), **settings).tolist()
+    # A token at which the texts end at most different steps, some not at all.
+    places = {token: {row.index(token) for row in endless if token in row} for row in endless for token in row}
+    settings["eos_token_id"] = max(places, key=lambda token: (len(places[token]), token))
+
+    def criteria():
+        return [StopAtStrings(tokenizer, stops, longest)] if stops else []
+
+    seen, hook = watch_rows(model)
+    memory = BatchMemory(model)
+    found = generate_from_tokens(model, prompts, pad_id=2, memory=memory, stopping=criteria(), **settings).tolist()
+    hook.remove()
+    assert seen == sorted(seen, reverse=True)
+    assert 0 < seen[-1] < len(prompts) == seen[0]
+    lengths = set()
+    for prompt, row in zip(prompts, found, strict=True):
+        alone = [StopAtStrings(tokenizer, stops, len(prompt))] if stops else []
+        (expected,) = model.generate(
+            torch.tensor([prompt]), pad_token_id=2, stopping_criteria=alone, **settings
+        ).tolist()
+        lengths.add(len(expected) - len(prompt))
+        assert row[: len(expected) - len(prompt)] == expected[len(prompt) :]
+        assert set(row[len(expected) - len(prompt) :]) <= {2}
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("setting", ["repetition_penalty", "suppress_tokens"])
+def test_a_setting_of_the_models_own_generation_is_never_passed_over(setting, loaded):
+    model, tokenizer = copy.deepcopy(loaded[0]), loaded[1]
+    prompts = tokenizer(PROMPTS[:3])["input_ids"]
+    arguments = {"pad_id": 2, "max_new_tokens": 6, "do_sample": False}
+    before = generate_from_tokens(model, prompts, memory=BatchMemory(model), **arguments).tolist()
+    value = 5.0 if setting == "repetition_penalty" else sorted({token for row in before for token in row} - {2})
+    setattr(model.generation_config, setting, value)
+    found = generate_from_tokens(model, prompts, memory=BatchMemory(model), **arguments).tolist()
+    assert found != before
+    del arguments["pad_id"]
+    for prompt, row in zip(prompts, found, strict=True):
+        (expected,) = model.generate(torch.tensor([prompt]), pad_token_id=2, **arguments).tolist()
+        assert row[: len(expected) - len(prompt)] == expected[len(prompt) :]
+
+
 def test_a_prefix_cache_is_computed_once_and_changes_nothing(loaded):
     model, tokenizer = loaded
     prompts = tokenizer(PROMPTS)["input_ids"]

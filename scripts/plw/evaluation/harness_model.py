@@ -48,6 +48,15 @@ class HarnessModel(HFLM):
             self.encoded[string] = super().tok_encode(string)
         return list(self.encoded[string])
 
+    def tok_batch_encode(self, strings, padding_side="left", left_truncate_len=None, truncation=False):
+        if truncation or padding_side != "left" or not self.encoded.keys() >= set(strings):
+            return super().tok_batch_encode(strings, padding_side, left_truncate_len, truncation)
+        rows = [self.encoded[string][-left_truncate_len if left_truncate_len else None :] for string in strings]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[self.tokenizer.pad_token_id] * (longest - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+        return ids, mask
+
     def loglikelihood(self, requests, disable_tqdm: bool = False):
         known = [self.pairs.get(request.args) for request in requests]
         if None in known:

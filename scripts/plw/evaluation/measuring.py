@@ -206,7 +206,9 @@ def _loader(source: dict, evaluation: dict, harness_folder: Path, requests: Path
         shared_contexts=evaluation["shared_contexts"],
     )
 
-    cache = RequestCache(requests, tokenizer, add_bos=evaluation["add_bos"]) if requests else None
+    cache = None
+    if requests is not None and hasattr(tokenizer, "backend_tokenizer"):
+        cache = RequestCache(requests, tokenizer, add_bos=evaluation["add_bos"])
 
     def measure(entry: dict, specification: str) -> dict:
         if entry["framework"] in OUTPUT_FRAMEWORKS:

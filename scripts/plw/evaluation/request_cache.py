@@ -15,6 +15,7 @@ import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
+from plw.errors import InputError
 from plw.files import read_json, write_json
 
 FORM = 1  # of the files; raise it when what they hold changes
@@ -41,7 +42,8 @@ class Requests:
     def of_task(cls, task: ConfigurableTask, pairs: dict[Texts, Pair], prompts: dict[str, list[int]]) -> "Requests":
         """What a task has asked, with the token ids that the model made of it."""
         instances = [(one.doc_id, one.idx, one.request_type, one.args) for one in task.instances]
-        return cls(instances, pairs, {text: prompts[text] for _, _, kind, (text, *_) in instances if text in prompts})
+        continued = [args[0] for _, _, kind, args in instances if kind == "generate_until"]
+        return cls(instances, pairs, {text: prompts[text] for text in continued if text in prompts})
 
     @property
     def complete(self) -> bool:
@@ -111,11 +113,17 @@ class RequestCache:
 
 
 def tokenizer_digest(tokenizer, *, add_bos: bool) -> str:
-    """Hash of all that decides which token ids a text becomes: the tokenizer, its settings, transformers."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    state = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    settings = [type(tokenizer).__name__, repr(tokenizer), add_bos, transformers.__version__]
-    return hashlib.sha256(f"{json.dumps(settings)}\0{state}".encode()).hexdigest()
+    """Hash of all that decides which token ids a text becomes, wherever the tokenizer lies.
+
+    InputError for a tokenizer of another library than `tokenizers`, whose rules cannot be read.
+    """
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise InputError("The rules of this tokenizer cannot be read.", value=type(tokenizer).__name__)
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    for momentary in ("padding", "truncation"):  # as the last call left them
+        rules.pop(momentary, None)
+    settings = [type(tokenizer).__name__, tokenizer.bos_token, tokenizer.eos_token, add_bos, transformers.__version__]
+    return hashlib.sha256(json.dumps([rules, settings], sort_keys=True).encode()).hexdigest()
 
 
 def _sum(packed: dict) -> str:
