@@ -24,8 +24,8 @@ from plw.models.memory import BatchMemory, is_out_of_memory
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
 SOFTMAX_DTYPE = torch.float32  # in bfloat16 a log-probability near -5 is a multiple of 1/32: choices tie
 MAX_ROW_TOKENS = 512  # of branches in a row, beside the group's beginning: attention costs its square
-# Groups share a row up to this part of what all requests share: with 25 shots of 362 tokens and questions of 15 this was
-# quickest, three times as quick as a row for each (one core, hidden 96).
+# Groups share a row up to this part of what all requests share. With 25 shots of 362 tokens and questions of 15 it was
+# quickest: three times as quick as a row for each (one core, hidden 96).
 PACKED_PART = 1 / 6
 
 
