@@ -83,7 +83,7 @@ def test_the_memory_decides_how_many_rows_are_written_at_once_and_changes_no_tex
     seen, hook = watch_rows(model)
     generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, free_bytes=10**9, **settings)
     hook.remove()
-    assert max(seen) == 9 * beams
+    assert max(seen) == (9 if beams > 1 else 6) * beams  # six of the prompts begin alike
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 2, "repetition_penalty": 1.2}])
