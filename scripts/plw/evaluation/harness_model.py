@@ -58,10 +58,9 @@ class HarnessModel(HFLM):
         return ids, mask
 
     def loglikelihood(self, requests, disable_tqdm: bool = False):
-        known = [self.pairs.get(request.args) for request in requests]
-        if None in known:
+        if not all(request.args in self.pairs for request in requests):
             return super().loglikelihood(requests, disable_tqdm=True)
-        return self._loglikelihood_tokens([(one.args, *pair) for one, pair in zip(requests, known, strict=True)])
+        return self._loglikelihood_tokens([(request.args, *self.pairs[request.args]) for request in requests])
 
     def _loglikelihood_tokens(self, requests, disable_tqdm: bool = False, override_bs: int | None = None):
         self.pairs = {texts: (context, rest) for texts, context, rest in requests}

@@ -66,7 +66,7 @@ class Requests:
         def build_all_requests(**_) -> None:
             task._instances = made
 
-        task.build_all_requests = build_all_requests  # type: ignore[method-assign]
+        task.build_all_requests = build_all_requests
 
 
 @dataclass(frozen=True)
