@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--run-dir", required=True, type=Path, help="results go to its folder benchmarks/")
     flags.add_argument("--index", required=True, type=Path, help="written last: index of all results")
     flags.add_argument("--harness", type=Path, default=HARNESS_FOLDER, help="folder with the task definitions")
+    flags.add_argument("--requests", type=Path, help="folder where requests are kept for other models")
     thread_flag(flags)
     return flags
 
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.evaluation,
         run_dir=arguments.run_dir,
         harness_folder=arguments.harness,
+        requests=arguments.requests,
     )
     write_json(arguments.index, index)
 

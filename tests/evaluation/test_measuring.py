@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from benchmark_samples import write_benchmarks
+from lm_eval.api.task import ConfigurableTask
 from plw.errors import InputError
 from plw.evaluation.measuring import specification_hash
 from plw.models.fingerprint import model_fingerprint
@@ -35,11 +36,17 @@ def setting(tmp_path):
     return tmp_path, entries
 
 
-def run(folder: Path, entries: list[dict], evaluation: dict | None = None, model: str = "model") -> dict:
+def run(
+    folder: Path,
+    entries: list[dict],
+    evaluation: dict | None = None,
+    model: str = "model",
+    more: list[str] | None = None,
+) -> dict:
     index = folder / "run" / "evaluation.json"
     flags = ["--model", str(folder / model), "--benchmarks", json.dumps(entries), "--threads", "1"]
     flags += ["--evaluation", json.dumps(evaluation or EVALUATION)]
-    program.main([*flags, "--run-dir", str(folder / "run"), "--index", str(index)])
+    program.main([*flags, "--run-dir", str(folder / "run"), "--index", str(index), *(more or [])])
     return json.loads(index.read_text())
 
 
@@ -69,6 +76,23 @@ def test_a_benchmark_added_later_runs_alone_and_no_model_is_loaded_when_nothing_
     assert set(index["benchmarks"]) == {"piqa", "alpaca_eval"}
     monkeypatch.setattr(plw.evaluation.measuring, "load_with_tokenizer", lambda *args, **kwargs: pytest.fail("loaded"))
     assert run(folder, [entries["piqa"], entries["alpaca_eval"]]) == index
+
+
+def test_models_of_a_sweep_share_their_requests_and_score_what_they_score_alone(setting, monkeypatch):
+    folder, entries = setting
+    chosen = [entries["piqa"], entries["wmt14_en_fr"]]
+    alone = run(folder, chosen)
+    tiny_model(folder / "other", seed=7)
+    other = run(folder, chosen, model="other")
+    shared = ["--requests", str(folder / "requests")]
+    for file in (folder / "run" / "benchmarks").iterdir():
+        file.unlink()
+    for model, expected in (("model", alone), ("other", other)):
+        found = run(folder, chosen, model=model, more=shared)
+        assert len(list((folder / "requests").iterdir())) == len(chosen)
+        for name in ("piqa", "wmt14_en_fr"):
+            assert found["benchmarks"][name]["metrics"] == expected["benchmarks"][name]["metrics"]
+        monkeypatch.setattr(ConfigurableTask, "fewshot_context", lambda *a, **k: pytest.fail("a prompt is built"))
 
 
 @pytest.mark.parametrize("change", ["weights", "settings", "data", "damaged"])

@@ -1,13 +1,14 @@
 """Decoding in batches with a shared beginning: the same texts as plain generation, one prompt at a time."""
 
 import copy
+import random
 
 import pytest
 import torch
 from plw.data.template import format_prompt
 from plw.data.tokenizers import load_tokenizer
 from plw.errors import InputError
-from plw.models.decoding import PrefixCache, StopAtStrings, common_prefix_length, generate_from_tokens
+from plw.models.decoding import PrefixCache, StopAtStrings, common_prefix_length, generate_from_tokens, plan_batches
 from plw.models.generation import candidate_prompts, fits_context, generate_texts
 from plw.models.loading import load_model
 from plw.models.memory import BatchMemory, bytes_per_token
@@ -75,20 +76,23 @@ def test_the_memory_decides_how_many_rows_are_written_at_once_and_changes_no_tex
         found = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, free_bytes=free, **settings)
         hook.remove()
         assert found == expected
-        assert max(seen) == rows * beams
+        assert rows * beams <= max(seen)
+        assert (
+            beams == 1 or max(seen) == rows * beams
+        )  # without beams a batch may have shorter prompts, and more of them
     seen, hook = watch_rows(model)
     generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=9, free_bytes=10**9, **settings)
     hook.remove()
-    assert max(seen) == 9 * beams
+    assert max(seen) == (9 if beams > 1 else 6) * beams  # six of the prompts begin alike
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 2, "repetition_penalty": 1.2}])
 def test_out_of_memory_halves_the_rows_and_the_rest_goes_on(settings, loaded):
     model, tokenizer = loaded
-    expected = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    expected = generate_texts(model, tokenizer, PROMPTS[:8], max_new_tokens=12, batch_size=8, **settings)
     beams = settings.get("num_beams", 1)
     seen, hook = watch_rows(model, most=3 * beams)
-    found = generate_texts(model, tokenizer, PROMPTS, max_new_tokens=12, batch_size=8, **settings)
+    found = generate_texts(model, tokenizer, PROMPTS[:8], max_new_tokens=12, batch_size=8, **settings)
     hook.remove()
     assert found == expected
     assert [rows for rows in seen if rows > 3 * beams] == [8 * beams, 4 * beams]  # 8, then 4; never asked again
@@ -147,6 +151,77 @@ def test_stop_strings_hold_for_every_part_of_a_divided_batch(loaded):
     whole = texts(BatchMemory(model))
     assert any(len(row) < 12 for row in whole)
     assert texts(BatchMemory(model, free=bytes_per_token(model) * (longest + 12) * 2)) == whole
+
+
+@pytest.mark.parametrize("stops", [[], ["a", "e"]])
+def test_rows_that_are_done_leave_the_batch_and_every_text_is_what_generate_writes(stops, loaded):
+    model, tokenizer = loaded
+    prompts = tokenizer(PROMPTS)["input_ids"]
+    longest, settings = max(map(len, prompts)), {"max_new_tokens": 16, "do_sample": False}
+    endless = generate_from_tokens(model, prompts, pad_id=2, memory=BatchMemory(model), **settings).tolist()
+    # A token at which the texts end at most different steps, some not at all.
+    places = {token: {row.index(token) for row in endless if token in row} for row in endless for token in row}
+    settings["eos_token_id"] = max(places, key=lambda token: (len(places[token]), token))
+
+    def criteria():
+        return [StopAtStrings(tokenizer, stops, longest)] if stops else []
+
+    seen, hook = watch_rows(model)
+    memory = BatchMemory(model)
+    found = generate_from_tokens(model, prompts, pad_id=2, memory=memory, stopping=criteria(), **settings).tolist()
+    hook.remove()
+    assert seen == sorted(seen, reverse=True)
+    assert 0 < seen[-1] < len(prompts) == seen[0]
+    lengths = set()
+    for prompt, row in zip(prompts, found, strict=True):
+        alone = [StopAtStrings(tokenizer, stops, len(prompt))] if stops else []
+        (expected,) = model.generate(
+            torch.tensor([prompt]), pad_token_id=2, stopping_criteria=alone, **settings
+        ).tolist()
+        lengths.add(len(expected) - len(prompt))
+        assert row[: len(expected) - len(prompt)] == expected[len(prompt) :]
+        assert set(row[len(expected) - len(prompt) :]) <= {2}
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("setting", ["repetition_penalty", "suppress_tokens"])
+def test_a_setting_of_the_models_own_generation_is_never_passed_over(setting, loaded):
+    model, tokenizer = copy.deepcopy(loaded[0]), loaded[1]
+    prompts = tokenizer(PROMPTS[:3])["input_ids"]
+    arguments = {"pad_id": 2, "max_new_tokens": 6, "do_sample": False}
+    before = generate_from_tokens(model, prompts, memory=BatchMemory(model), **arguments).tolist()
+    value = 5.0 if setting == "repetition_penalty" else sorted({token for row in before for token in row} - {2})
+    setattr(model.generation_config, setting, value)
+    found = generate_from_tokens(model, prompts, memory=BatchMemory(model), **arguments).tolist()
+    assert found != before
+    del arguments["pad_id"]
+    for prompt, row in zip(prompts, found, strict=True):
+        (expected,) = model.generate(torch.tensor([prompt]), pad_token_id=2, **arguments).tolist()
+        assert row[: len(expected) - len(prompt)] == expected[len(prompt) :]
+
+
+def test_prompts_that_begin_alike_are_read_together_where_that_reads_fewer_tokens(loaded):
+    draw = random.Random(4)
+
+    def ids(count: int) -> list[int]:
+        return [draw.randrange(5, 300) for _ in range(count)]
+
+    tasks = [ids(40) for _ in range(4)]
+    prompts = [tasks[place % 4] + ids(draw.randint(2, 9)) for place in range(40)]
+    by_words = plan_batches(prompts, rows=16, steps=2, step_tokens=5)
+    assert sorted(place for batch in by_words for place in batch) == list(range(40))
+    assert sorted([{place % 4 for place in batch} for batch in by_words], key=min) == [{0}, {1}, {2}, {3}]
+    # Each batch costs its steps; where these cost more than what is shared saves, one full batch is better.
+    assert [len(batch) for batch in plan_batches(prompts, rows=40, steps=64, step_tokens=50)] == [40]
+    by_length = plan_batches(prompts, rows=16, steps=2, step_tokens=5, shares=False)
+    assert [len(batch) for batch in by_length] == [16, 16, 8]
+    lengths = [len(prompts[place]) for batch in by_length for place in batch]
+    assert lengths == sorted(lengths, reverse=True)
+    assert plan_batches(prompts[:1], rows=16, steps=2, step_tokens=5) == [[0]]
+    model, tokenizer = loaded
+    settings = {"max_new_tokens": 2, "batch_size": 16}
+    together = generate_texts(model, tokenizer, prompts, **settings)
+    assert together == [generate_texts(model, tokenizer, [prompt], **settings)[0] for prompt in prompts]
 
 
 def test_a_prefix_cache_is_computed_once_and_changes_nothing(loaded):

@@ -7,7 +7,8 @@ OUTPUTS:          results/STUDY/runs/RUN/evaluation.json (index), results/STUDY/
                   results/STUDY/ptlms/ (the generated world's ptlms before fine-tuning); results/STUDY/benchmarks.json
 All rows of the benchmarks are read before the first training, so that a fault of theirs costs none.
 One process loads a model once. Each benchmark's result lies undeclared in runs/RUN/benchmarks/, so a benchmark that is
-added later runs alone; the index names the weights and the specification that each result belongs to. A judge is loaded
+added later runs alone; the index names the weights and the specification that each result belongs to. What the harness
+asks is kept for all models of a tokenizer in requests/, undeclared; it may be deleted at any time. A judge is loaded
 once for all runs of a ptlm on a data set; its verdicts are cached by content, undeclared, in judgements/BENCHMARK/cache,
 so a new run asks only for its own.
 """
@@ -91,7 +92,7 @@ rule evaluate_model:
     shell:
         "$PLW_PYTHON scripts/evaluation/evaluate_model.py --model {input.model:q} --benchmarks {params.benchmarks:q}"
         " --evaluation {params.evaluation:q} --run-dir {params.run_dir:q} --index {output.index:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        " --requests results/{wildcards.study}/requests --threads {threads} > {log:q} 2>&1"
 
 
 rule judge_outputs:
@@ -169,7 +170,7 @@ rule evaluate_ptlm:
     shell:
         "$PLW_PYTHON scripts/evaluation/evaluate_model.py --model {params.model:q} --benchmarks {params.benchmarks:q}"
         " --evaluation {params.evaluation:q} --run-dir {params.folder:q} --index {output.index:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        " --requests results/{wildcards.study}/requests --threads {threads} > {log:q} 2>&1"
 
 
 rule judge_ptlms:

@@ -3,6 +3,7 @@
 rows.py             rows of the benchmarks, brought to one form each
 checking.py         all benchmark rows of a study, read before anything trains
 harness_tasks.py    tasks of the harness, fed with rows from any source
+request_cache.py    what the harness asks, in words and in token ids, kept for all models of a sweep
 shared_contexts.py  log-likelihoods, with what requests have in common read once
 harness_model.py    the model as the harness sees it
 harness_metrics.py  scores of the harness's tasks

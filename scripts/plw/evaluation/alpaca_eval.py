@@ -31,11 +31,16 @@ PLACEHOLDERS = ("{instruction}", "{output_1}", "{output_2}")
 DRAW = 1.5  # the package's code: 1 the reference wins, 2 the candidate wins
 
 
+def _no_completions(*_, **__):
+    """In the place of the package's default, which imports a client of OpenAI; the judge takes it before it is used."""
+    raise AssertionError("the judge answers")
+
+
 class _RecordingAnnotator(SinglePairwiseAnnotator):
     """Keeps every answer with its order; the package drops those that it cannot parse."""
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, fn_completions=_no_completions, **kwargs)
         self.answers: list[dict] = []
 
     def _postprocess(self, df_annotated: pd.DataFrame) -> pd.DataFrame:

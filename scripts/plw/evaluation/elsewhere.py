@@ -15,6 +15,7 @@ from lm_eval.api.model import LM
 from plw.errors import InputError
 from plw.evaluation.harness import run_benchmark
 from plw.evaluation.harness_model import HarnessModel
+from plw.evaluation.request_cache import Requests
 from plw.evaluation.shared_contexts import cut_tokens
 
 
@@ -44,6 +45,9 @@ class RecordedAnswers(LM):
     def __init__(self, asked: dict, answers: Sequence[Sequence]):
         super().__init__()
         self._asked, self._answers, self.truncated = asked, answers, 0
+
+    def begin(self, requests: Requests | None) -> None:
+        """Nothing is put into token ids here."""
 
     def loglikelihood(self, requests, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         if digest_of([request.args for request in requests]) != self._asked["digest"]:

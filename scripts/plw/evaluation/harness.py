@@ -13,7 +13,9 @@ from lm_eval.evaluator import evaluate
 
 from plw.errors import InputError
 from plw.evaluation.harness_metrics import PERCENT_METRICS, bleu_stderr, mean_stderr
+from plw.evaluation.harness_model import HarnessModel
 from plw.evaluation.harness_tasks import load_task
+from plw.evaluation.request_cache import KeptRequests, Requests
 
 CORPUS_METRICS = ("bleu", "chrf", "ter")  # computed over all sentences together; an item has no such score
 
@@ -23,15 +25,25 @@ class CountingModel(Protocol):
 
     truncated: int
 
+    def begin(self, requests: Requests | None) -> None:
+        """A benchmark begins; its requests, where they are known."""
 
-def run_benchmark(entry: dict, model: CountingModel, *, folder: Path, evaluation: dict) -> dict:
+
+def run_benchmark(
+    entry: dict, model: CountingModel, *, folder: Path, evaluation: dict, kept: KeptRequests | None = None
+) -> dict:
     """Score `model` on the benchmark of a registry entry; see `format_result` for what is returned.
 
+    kept  where its requests are read, or written for the next model; lm-eval makes them anew without
     lm-eval takes the first `limit` rows, in file order. Standard errors are ours (lm-eval's bootstrap starts
     processes).
     """
     with compiled_templates():
         task = load_task(entry, folder=folder, evaluation=evaluation)
+        requests = kept.read() if kept else None
+        model.begin(requests)
+        if requests is not None:
+            requests.put_into(task)
         truncated = model.truncated
         answer = evaluate(
             lm=model,
@@ -40,6 +52,8 @@ def run_benchmark(entry: dict, model: CountingModel, *, folder: Path, evaluation
             bootstrap_iters=0,
             log_samples=True,
         )
+    if kept and requests is None and isinstance(model, HarnessModel):
+        kept.write(Requests.of_task(task, model.pairs, model.encoded))
     result = format_result(answer, task.task_name, output_type=task.OUTPUT_TYPE, metric=entry["metric"])
     return result | {"shots": task.config.num_fewshot, "truncated_requests": model.truncated - truncated}
 

@@ -6,13 +6,12 @@ request (`softmax_dtype`); for a float32 model that changes nothing. A batch tha
 halved.
 """
 
-from functools import lru_cache
-
 import torch
 from lm_eval.models.huggingface import HFLM
 
+from plw.evaluation.request_cache import Pair, Requests, Texts
 from plw.evaluation.shared_contexts import SOFTMAX_DTYPE, SharedContexts, cut_tokens, make_requests
-from plw.models.decoding import PrefixCache, StopAtStrings, generate_from_tokens
+from plw.models.decoding import PrefixCache, StopAtStrings, generate_from_tokens, rows_of_small_batch
 from plw.models.memory import BatchMemory, is_out_of_memory
 
 
@@ -34,17 +33,37 @@ class HarnessModel(HFLM):
         self.truncated = 0
         self._prefix_cache, self._memory = PrefixCache(model), BatchMemory(model)
         self._contexts = SharedContexts(model, batch_size=batch_size, prefix_cache=self._prefix_cache)
-        self._encode = lru_cache(maxsize=4096)(self._encode_once)  # lm-eval encodes a context once per choice
+        self.begin(None)
 
-    def _encode_once(self, string: str) -> tuple[int, ...]:
-        return tuple(super().tok_encode(string))
+    def begin(self, requests: Requests | None) -> None:
+        """A benchmark begins; the token ids of its requests, where they are known, and no longer those before."""
+        self.pairs: dict[Texts, Pair] = {} if requests is None else dict(requests.pairs)
+        # Of single texts: lm-eval encodes a context once for each choice.
+        self.encoded: dict[str, list[int]] = {} if requests is None else dict(requests.prompts)
 
     def tok_encode(self, string, add_special_tokens=None, left_truncate_len=None, **kwargs):
-        if add_special_tokens is None and left_truncate_len is None and not kwargs:
-            return list(self._encode(string))
-        return super().tok_encode(string, add_special_tokens, left_truncate_len, **kwargs)
+        if add_special_tokens is not None or left_truncate_len is not None or kwargs:
+            return super().tok_encode(string, add_special_tokens, left_truncate_len, **kwargs)
+        if string not in self.encoded:
+            self.encoded[string] = super().tok_encode(string)
+        return list(self.encoded[string])
+
+    def tok_batch_encode(self, strings, padding_side="left", left_truncate_len=None, truncation=False):
+        if truncation or padding_side != "left" or not self.encoded.keys() >= set(strings):
+            return super().tok_batch_encode(strings, padding_side, left_truncate_len, truncation)
+        rows = [self.encoded[string][-left_truncate_len if left_truncate_len else None :] for string in strings]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[self.tokenizer.pad_token_id] * (longest - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+        return ids, mask
+
+    def loglikelihood(self, requests, disable_tqdm: bool = False):
+        if not all(request.args in self.pairs for request in requests):
+            return super().loglikelihood(requests, disable_tqdm=True)
+        return self._loglikelihood_tokens([(request.args, *self.pairs[request.args]) for request in requests])
 
     def _loglikelihood_tokens(self, requests, disable_tqdm: bool = False, override_bs: int | None = None):
+        self.pairs = {texts: (context, rest) for texts, context, rest in requests}
         self.truncated += sum(len(context) + len(rest) > self.max_length + 1 for _, context, rest in requests)
         if not self.shared_contexts:
             return self._score_plain(requests, disable_tqdm, override_bs)
@@ -64,6 +83,17 @@ class HarnessModel(HFLM):
             # because the error holds the batch's tensors.
             self._memory.halve(self.batch_size, tokens=min(longest, self.max_length))
             self.batch_size_per_gpu = self.batch_size // 2
+
+    def generate_until(self, requests, disable_tqdm: bool = False):
+        given = self.batch_size_per_gpu
+        if self.shared_contexts and not self._memory.halved:
+            longest = max((len(self.tok_encode(request.args[0])) for request in requests), default=0)
+            written = max((request.args[1].get("max_gen_toks", self.max_gen_toks) for request in requests), default=0)
+            self.batch_size_per_gpu = max(given, rows_of_small_batch(self.model, tokens=longest + written))
+        try:
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self.batch_size_per_gpu = given
 
     def _model_generate(self, context, max_length: int, stop: list[str], **generation):
         if not self.shared_contexts or generation.get("do_sample") or generation.get("num_beams", 1) > 1:

@@ -15,7 +15,7 @@ from typing import Self
 from plw.errors import InputError
 from plw.evaluation.trial import TRIAL_PROMPTS, refuse_unreadable_trial
 from plw.models.fingerprint import model_fingerprint
-from plw.models.generation import fits_context, generate_texts, without_bos
+from plw.models.generation import encode_prompts, fits_context, generate_texts, without_bos
 from plw.models.loading import choose_device, load_with_tokenizer, overridden_settings
 
 # Ours under the package's names. Of its own, the first needs peft, asks for 8-bit weights in a way that transformers 5
@@ -89,7 +89,7 @@ class Judge:
                 min_parsed=self.judge.get("min_parsed", 0.0),
                 file=self.file,
             )
-            self._ask(wanted)
+            self._ask(dict(sorted(wanted.items(), key=lambda pair: pair[1])))  # what begins alike is read together
         return [self._answers[self._key(prompt)] for prompt in prompts]
 
     def _ask(self, wanted: dict[str, str]) -> None:
@@ -176,11 +176,10 @@ def _load_own(judge: dict) -> Callable[[Sequence[str]], list[str]]:
     }
 
     def complete(prompts: Sequence[str]) -> list[str]:
-        prompts = without_bos(tokenizer, prompts)
-        fitting = fits_context(model, tokenizer, prompts, max_new_tokens=settings["max_new_tokens"])
-        texts = iter(
-            generate_texts(model, tokenizer, [p for p, fits in zip(prompts, fitting, strict=True) if fits], **settings)
-        )
+        encoded = encode_prompts(tokenizer, without_bos(tokenizer, prompts))
+        fitting = fits_context(model, tokenizer, encoded, max_new_tokens=settings["max_new_tokens"])
+        short = [ids for ids, fits in zip(encoded, fitting, strict=True) if fits]
+        texts = iter(generate_texts(model, tokenizer, short, **settings))
         return [next(texts).text if fits else TOO_LONG for fits in fitting]
 
     return complete

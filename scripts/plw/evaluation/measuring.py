@@ -17,6 +17,7 @@ from plw.errors import InputError
 from plw.evaluation.harness import harness_version, run_benchmark
 from plw.evaluation.harness_model import HarnessModel
 from plw.evaluation.harness_tasks import definition_of
+from plw.evaluation.request_cache import RequestCache
 from plw.evaluation.rows import normalize_rows, scored_rows
 from plw.evaluation.shared_contexts import SOFTMAX_DTYPE
 from plw.files import read_json, write_json
@@ -50,7 +51,13 @@ OUTPUT_FRAMEWORKS = ("alpaca_eval", "pandalm")
 
 
 def evaluate_model(
-    source: dict, benchmarks: list[dict], evaluation: dict, *, run_dir: Path, harness_folder: Path
+    source: dict,
+    benchmarks: list[dict],
+    evaluation: dict,
+    *,
+    run_dir: Path,
+    harness_folder: Path,
+    requests: Path | None = None,
 ) -> dict:
     """Measure the model of `source` on registry entries (each with its `name`); return the results' index.
 
@@ -58,6 +65,7 @@ def evaluate_model(
     run_dir         results go to run_dir/benchmarks/NAME.json (harness) and NAME.outputs.json (texts for the
                     judges)
     harness_folder  definitions of the harness's tasks
+    requests        folder of what lm-eval asks, for all models of a tokenizer; by default each asks anew
     """
     evaluation = _with_defaults(evaluation)
     return measure_missing(
@@ -66,7 +74,7 @@ def evaluate_model(
         evaluation,
         run_dir=run_dir,
         harness_folder=harness_folder,
-        load=lambda: _loader(source, evaluation, harness_folder),
+        load=lambda: _loader(source, evaluation, harness_folder, requests),
     )
 
 
@@ -77,12 +85,13 @@ def measure_missing(
     *,
     run_dir: Path,
     harness_folder: Path,
-    load: Callable[[], Callable[[dict], dict]],
+    load: Callable[[], Callable[[dict, str], dict]],
 ) -> dict:
     """The results' index, as of `evaluate_model`, for a model that `load` knows how to measure.
 
     fingerprint  of that model (`model_fingerprint`)
-    load         called once, if anything is missing; returns the function that measures one registry entry
+    load         called once, if anything is missing; returns the function that measures one registry entry, of this
+                 specification
     """
     evaluation = _with_defaults(evaluation)
     results: dict[str, dict] = {}
@@ -99,7 +108,7 @@ def measure_missing(
     for entry, specification in missing:
         started = time.perf_counter()
         assert measure is not None  # something is missing
-        answer = measure(entry)
+        answer = measure(entry, specification)
         result = {
             "benchmark": entry["name"],
             "specification": specification,
@@ -183,7 +192,7 @@ def _kept_result(file: Path, specification: str, fingerprint: str) -> dict | Non
     return result if same else None
 
 
-def _loader(source: dict, evaluation: dict, harness_folder: Path) -> Callable[[dict], dict]:
+def _loader(source: dict, evaluation: dict, harness_folder: Path, requests: Path | None) -> Callable[[dict, str], dict]:
     """Load the model once; return the function that measures one benchmark with it."""
     device = choose_device(evaluation["device"])
     model, tokenizer = load_with_tokenizer(source, dtype=evaluation["dtype"], device=device)
@@ -197,11 +206,16 @@ def _loader(source: dict, evaluation: dict, harness_folder: Path) -> Callable[[d
         shared_contexts=evaluation["shared_contexts"],
     )
 
-    def measure(entry: dict) -> dict:
+    cache = None
+    if requests is not None and hasattr(tokenizer, "backend_tokenizer"):
+        cache = RequestCache(requests, tokenizer, add_bos=evaluation["add_bos"])
+
+    def measure(entry: dict, specification: str) -> dict:
         if entry["framework"] in OUTPUT_FRAMEWORKS:
             found = generate_outputs(model, tokenizer, entry, batch_size=batch_size)
         else:
-            found = run_benchmark(entry, harness, folder=harness_folder, evaluation=evaluation)
+            kept = cache.of(entry["name"], specification) if cache else None
+            found = run_benchmark(entry, harness, folder=harness_folder, evaluation=evaluation, kept=kept)
         return found | ({"overridden": overridden} if overridden else {})
 
     return measure

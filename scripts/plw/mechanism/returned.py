@@ -81,10 +81,10 @@ def take_results(
     }
 
 
-def _scorer(answers: dict, asked: dict, evaluation: dict, folder: Path) -> Callable[[dict], dict]:
+def _scorer(answers: dict, asked: dict, evaluation: dict, folder: Path) -> Callable[[dict, str], dict]:
     """What measures a benchmark with a run's answers, both by the benchmark's name."""
 
-    def measure(entry: dict) -> dict:
+    def measure(entry: dict, _specification: str) -> dict:
         model = RecordedAnswers(asked[entry["name"]], answers[entry["name"]])
         return run_benchmark(entry, model, folder=folder, evaluation=evaluation)
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from plw.data.template import format_prompt
 from plw.errors import InputError
-from plw.models.decoding import PrefixCache, generate_from_tokens
+from plw.models.decoding import STEP_TOKENS, PrefixCache, generate_from_tokens, plan_batches, rows_of_small_batch
 from plw.models.memory import BatchMemory
 
 TEMPLATES = {
@@ -33,7 +33,7 @@ class Generation:
 def generate_texts(
     model: PreTrainedModel,
     tokenizer,
-    prompts: Sequence[str],
+    prompts: Sequence[str] | Sequence[list[int]],
     *,
     max_new_tokens: int,
     batch_size: int,
@@ -43,23 +43,24 @@ def generate_texts(
 ) -> list[Generation]:
     """Continue every prompt without sampling.
 
-    At most `batch_size` prompts go through the model at once, and no more than its device's memory holds (`free_bytes`
-    of it, if given). The result does not depend on how many these are (in float32, and but for ties).
+    At most `batch_size` prompts go through the model at once, or as many as take next to no memory, and no more than
+    its device's memory holds (`free_bytes` of it, if given). The result does not depend on how many these are (in
+    float32, and but for ties).
 
-    Prompts get the special tokens that the tokenizer adds by default, as in training. `max_new_tokens`
-    shrinks for all prompts alike to what the longest leaves of the model's context; InputError if it leaves
-    nothing.
+    Prompts are texts or their token ids (`encode_prompts`). Texts get the special tokens that the tokenizer adds by
+    default, as in training. `max_new_tokens` shrinks for all prompts alike to what the longest leaves of the model's
+    context; InputError if it leaves nothing.
     """
     if not prompts:
         return []
-    encoded = tokenizer(list(prompts), verbose=False)["input_ids"]
+    encoded = encode_prompts(tokenizer, prompts)
     context = getattr(model.config, "max_position_embeddings", None)
     room = max_new_tokens if context is None else min(max_new_tokens, context - max(map(len, encoded)))
     if room < 1:
         longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
         raise InputError(
             f"A prompt of {len(encoded[longest])} tokens leaves no room in the model's context of {context}.",
-            value=prompts[longest][:200],
+            value=tokenizer.decode(encoded[longest], skip_special_tokens=True)[:200],
         )
     settings: dict = {"max_new_tokens": room, "do_sample": False, "eos_token_id": tokenizer.eos_token_id}
     if num_beams > 1:
@@ -68,10 +69,17 @@ def generate_texts(
         settings["repetition_penalty"] = repetition_penalty
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     cache, memory = PrefixCache(model), BatchMemory(model, free=free_bytes)
-    order = sorted(range(len(encoded)), key=lambda index: (-len(encoded[index]), encoded[index]))
+    tokens = (max(map(len, encoded)) + room) * num_beams
+    batch_size = max(batch_size, rows_of_small_batch(model, tokens=tokens))
     results: dict[int, Generation] = {}
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
+    planned = plan_batches(
+        encoded,
+        rows=batch_size,
+        steps=room,
+        step_tokens=STEP_TOKENS.get(model.device.type, STEP_TOKENS["cuda"]),
+        shares=num_beams == 1,
+    )
+    for batch in planned:
         rows = generate_from_tokens(
             model,
             [encoded[index] for index in batch],
@@ -85,12 +93,22 @@ def generate_texts(
     return [results[index] for index in range(len(encoded))]
 
 
-def fits_context(model: PreTrainedModel, tokenizer, prompts: Sequence[str], *, max_new_tokens: int) -> list[bool]:
-    """For each prompt, whether it leaves room for `max_new_tokens` in the model's context."""
+def encode_prompts(tokenizer, prompts: Sequence[str] | Sequence[list[int]]) -> list[list[int]]:
+    """Token ids of prompts, with the special tokens that the tokenizer adds by default; ids stay as they are."""
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    if not texts:
+        return [list(prompt) for prompt in prompts if not isinstance(prompt, str)]
+    return tokenizer(texts, verbose=False)["input_ids"]
+
+
+def fits_context(
+    model: PreTrainedModel, tokenizer, prompts: Sequence[str] | Sequence[list[int]], *, max_new_tokens: int
+) -> list[bool]:
+    """For each prompt, a text or its token ids, whether it leaves room for `max_new_tokens` in the model's context."""
     context = getattr(model.config, "max_position_embeddings", None)
     if context is None or not prompts:
         return [True] * len(prompts)
-    return [len(ids) + max_new_tokens <= context for ids in tokenizer(list(prompts), verbose=False)["input_ids"]]
+    return [len(ids) + max_new_tokens <= context for ids in encode_prompts(tokenizer, prompts)]
 
 
 def candidate_prompts(rows: Sequence[dict], template: str = "alpaca") -> list[str]:

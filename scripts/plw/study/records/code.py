@@ -6,7 +6,6 @@ Comments, docstrings and layout change nothing about a result, and so nothing ab
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[3]
@@ -14,6 +13,7 @@ PACKAGES = ("plw", "plw_world")
 BOOKKEEPING = "plw.study.records"  # what writes down how results were made decides none
 # Versions of expensive rules: raise one where changed code changes results, and all that the rule made is made anew.
 VERSIONS = {"train_model": 1, "evaluate_model": 1, "judge_outputs": 1, "measure_mechanism": 1}
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where a statement of Python holds further ones
 # The modules that make the records of an expensive rule; what they import is found from them.
 DECIDING = {
     "train_model": ("plw.training.run",),
@@ -84,7 +84,11 @@ def _file_of(module: str, scripts: Path) -> Path | None:
 @functools.cache
 def _imported(content: bytes) -> tuple[str, ...]:
     names: list[str] = []
-    for node in ast.walk(_tree(content)):
+    waiting: list[ast.AST] = [_tree(content)]
+    while waiting:  # through statements alone: no expression imports, and most of a tree is expressions
+        node = waiting.pop()
+        for name in BLOCKS:
+            waiting += getattr(node, name, ())
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -105,26 +109,31 @@ def file_sum(file: Path) -> str:
 
 @functools.cache
 def _statements_sum(content: bytes) -> str:
-    return hashlib.sha256("\n".join(_statements(_tree(content))).encode()).hexdigest()
+    statements: list[str] = []
+    _write_statements(_tree(content), statements)
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
-def _statements(node: object) -> Iterator[str]:
-    """A syntax tree as text, without places, docstrings and empty parts."""
+def _write_statements(node: object, lines: list[str]) -> None:
+    """Append a syntax tree as text, without places, docstrings and empty parts.
+
+    A list and no generator: each job of a sweep does this anew, and nested generators took three times as long.
+    """
     if isinstance(node, ast.AST):
-        yield type(node).__name__
+        lines.append(type(node).__name__)
         for name in node._fields:
             value = getattr(node, name, None)
             if name == "body" and isinstance(value, list) and _documented(node):
                 value = value[1:]
             if value not in (None, []) and name not in ("kind", "type_comment"):
-                yield name
-                yield from _statements(value)
-        yield "."
+                lines.append(name)
+                _write_statements(value, lines)
+        lines.append(".")
     elif isinstance(node, list):
         for item in node:
-            yield from _statements(item)
+            _write_statements(item, lines)
     else:
-        yield repr(node)
+        lines.append(repr(node))
 
 
 def _documented(node: ast.AST) -> bool:

@@ -14,7 +14,7 @@ from plw.study.records.code import DECIDING, code_sum, file_sum, program_sum
 
 NAME = "manifest.json"
 FORM = 1
-UNRECORDED = ("logs", "checkpoints")  # folders that hold no results
+UNRECORDED = ("logs", "checkpoints", "requests")  # folders that hold no results
 LARGE = 64 * 2**20  # bytes from which a file is sampled: hashing a 7B model whole takes minutes
 SAMPLES, SAMPLE = 64, 2**18  # places, and bytes at each
 # What a rule's program writes beside its outputs, as the beginning of paths from the folder of its first output.
@@ -114,7 +114,7 @@ def current_code(root: Path, rule: str, program: str | None) -> str | None:
 
 
 def result_files(root: Path, study: str) -> list[str]:
-    """Every file of a study's folder, from the root, without logs, checkpoints, hidden files and the manifest."""
+    """Every file of a study's folder, from the root, without those UNRECORDED, hidden files and the manifest."""
     folder = root / "results" / study
     found = []
     for file in sorted(folder.rglob("*")):
