@@ -217,6 +217,7 @@ def measure(finished: FinishedTraining, device: str) -> dict:
         "resumed_from": finished.resumed_from,
         "processes": world()[1],
         "accumulation_steps": finished.steps_per_update,
+        "out_of_memory": finished.halvings,
         "device": run_card.device_state(device),
         "peak_memory_bytes": run_card.peak_memory_bytes(device),
         "versions": run_card.versions(),
