@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from plw.training.batching import TrainingPlan
 from plw.training.checkpoints import finish_checkpoint
-from plw.training.forward.halving import Halving
+from plw.training.forward.halving import ForwardFailed, Halving
 from plw.training.forward.output_layer import BatchLoss, WeightedOutput
 from plw.training.loss import IGNORED
 from plw.training.loss_log import is_monitored
@@ -86,7 +86,16 @@ class PromptLossTrainer(Trainer):
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Forward and backward pass of one physical batch, in as many parts as memory allows."""
         step = super().training_step
-        return self.halving.step(inputs, lambda part: step(model, part), lambda: self._unfinished(model))
+
+        def run(part: dict) -> torch.Tensor:
+            try:
+                return step(model, part)
+            except ForwardFailed:
+                if isinstance(model, DistributedDataParallel):
+                    model.reducer._reset_state()  # ranks whose forward pass succeeded now await its backward pass
+                raise
+
+        return self.halving.step(inputs, run, lambda: self._unfinished(model))
 
     @contextmanager
     def _unfinished(self, model) -> Iterator[None]:
