@@ -1,6 +1,6 @@
 """Peak memory of trainings beside what plw.study.planning.memory predicts, as a table.
 
-Each case is a training of two updates by the project's trainer in a process of its own (with several ranks, in one
+Each case is a training of a few updates by the project's trainer in a process of its own (with several ranks, in one
 each), of a LLaMA with random weights and sequences of one length. On a CPU the peak is that of all living tensors, from
 what PyTorch's allocator reports to its profiler; with several ranks, whose exchange frees tensors in threads that the
 profiler does not see, the growth of the largest rank's resident set beyond that of the same training of a tiny model,
@@ -66,7 +66,7 @@ def cases() -> dict[str, dict]:
     add("Minkowski penalty", minkowski=1e-4, dtypes=("float32",))
     add("2 ranks", ranks=2, dtypes=("float32",))
     for stage in (0, 1, 2, 3):
-        add(f"ZeRO {stage}, 2 ranks", ranks=2, settings={"zero_stage": stage}, dtypes=("float32",))
+        add(f"ZeRO {stage}, 2 ranks", ranks=2, settings={"zero_stage": stage})
     for stage in (1, 2, 3):
         add(f"ZeRO {stage}, 2 ranks, offload", ranks=2, settings={"zero_stage": stage, "offload": "cpu"},
             dtypes=("float32",))  # fmt: skip
@@ -84,6 +84,28 @@ def checked(case: dict):
     return apply_regularizer(settings, "minkowski", case["minkowski"]) if case["minkowski"] else settings
 
 
+def predict(case: dict, device: str) -> float:
+    """Peak bytes by the law; where the device is the machine, with what is offloaded into its memory."""
+    training = training_of(
+        asdict(checked(case)),
+        rows=case["batch"],
+        tokens=case["length"],
+        on_host=device == "cpu",
+        frozen_copy=bool(case["minkowski"]),
+        bucket=BUCKET,
+    )
+    demand = training_demand(shape_of(MODEL | case["model"]), training)
+    return demand.peak + (demand.held.host if device == "cpu" else 0)
+
+
+def measured_peak(case: dict, device: str) -> int:
+    """Peak bytes of the rank that takes most."""
+    peak = in_own_process(case, device)
+    if case["ranks"] > 1 and device == "cpu":
+        peak -= in_own_process(case | {"model": TINY, "batch": 1, "length": 8}, device)
+    return peak
+
+
 def measure(case: dict, device: str) -> int:
     """Peak bytes of the case's training on this rank."""
     torch.set_num_threads(1)
@@ -92,14 +114,17 @@ def measure(case: dict, device: str) -> int:
         os.environ.update(single_process_environment(os.environ))
         if device == "cpu":
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    rows = case["batch"] * settings.micro_batches_per_update * 2
+    # Three updates of several ranks: DDP lays out its buckets anew in the second.
+    rows = case["batch"] * settings.micro_batches_per_update * (2 if case["ranks"] == 1 else 3)
     vocabulary = (MODEL | case["model"])["vocab_size"]
     examples = sequences(rows, prompt=case["length"] // 2, completion=case["length"] // 2, vocabulary=vocabulary)
     if device == "cuda":
         train(case, settings, examples, device)
         return torch.cuda.max_memory_allocated()
     if case["ranks"] > 1:
-        return resident_growth(lambda: train(case, settings, examples, device))
+        before = []
+        train(case, settings, examples, device, begin=lambda: before.append(forget_peak()))
+        return resident("VmHWM") - before[0]
     with torch.autograd.profiler.profile(profile_memory=True, use_kineto=True) as profile:
         train(case, settings, examples, device)
     events = [event for event in profile.kineto_results.events() if event.name() == "[memory]"]
@@ -110,20 +135,20 @@ def measure(case: dict, device: str) -> int:
     return peak
 
 
-def resident_growth(work) -> int:
-    """Bytes by which the resident set's peak during `work` exceeds what it was before (Linux)."""
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on: proc(5)
-    work()
-    return resident("VmHWM") - before
+def forget_peak() -> int:
+    """Bytes of the resident set, whose peak counts from here on (proc(5))."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident("VmRSS")
 
 
 def resident(key: str) -> int:
+    """A size of this process in bytes, from Linux's /proc."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
-def train(case: dict, settings, examples, device: str) -> None:
+def train(case: dict, settings, examples, device: str, begin=lambda: None) -> None:
+    """One training; `begin` is called when libraries and ranks are there, and the model is not."""
     zero.BUCKET_ELEMENTS = BUCKET
     plan = make_plan(examples, settings, plw=0.1, seed=0, pad_token_id=PAD)
     with tempfile.TemporaryDirectory() as folder:
@@ -132,6 +157,7 @@ def train(case: dict, settings, examples, device: str) -> None:
             import deepspeed  # as in plw.training.fine_tuning: before the model is made
 
             deepspeed.init_distributed()
+        begin()
         model = build("tiny", device, **(MODEL | case["model"]))
         log = LossLog(Path(folder) / "loss.csv", plan, monitor=True)
         trainer = PromptLossTrainer(model, arguments, plan=plan, callbacks=[log], minkowski=settings.minkowski)
@@ -170,21 +196,7 @@ def main() -> None:
     for name, case in cases().items():
         if options.only and not any(word in name for word in options.only):
             continue
-        demand = training_demand(
-            shape_of(MODEL | case["model"]),
-            training_of(
-                asdict(checked(case)),
-                rows=case["batch"],
-                tokens=case["length"],
-                on_host=options.device == "cpu",
-                frozen_copy=bool(case["minkowski"]),
-                bucket=BUCKET,
-            ),
-        )
-        predicted = demand.peak + (demand.held.host if options.device == "cpu" else 0)  # there both are one memory
-        measured = in_own_process(case, options.device)
-        if case["ranks"] > 1 and options.device == "cpu":
-            measured -= in_own_process(case | {"model": TINY, "batch": 1, "length": 8}, options.device)
+        predicted, measured = predict(case, options.device), measured_peak(case, options.device)
         found[name] = {"predicted": predicted, "measured": measured, "ratio": predicted / measured, "case": case}
         print(f"| {name} | {predicted / 1e6:.0f} | {measured / 1e6:.0f} | {predicted / measured:.3f} |", flush=True)
     print(f"Largest error: {max(abs(one['ratio'] - 1) for one in found.values()):.1%} of {len(found)} cases")

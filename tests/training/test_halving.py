@@ -97,6 +97,12 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(world, tmp_path, monkey
         run(world, tmp_path)
 
 
+def test_a_batch_of_what_the_memory_holds_trains_the_same_and_is_recorded(world, tmp_path, began_small):
+    found = run(world, tmp_path, physical_batch="auto")
+    assert_same(found, began_small("none"))
+    assert found[2]["training"]["physical_batch"] == 2, "on a processor at most a logical micro-batch"
+
+
 def test_parts_hold_every_row_once_and_end_with_their_longest():
     lengths = [9, 7, 7, 4, 2]
     batch = {
