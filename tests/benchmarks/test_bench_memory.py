@@ -19,4 +19,4 @@ from plw.study.planning.memory import ERROR
 def test_the_law_predicts_the_peak_of_a_training(name):
     case = bench_memory.cases()[name]
     predicted = bench_memory.predict(case, "cpu")
-    assert predicted == pytest.approx(bench_memory.measured_peak(case, "cpu"), rel=ERROR)
+    assert predicted == pytest.approx(bench_memory.in_own_process(case, "cpu"), rel=ERROR)

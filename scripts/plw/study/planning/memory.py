@@ -98,7 +98,8 @@ class Training:
     checkpointing  activations of a layer are made again in the backward pass
     offload        none | cpu: DeepSpeed keeps moments and masters (at stage 3 weights too) in the host's memory
     frozen_copy    whether the starting weights are kept beside the weights (the Minkowski penalty)
-    on_host        whether the device is the machine's processor, where a buffer's untouched pages take no memory
+    on_host        whether the device is the machine's processor: DeepSpeed's buffers take no memory there while the
+                   forward pass is at its largest, since nothing has been written to them
     bucket         elements of DeepSpeed's buffers
     """
 
@@ -259,7 +260,7 @@ def held_bytes(shape: ModelShape, training: Training) -> Held:
         # DDP's buckets hold all gradients a second time.
         copies = whole if training.ranks > 1 and stage is None else 0.0
         return Held(whole + frozen, MOMENTS * whole, whole, copies)
-    bucket = FLOAT32 * float(min(shape.weights, training.bucket) if training.on_host else training.bucket)
+    bucket = 0.0 if training.on_host else FLOAT32 * float(training.bucket)
     offloaded, largest = training.offload == "cpu", FLOAT32 * float(shape.embedding)
     if stage == 3:
         gathered = FLOAT32 * float(min(shape.weights, MOST_GATHERED) + min(shape.weights, GATHERED_AT_ONCE))
