@@ -103,7 +103,7 @@ def make_plan(
     seed: int,
     pad_token_id: int,
 ) -> TrainingPlan:
-    """Return this rank's training plan."""
+    """Return this rank's training plan; the settings' physical batch is a number, chosen where they say `auto`."""
     rank, ranks = world()
     update_size = settings.micro_batch * settings.micro_batches_per_update
     return TrainingPlan(
@@ -121,7 +121,7 @@ def make_plan(
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,
-        physical_batch=settings.physical_batch,
+        physical_batch=int(settings.physical_batch),
         pad_token_id=pad_token_id,
         rank=rank,
         ranks=ranks,
@@ -214,7 +214,7 @@ def train(
         fingerprint=fingerprint,
     )
     log.trainer = trainer
-    trainer.halving.rows = rows_that_fitted(folder, settings.physical_batch)
+    trainer.halving.rows = rows_that_fitted(folder, plan.physical_batch)
     checkpoint = find_checkpoint(folder, fingerprint)
     if checkpoint is not None and not has_rows(log.path, int(checkpoint.name.rpartition("-")[2])):
         checkpoint = None

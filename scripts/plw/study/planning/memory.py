@@ -72,7 +72,9 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
         "heads": ("num_attention_heads", "n_head"),
         "vocabulary": ("vocab_size",),
     }
-    found = {name: next((config[key] for key in keys if config.get(key)), None) for name, keys in named.items()}
+    found: dict[str, Any] = {
+        name: next((config[key] for key in keys if config.get(key)), None) for name, keys in named.items()
+    }
     if not all(isinstance(value, int) and value > 0 for value in found.values()):
         return None
     hidden, heads = found["hidden"], found["heads"]
