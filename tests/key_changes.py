@@ -55,6 +55,7 @@ VALUES = {
     "description": "Another sentence.",
     "seeds": [43],
     "training.monitor_prompt_loss": 7,
+    "training.physical_batch": 3,
     "ptlms.*.stands_for": "LLaMA 3",
     "ptlms.*.source": {"path": "brought"},
     "tokenizer_of": "weak",

@@ -30,6 +30,7 @@ from plw.study.configuration import check_links, given_results, load_configurati
 from plw.study.fetching import fetch_first, needs_of
 from plw.study.logs import WithoutCommands, failures, fetched, finished
 from plw.study.parameters import as_json
+from plw.study.planning.fit import check_fits, training_fits
 from plw.study.planning.machine import measure_speed
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.processor import is_planned_so
@@ -247,6 +248,17 @@ def check_models():
     brought = {key: it for key, it in loaded.items() if "path" in it and not inputs.is_made(STUDY, Path(it["path"]))}
     try:
         check_folders(brought)
+    except InputErrors as errors:
+        raise WorkflowError(str(errors)) from None
+
+
+def check_memory():
+    """Trainings that cannot fit their device are refused before the first job starts or is queued."""
+    if not workflow.is_main_process or "train_model" not in {job.rule.name for job in workflow.dag.needrun_jobs()}:
+        return
+    printed = read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]
+    try:
+        check_fits(training_fits(STUDY, list(RUNS.values()), printed))
     except InputErrors as errors:
         raise WorkflowError(str(errors)) from None
 

@@ -65,4 +65,5 @@ rule fetch_sources:
 onstart:
     check_fetched()
     check_models()
+    check_memory()
     begin_records()

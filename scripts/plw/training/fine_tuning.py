@@ -20,10 +20,12 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from plw.data.tokenization import EncodedExample
 from plw.errors import InputError
+from plw.files import read_json, write_json
 from plw.models.loading import DTYPES
 from plw.training.batching import TrainingPlan, plan_updates
 from plw.training.checkpoints import find_checkpoint
 from plw.training.distance import WeightDistance, distance_of_parts
+from plw.training.forward.halving import MemoryExhausted
 from plw.training.launch import world
 from plw.training.loss_log import LossLog, has_rows
 from plw.training.settings import TrainingSettings
@@ -31,6 +33,7 @@ from plw.training.trainer import PromptLossTrainer
 from plw.training.zero import deepspeed_config, is_partitioned, prepare_deepspeed, weight_parts
 
 LOSS_FILE = "loss.csv"  # in the checkpoint folder while the run goes on
+ROWS_FILE = "out_of_memory.json"  # there: the last update that ran out of memory, and rows at once from there on
 # What transformers 5.17 calls gradient_checkpointing has been activation_checkpointing since; 6 drops the old name.
 CHECKPOINTING = next(field.name for field in fields(TrainingArguments)
                      if field.name in ("activation_checkpointing", "gradient_checkpointing"))  # fmt: skip
@@ -42,6 +45,15 @@ class TrainingInterrupted(RuntimeError):
 
     def __init__(self, step: int, steps: int):
         super().__init__(f"Stopped by a signal after update {step} of {steps}; a rerun resumes from there.")
+
+
+class TrainingOutOfMemory(TrainingInterrupted):
+    """The device's memory ran out where the ranks could not go on together; the same call goes on with less at once."""
+
+    def __init__(self, rows: int, reason: str):
+        RuntimeError.__init__(
+            self, f"Out of memory ({reason}).\n  Hint:  start it again: it resumes, with at most {rows} rows at once."
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class FinishedTraining:
     resumed_from: int
     steps_per_update: int
     empty_units: int
+    halvings: list[dict]
 
 
 def keep_rows_with_completion(
@@ -90,7 +103,7 @@ def make_plan(
     seed: int,
     pad_token_id: int,
 ) -> TrainingPlan:
-    """Return this rank's training plan."""
+    """Return this rank's training plan; the settings' physical batch is a number, chosen where they say `auto`."""
     rank, ranks = world()
     update_size = settings.micro_batch * settings.micro_batches_per_update
     return TrainingPlan(
@@ -110,7 +123,7 @@ def make_plan(
         normalization=settings.normalization,
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,
-        physical_batch=settings.physical_batch,
+        physical_batch=int(settings.physical_batch),
         pad_token_id=pad_token_id,
         rank=rank,
         ranks=ranks,
@@ -203,13 +216,18 @@ def train(
         fingerprint=fingerprint,
     )
     log.trainer = trainer
+    trainer.halving.rows = rows_that_fitted(folder, plan.physical_batch)
     checkpoint = find_checkpoint(folder, fingerprint)
     if checkpoint is not None and not has_rows(log.path, int(checkpoint.name.rpartition("-")[2])):
         checkpoint = None
     try:
         with stop_on_signals(log):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except MemoryExhausted as error:
+        raise TrainingOutOfMemory(trainer.halving.halvings[-1]["rows"], str(error)) from None
     finally:
+        if trainer.halving.halvings:
+            write_json(folder / ROWS_FILE, trainer.halving.halvings[-1])
         log.close()
         trainer.output.remove()
     if log.stopped:
@@ -223,8 +241,15 @@ def train(
         updates=trainer.state.global_step,
         resumed_from=int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0,
         steps_per_update=plan.steps_per_update,
+        halvings=trainer.halving.halvings,
         empty_units=sum(plan.summary(update)["empty_units"] for update in range(len(plan.updates))),
     )
+
+
+def rows_that_fitted(folder: Path, physical_batch: int) -> int:
+    """Return how many rows are read at once from the start: fewer where an earlier call of this run had no memory."""
+    found = folder / ROWS_FILE
+    return min(physical_batch, read_json(found)["rows"]) if found.is_file() else physical_batch
 
 
 def set_attention_dropout(model: PreTrainedModel, probability: float) -> None:

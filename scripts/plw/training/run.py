@@ -4,12 +4,13 @@ import gc
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 from transformers.utils.logging import disable_progress_bar
 
 from plw.data.tokenization import EncodedExample, count_problems, encode_examples, template_of, template_positions
@@ -19,6 +20,9 @@ from plw.files import read_jsonl, write_json, write_text
 from plw.models.checking import check_vocabulary
 from plw.models.flags import use_threads
 from plw.models.loading import end_texts, fit_embeddings, load_model, merged, save_model
+from plw.study.planning.fit import machine_memory, most_rows
+from plw.study.planning.memory import shape_of
+from plw.study.pretrained import load_pretrained
 from plw.study.records.code import code_record, training_version
 from plw.training import record as run_card
 from plw.training.checkpoints import sole_user
@@ -85,6 +89,9 @@ def train_run(
         template=settings.template_loss_weight is not None,
     )
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
+    if settings.physical_batch == "auto":
+        longest = max(len(example.input_ids) for example in kept)
+        settings = replace(settings, physical_batch=rows_at_once(settings, source, longest, device))
     plan = make_plan(kept, settings, plw=row["plw"], seed=row["seed"], pad_token_id=tokenizer.pad_token_id)
 
     def load():
@@ -131,6 +138,20 @@ def train_run(
     gc.unfreeze()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def rows_at_once(settings: TrainingSettings, source: dict, longest: int, device: str) -> int:
+    """Return the physical batch that each rank's memory holds, by the law of plw.study.planning.memory.
+
+    longest  tokens of the longest row. A logical micro-batch where the model's configuration names no sizes
+    """
+    shape = shape_of(load_pretrained(AutoConfig, source, "model").to_dict())
+    if shape is None:
+        return settings.micro_batch
+    ranks, on_host = world()[1], device == "cpu"
+    memory = machine_memory() / ranks if on_host else torch.cuda.get_device_properties(0).total_memory
+    training = asdict(settings) | {"processes": ranks}
+    return most_rows(shape, training, longest, on_host=on_host, memory=memory, frozen=settings.minkowski > 0)
 
 
 def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSettings]:
@@ -225,6 +246,7 @@ def measure(finished: FinishedTraining, device: str) -> dict:
         "resumed_from": finished.resumed_from,
         "processes": world()[1],
         "accumulation_steps": finished.steps_per_update,
+        "out_of_memory": finished.halvings,
         "device": run_card.device_state(device),
         "peak_memory_bytes": run_card.peak_memory_bytes(device),
         "versions": run_card.versions(),

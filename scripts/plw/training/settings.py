@@ -45,7 +45,8 @@ class TrainingSettings:
     micro_batch               sequences of one *logical* micro-batch: what a mean is taken over
     micro_batches_per_update  their number in one optimiser update
     last_window               keep | drop the last, shorter update of an epoch (Alpaca's stack dropped it)
-    physical_batch            sequences that a device sees at once; never changes the gradient
+    physical_batch            sequences that a device sees at once; never changes the gradient. "auto": as many as the
+                              device's memory holds, which the record of the run then says
     zero_stage                DeepSpeed's ZeRO stage; None trains without DeepSpeed
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop
@@ -80,7 +81,7 @@ class TrainingSettings:
     completion_loss_weight: float = 1.0
     system_loss_weight: float | None = None
     earlier_completion_loss_weight: float | None = None
-    physical_batch: int = 4
+    physical_batch: int | str = 4
     processes: int = 1
     device: str = "auto"
     zero_stage: int | None = None
@@ -160,6 +161,8 @@ def _problem(key: str, value: object) -> str | None:
     elif key == "adam_betas":
         if not (isinstance(value, list | tuple) and len(value) == 2 and all(0 <= beta < 1 for beta in value)):
             return "`adam_betas` must be two numbers in [0, 1)."
+    elif key == "physical_batch" and value == "auto":
+        return None
     elif isinstance(value, bool) or not isinstance(value, int | float):
         return f"`{key}` must be a number."
     elif (key in POSITIVE or key == "checkpoint_steps") and value <= 0:

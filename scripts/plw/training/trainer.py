@@ -8,14 +8,17 @@ DeepSpeed.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
 from plw.training.batching import TrainingPlan
 from plw.training.checkpoints import finish_checkpoint
+from plw.training.forward.halving import ForwardFailed, Halving
 from plw.training.forward.output_layer import BatchLoss, WeightedOutput
 from plw.training.loss import IGNORED
 from plw.training.loss_log import is_monitored
@@ -34,6 +37,7 @@ class PromptLossTrainer(Trainer):
     minkowski         alpha of the penalty on the distance from the starting weights; 0 is off
     monitor           also measure the loss of tokens whose scale is 0: always, never, or once in so many updates
     fingerprint       what a checkpoint of this run is marked with
+    halving           cuts physical batches that are too much for the memory
     sums              float64 [loss, prompt, completion]: this rank's sums of the current update (the objective,
                       and the unweighted cross-entropies in nats); whoever logs an update resets them
     """
@@ -59,6 +63,9 @@ class PromptLossTrainer(Trainer):
         self.fingerprint = dict(fingerprint or {})
         checkpointing = any(getattr(self.args, f"{kind}_checkpointing", False) for kind in ("activation", "gradient"))
         self.output = WeightedOutput(self.model, label_smoothing=label_smoothing, sparse=not checkpointing)
+        stage = getattr(self.accelerator.state.deepspeed_plugin, "zero_stage", None)
+        alone = not self.is_deepspeed_enabled and self.args.world_size == 1
+        self.halving = Halving(plan.physical_batch, agrees=stage != 3, restart=self._drop_update if alone else None)
         self.minkowski, self.added_rows = minkowski, added_rows
         self.penalty: MinkowskiPenalty | None = None
         if minkowski and not self.is_deepspeed_enabled:  # with DeepSpeed it needs the engine: create_scheduler
@@ -76,12 +83,43 @@ class PromptLossTrainer(Trainer):
             pin_memory=self.args.device.type == "cuda",
         )
 
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Forward and backward pass of one physical batch, in as many parts as memory allows."""
+        step = super().training_step
+
+        def run(part: dict) -> torch.Tensor:
+            try:
+                return step(model, part)
+            except ForwardFailed:
+                if isinstance(model, DistributedDataParallel):
+                    model.reducer._reset_state()  # ranks whose forward pass succeeded now await its backward pass
+                raise
+
+        return self.halving.step(inputs, run, lambda: self._unfinished(model))
+
+    @contextmanager
+    def _unfinished(self, model) -> Iterator[None]:
+        """Inside, no gradient is exchanged that can wait, and no update ends."""
+        state = self.accelerator.gradient_state
+        ends = state.sync_gradients
+        state._set_sync_gradients(False)
+        try:
+            with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
+                yield
+        finally:
+            state._set_sync_gradients(ends)
+
+    def _drop_update(self) -> None:
+        """Forget what was added up for the update at work."""
+        self.model.zero_grad()
+        self.sums.zero_()
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Return this physical batch's share of the objective, times the number of ranks."""
         targets, scales = inputs["targets"], inputs["scales"]
         monitored = is_monitored(self.state.global_step, self.monitor)
         watched = (targets != IGNORED) & (scales == 0) if monitored else None
-        found = self.output(model, inputs["input_ids"], targets, scales, watched)
+        found = self.halving.forward(lambda: self.output(model, inputs["input_ids"], targets, scales, watched), inputs)
         self._record(inputs, found, watched)
         total = found.loss * self.args.world_size
         if self.penalty is not None and self.accelerator.sync_gradients:  # once per update, on every rank

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from plw.study.planning.memory import BUCKET_ELEMENTS
 from plw.training.settings import TrainingSettings
 
 
@@ -39,6 +40,7 @@ def deepspeed_config(settings: TrainingSettings) -> dict:
     zero: dict = {"stage": stage}
     if stage in (1, 2, 3):
         zero |= {"overlap_comm": settings.device != "cpu", "contiguous_gradients": True}
+        zero["reduce_bucket_size"] = BUCKET_ELEMENTS
     if stage == 3:
         zero["stage3_gather_16bit_weights_on_model_save"] = True  # else a checkpoint holds no loadable weights
     if settings.offload == "cpu" and stage in (1, 2, 3):

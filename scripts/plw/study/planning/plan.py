@@ -10,6 +10,7 @@ from pathlib import Path
 from plw.study.design import batches
 from plw.study.planning.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, SECONDS_PER_HOUR, Cost, Span
 from plw.study.planning.device import measured_on
+from plw.study.planning.fit import memory_text, training_fits
 from plw.study.planning.machine import Speed
 from plw.study.planning.processor import count_all_jobs
 from plw.study.planning.workload import judgements
@@ -30,7 +31,8 @@ def plan_study(
     cores    on which such a study would run
     Returns {runs, experiments {name: runs}, jobs {rule: number}, tokens, computed_tokens, lengths (set of their
     origins), measured_rates, measured_on, gpu_hours {stage: Span}, hours_by_experiment {experiment: {stage: Span}},
-    judgements, disk_bytes {kept, each_training}, processor}; None in place of a number that rests on something unknown.
+    judgements, memory [Fit], disk_bytes {kept, each_training}, processor}; None in place of a number that rests on
+    something unknown.
     `processor` is None where hours are a GPU's, else {hours {world, rest: Span}, seconds (Span, on the clock, where
     nothing else runs), cores, factor, share}.
     A run that several experiments share is counted with the first of them.
@@ -63,6 +65,7 @@ def plan_study(
         "gpu_hours": hours,
         "hours_by_experiment": by_experiment,
         "judgements": _verdicts(study, runs),
+        "memory": training_fits(study, runs, printed, root),
         "disk_bytes": {
             "kept": (saved * sum(sizes) if study.get("keep_models") else 0.0) if known else None,
             "each_training": (saved + checkpoints) * max(sizes) if known else None,
@@ -174,6 +177,7 @@ def plan_text(plan: dict, study: dict) -> str:
         rows.append(("all", *(show(plan["gpu_hours"][stage]) for stage in STAGES)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines += ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += memory_text(plan["memory"])
     disk = plan["disk_bytes"]
     if disk["kept"] is not None:
         kept = f"{disk['kept'] / 1e12:,.1f} TB of models" if disk["kept"] else "no models (keep_models: false)"

@@ -31,7 +31,14 @@ from plw.study.runs import Run, benchmarks_of, datasets_of
 
 Amounts = dict[str, float]
 # What a study need not say of its world: the defaults of plw_world (pretraining, judge_training, sizes) and its rules.
-SHAPE = {"hidden_size": 96, "layers": 3, "intermediate_size": 256, "tokens": 2_000_000, "batch_tokens": 1024}
+SHAPE = {
+    "hidden_size": 96,
+    "layers": 3,
+    "heads": 4,
+    "intermediate_size": 256,
+    "tokens": 2_000_000,
+    "batch_tokens": 1024,
+}
 JUDGE = {"tokens": 2_000_000, "batch_tokens": 2048, "attempts": 3}
 WORLD_SIZE = {"documents": 60_000, "judge_train": 12_000, "judge_heldout": 400}
 VOCABULARY = 1200
@@ -109,6 +116,20 @@ def weights_of(study: dict, name: str) -> float:
     hidden = shape["hidden_size"]
     layer = 4 * hidden**2 + 3 * hidden * shape["intermediate_size"] + 2 * hidden
     return study["world"].get("vocabulary", VOCABULARY) * hidden + shape["layers"] * layer + hidden
+
+
+def world_config(study: dict, source: dict) -> dict | None:
+    """Sizes of a pretrained model of the world, as its config.json will name them; None of any other model."""
+    if "world" not in study or not _is_of_world(study, source):
+        return None
+    shape = SHAPE | study["world"]["ptlms"][_place(source).name]
+    return {
+        **{key: shape[key] for key in ("hidden_size", "intermediate_size")},
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+        "vocab_size": study["world"].get("vocabulary", VOCABULARY),
+        "tie_word_embeddings": True,
+    }
 
 
 def _weights(study: dict, run: Run) -> float:

@@ -162,7 +162,7 @@ def training_work(lengths: Lengths, training: dict) -> TrainingWork:
     processes × physical_batch neighbours of that order.
     """
     update_size = training["micro_batch"] * training["micro_batches_per_update"]
-    at_once = training["processes"] * training["physical_batch"]
+    at_once = training["processes"] * rows_at_once(training)
     steps = math.ceil(update_size / at_once)
     per_epoch = lengths.rows / update_size
     per_epoch = math.floor(per_epoch) if training.get("last_window") == "drop" else math.ceil(per_epoch)
@@ -172,6 +172,12 @@ def training_work(lengths: Lengths, training: dict) -> TrainingWork:
         rows = updates * update_size
     longest = fmean(lengths.quantile(1 - (step * at_once + 0.5) / max(update_size, at_once)) for step in range(steps))
     return TrainingWork(rows * lengths.mean, rows * max(longest, lengths.mean), updates, updates * steps)
+
+
+def rows_at_once(training: dict) -> int:
+    """Sequences that a device sees at once; for `auto`, which depends on it, a logical micro-batch is counted with."""
+    rows = training["physical_batch"]
+    return training["micro_batch"] if rows == "auto" else rows
 
 
 @dataclass(frozen=True)

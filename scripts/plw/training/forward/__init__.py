@@ -2,5 +2,6 @@
 
 output_layer.py  logits at chosen positions, and the batch's share of the objective
 chunked_loss.py  output layer and loss together, in chunks of tokens
+halving.py       physical batches in parts, halved where memory ran out
 last_block.py    the last layer's projections at chosen positions only
 """

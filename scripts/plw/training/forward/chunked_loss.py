@@ -31,6 +31,7 @@ class _ChunkedLoss(torch.autograd.Function):
             for chunk in _chunks(len(values), chunk_tokens):
                 logits = torch.nn.functional.linear(values[chunk], matrix, offset)
                 gradient, losses[chunk] = _token_losses(logits, targets[chunk], label_smoothing, any(learns[:3]))
+                del logits  # or two chunks would be there while the next one is made
                 if gradient is None:
                     continue
                 gradient *= scales[chunk].float()[:, None]
@@ -41,6 +42,7 @@ class _ChunkedLoss(torch.autograd.Function):
                     torch.mm(gradient, matrix, out=of_hidden[chunk])
                 if of_weight is not None:
                     _add_product(of_weight, gradient, values[chunk])
+                del gradient
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
         ctx.mark_non_differentiable(losses)
