@@ -37,8 +37,8 @@ def batch(rows, scales):
 
 def alike(*, prompt=0.1):
     """Rows with a common beginning of four tokens, one within another, two equal, one with nothing to learn."""
-    begin = [1, 7, 7, 3]
-    rows = [begin + [9, 4, 30, 2], begin + [9, 4, 30, 2], begin + [9, 5], begin, begin + [9, 4], [8, 8, 3], begin + [6]]
+    ends = ([9, 4, 30, 2], [9, 4, 30, 2], [9, 5], [], [9, 4], None, [6])
+    rows = [[8, 8, 3] if end is None else [1, 7, 7, 3, *end] for end in ends]
     scales = [[prompt] * 3 + [1.0 + number / 10] * (len(row) - 4) for number, row in enumerate(rows)]
     scales[5], scales[6] = [prompt, 0.7], [0.0] * 4
     return batch(rows, scales)
@@ -66,7 +66,8 @@ def test_nodes_are_the_distinct_beginnings_of_rows_and_every_row_is_found_in_a_g
     places = torch.cat([group.flatten() for group in packing.groups])
     assert torch.equal(places[packing.cells], torch.arange(packing.nodes))
     tokens = packing.input_ids[0]
-    laid_out = {tuple(tokens[row[:end]].tolist()) for group in packing.groups for row in group for end in range(1, group.shape[1] + 1)}  # fmt: skip
+    rows_of_nodes = [tokens[row].tolist() for group in packing.groups for row in group]
+    laid_out = {tuple(row[:end]) for row in rows_of_nodes for end in range(1, len(row) + 1)}
     assert wanted <= laid_out
     learned = (targets != IGNORED) & (scales != 0)
     places, nodes = packing.learned.places, packing.learned.nodes

@@ -1,8 +1,8 @@
 """Attention over the nodes of a packing: every row of the batch looks at its own beginning.
 
 Everything else in a LLaMA layer works on each position by itself, so it runs on the nodes as they are. Here they are
-laid out in rows, attention is causal within each (padding stands on the right, where no real token looks, so no mask is
-made and the faster kernels are used), and each node takes what it got in one of its rows: in all of them it is the same.
+laid out in rows and attention is causal within each: padding stands on the right, where no real token looks, so no mask
+is made and the faster kernels are used. Each node takes what it got in one of its rows: in all of them it is the same.
 """
 
 import torch

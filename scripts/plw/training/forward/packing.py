@@ -2,7 +2,7 @@
 
 In a causal model a position's states depend on the tokens up to it and on nothing else. Rows of a batch that begin with
 the same tokens (a prompt template) therefore have the same states there, and a row's positions after its last learned
-token are read by nobody. A batch is here the tree of its rows: a node for each distinct beginning, in one row of states.
+token are read by nobody. A batch is here the tree of its rows: one node for each distinct beginning.
 """
 
 from dataclasses import dataclass
