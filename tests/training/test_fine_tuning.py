@@ -36,6 +36,13 @@ def test_any_accumulation_gives_the_training_of_a_plain_loop(world, tmp_path, pl
     assert len(found[0]) == 3 and found[2]["accumulation_steps"] == -(-8 // physical_batch)
 
 
+@pytest.mark.parametrize("plw", [0.0, 0.1])
+def test_batches_by_a_budget_of_tokens_give_the_training_of_a_plain_loop(world, tmp_path, plw):
+    found = run(world, tmp_path, plw=plw, tokens_per_batch=300)
+    assert_equal_training(found, reference(world, plw=plw))
+    assert found[2]["accumulation_steps"] > 1 and found[2]["training"]["tokens_per_batch"] == 300
+
+
 @pytest.mark.parametrize("unit", ["microbatch", "update"])
 @pytest.mark.parametrize("normalization", ["sum_of_weights", "nonzero_count"])
 def test_every_normalisation_reaches_the_optimiser(world, tmp_path, normalization, unit):

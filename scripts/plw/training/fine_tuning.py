@@ -109,6 +109,7 @@ def make_plan(
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,
         physical_batch=settings.physical_batch,
+        tokens_per_batch=settings.tokens_per_batch,
         pad_token_id=pad_token_id,
         rank=rank,
         ranks=ranks,
@@ -243,8 +244,8 @@ def make_fingerprint(model: PreTrainedModel, plan: TrainingPlan, settings: Train
     Settings that do not change the result (where checkpoints are due, how batches are cut) are left out.
     """
     digest = hashlib.sha256(plan.digest().encode())
-    free = {"checkpoint_steps", "processes", "physical_batch", "monitor_prompt_loss", "device", "zero_stage",
-            "offload", "gradient_checkpointing", "save_dtype"}  # fmt: skip
+    free = {"checkpoint_steps", "processes", "physical_batch", "tokens_per_batch", "monitor_prompt_loss", "device",
+            "zero_stage", "offload", "gradient_checkpointing", "save_dtype"}  # fmt: skip
     kept = {key: value for key, value in settings.for_json().items() if key not in free}
     digest.update(json.dumps([kept, identity], sort_keys=True, default=str).encode())
     for parameter in model.parameters():
