@@ -5,10 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plw.training.fine_tuning import set_attention_dropout
+from plw.training.forward.counting import matrix_sizes
 from plw.training.forward.output_layer import WeightedOutput
 from plw.training.forward.packed_attention import can_pack
 from plw.training.forward.packing import LEAST_LENGTH, pack
 from plw.training.loss import IGNORED, token_losses
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 VOCABULARY = 61
@@ -162,3 +164,22 @@ def test_a_model_that_was_packed_is_saved_and_runs_as_before(tmp_path):
     assert model.config._attn_implementation == "sdpa"
     assert not any("packing" in module.__dict__ or "forward" in module.__dict__ for module in model.modules())
     assert torch.equal(model(input_ids=ids, use_cache=False).logits, before)
+
+
+@pytest.mark.parametrize(("prompt", "watch"), [(0.1, False), (0.0, False), (0.0, True)])
+@pytest.mark.parametrize("tied", [False, True])
+def test_operations_are_counted_as_pytorch_counts_them_but_for_attention(prompt, watch, tied):
+    model = llama(tie_word_embeddings=tied)
+    ids, targets, scales = alike(prompt=prompt)
+    watched = (targets != IGNORED) & (scales == 0) if watch else None
+    output = WeightedOutput(model)
+    in_place = {torch.ops.aten.addmm_: lambda _, left, right, **__: 2 * left[0] * left[1] * right[1]}
+    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
+        output(model, ids, targets, scales, watched).loss.backward()
+    products = {"mm", "addmm", "addmm_"}
+    counted = sum(count for kind, count in counter.get_flop_counts()["Global"].items() if kind.__name__ in products)
+    assert matrix_sizes(model).operations(output.computed) == counted
+    weights = [weight for weight in model.parameters() if weight.dim() == 2]
+    looked_up = 0 if tied else model.get_input_embeddings().weight.numel()
+    everything = 6 * ids.numel() * (sum(weight.numel() for weight in weights) - looked_up)
+    assert matrix_sizes(model).operations_of_tokens(ids.numel()) == everything

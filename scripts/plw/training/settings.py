@@ -46,8 +46,8 @@ class TrainingSettings:
     micro_batches_per_update  their number in one optimiser update
     last_window               keep | drop the last, shorter update of an epoch (Alpaca's stack dropped it)
     physical_batch            sequences that a device sees at once; never changes the gradient
-    tokens_per_batch          in place of that: as many sequences of like length as have so many tokens, of which padding
-                              is a fifth at most (`plw.study.planning.batches`); None: physical_batch counts
+    tokens_per_batch          in place of that: as many sequences of like length as have so many tokens, padding
+                              included (`plw.study.planning.batches`); None: physical_batch counts
     zero_stage                DeepSpeed's ZeRO stage; None trains without DeepSpeed
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from plw.training.forward.chunked_loss import chunked_loss, chunked_token_losses
+from plw.training.forward.counting import Computed
 from plw.training.forward.last_block import MOST_CHOSEN, LastBlock
 from plw.training.forward.packed_attention import PackedAttention, can_pack
 from plw.training.forward.packing import Packing, pack
@@ -40,6 +41,7 @@ class BatchLoss:
 class WeightedOutput:
     """Lets a model compute a batch's share of the objective instead of all logits.
 
+    computed         what it ran on so far
     label_smoothing  as in `plw.training.loss.token_losses`
     sparse           compute each distinct beginning of rows once (`packing`) and let the last layer leave positions
                      out that the output layer does not read, where the model allows it; not with activation
@@ -56,6 +58,7 @@ class WeightedOutput:
         self._inside = type(head) is torch.nn.Linear and returns_what_its_head_gives(model)
         self._block = LastBlock(model) if sparse else None
         self._attention = PackedAttention(model) if sparse and self._inside and can_pack(model) else None
+        self.computed = Computed()
         self._head, self._inner = head, head.forward
         self._batch: Packing | tuple[torch.Tensor, ...] | None = None
         self._losses: tuple[torch.Tensor, torch.Tensor | None] | None = None
@@ -109,6 +112,7 @@ class WeightedOutput:
 
     def _run(self, model: Callable, batch: Packing | tuple[torch.Tensor, ...], **inputs) -> torch.Tensor:
         self._batch = batch
+        self.computed.positions += inputs["input_ids"].numel()
         try:
             return model(**inputs, use_cache=False).logits
         finally:
@@ -119,8 +123,12 @@ class WeightedOutput:
                 self._attention.set(None)
 
     def _choose_positions(self, chosen: torch.Tensor) -> None:
+        count = chosen.numel()
         if self._block is not None:
-            self._block.positions = chosen if chosen.sum() <= MOST_CHOSEN * chosen.numel() else None
+            few = int(chosen.sum())
+            self._block.positions = chosen if few <= MOST_CHOSEN * count else None
+            count = count if self._block.positions is None else few
+        self.computed.last += count
 
     def _forward(self, hidden: torch.Tensor) -> torch.Tensor:
         if self._batch is None:
@@ -133,6 +141,7 @@ class WeightedOutput:
         if self._inside:
             seen = None if also is None else (hidden.detach()[also], targets[also])
             return self._losses_inside(hidden[where], targets[where], scales[where], seen)
+        self.computed.learned += int(where.sum())
         logits = self._inner(hidden[where])
         if also is None or not also.any():
             return logits
@@ -144,6 +153,8 @@ class WeightedOutput:
 
     def _losses_inside(self, hidden, targets, scales, seen) -> torch.Tensor:
         """Loss of positions [n, width], as a model returns its logits; what `seen` has of others is only measured."""
+        self.computed.learned += len(hidden)
+        self.computed.watched += 0 if seen is None else len(seen[0])
         weights = self._head.weight, self._head.bias
         loss, losses = chunked_loss(hidden, *weights, targets, scales, label_smoothing=self._label_smoothing)
         self._losses = losses, None if seen is None else chunked_token_losses(seen[0], *weights, seen[1])
