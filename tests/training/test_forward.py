@@ -7,6 +7,7 @@ from plw.training.forward.last_block import LastBlock, position_wise_parts
 from plw.training.forward.output_layer import WeightedOutput
 from plw.training.loss import IGNORED, token_losses, weighted_token_loss
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     GemmaConfig,
     GemmaForCausalLM,
@@ -99,7 +100,9 @@ def test_under_autocast_matrices_are_multiplied_in_bfloat16_and_gradients_stay_f
 
 def test_losses_that_are_only_looked_at_have_no_gradient():
     hidden, weight, _, targets, _ = tokens(9)
-    found = chunked_token_losses(hidden, weight, None, targets)
+    with FlopCounterMode(display=False) as counter:
+        found = chunked_token_losses(hidden, weight, None, targets)
+    assert counter.get_total_flops() == 2 * 9 * weight.numel()  # the logits, and nothing else
     torch.testing.assert_close(found, token_losses(hidden @ weight.t(), targets).detach())
     assert not found.requires_grad
 

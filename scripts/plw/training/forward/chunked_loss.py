@@ -90,10 +90,11 @@ def chunked_token_losses(
     chunk_tokens: int = CHUNK_TOKENS,
 ) -> torch.Tensor:
     """Return each token's cross-entropy in nats, float32 [n], without gradient; arguments as in `chunked_loss`."""
-    with torch.no_grad():
-        return chunked_loss(
-            hidden, weight, bias, targets, torch.zeros_like(targets, dtype=torch.float32), chunk_tokens=chunk_tokens
-        )[1]
+    # Detached, not only without gradient: a function is asked for gradients by what its inputs require, and would
+    # multiply the weights' out.
+    given = (hidden.detach(), weight.detach(), None if bias is None else bias.detach())
+    scales = torch.zeros_like(targets, dtype=torch.float32)
+    return chunked_loss(*given, targets, scales, chunk_tokens=chunk_tokens)[1]
 
 
 def _compute_dtype(hidden: torch.Tensor) -> torch.dtype:
