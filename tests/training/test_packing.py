@@ -157,7 +157,8 @@ def test_a_model_that_was_packed_is_saved_and_runs_as_before(tmp_path):
     before = model(input_ids=ids, use_cache=False).logits
     output = WeightedOutput(model)
     output(model, ids, targets, scales, None)
-    assert torch.equal(model(input_ids=ids, use_cache=False).logits, before)  # rows as they are, still without a mask
+    between = model(input_ids=ids, use_cache=False).logits  # rows as they are
+    torch.testing.assert_close(between, before, rtol=1e-5, atol=1e-6)
     model.save_pretrained(tmp_path)
     assert "plw_packed" not in (tmp_path / "config.json").read_text()
     output.remove()

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import MoeModelOutputWithPast
 from plw.training.forward.chunked_loss import chunked_loss, chunked_token_losses
 from plw.training.forward.counting import Computed
 from plw.training.forward.last_block import MOST_CHOSEN, LastBlock
+from plw.training.forward.norms import FewerPasses
 from plw.training.forward.packed_attention import PackedAttention, can_pack
 from plw.training.forward.packing import Packing, pack
 from plw.training.loss import IGNORED, token_losses
@@ -58,6 +59,7 @@ class WeightedOutput:
         self._inside = type(head) is torch.nn.Linear and returns_what_its_head_gives(model)
         self._block = LastBlock(model) if sparse else None
         self._attention = PackedAttention(model) if sparse and self._inside and can_pack(model) else None
+        self._norms = FewerPasses(model)
         self.computed = Computed()
         self._head, self._inner = head, head.forward
         self._batch: Packing | tuple[torch.Tensor, ...] | None = None
@@ -96,7 +98,7 @@ class WeightedOutput:
     def remove(self) -> None:
         """Give the model its own forward back."""
         self._head.__dict__.pop("forward", None)
-        for part in (self._block, self._attention):
+        for part in (self._norms, self._block, self._attention):
             if part is not None:
                 part.remove()
 
