@@ -9,6 +9,7 @@ from statistics import fmean
 import pytest
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.design import judgement_files
+from plw.study.planning.batches import MOST_PADDING
 from plw.study.planning.cost import Cost, Span
 from plw.study.planning.plan import plan_study, plan_text
 from plw.study.planning.scheduling import Runtimes, minutes
@@ -101,6 +102,10 @@ def test_ranks_compute_the_longest_of_neighbours_in_the_sorted_update(paper):
         computed += sum(rows[start] * at_once for start in range(0, update, at_once))
     assert work.computed / work.tokens == pytest.approx(computed / real, rel=0.02)
     assert work.updates == 3 * (15011 // 128) and work.steps == work.updates * 128 // 16
+    budget = training_work(lengths, training | {"tokens_per_batch": 2048})
+    assert budget.tokens == work.tokens and budget.updates == work.updates
+    assert 1 < budget.computed / budget.tokens < 1 / (1 - MOST_PADDING)
+    assert budget.steps / budget.updates >= 128 * lengths.mean / (2048 * training["processes"])
 
 
 # -------------------------------------------------------------------------------------------------------------- hours

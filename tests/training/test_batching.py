@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plw.data.tokenization import EncodedExample
 from plw.errors import InputError
-from plw.training.batching import TrainingPlan, epoch_order, lay_out, plan_updates
+from plw.study.planning.batches import MOST_PADDING
+from plw.training.batching import TrainingPlan, cut_into_batches, epoch_order, lay_out, plan_updates
 from plw.training.loss import IGNORED
 from plw.training.settings import NORMALIZATIONS, UNITS
 
@@ -55,29 +56,63 @@ def test_a_data_set_smaller_than_an_update_is_an_error_only_if_it_would_be_dropp
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(1, 5), st.integers(1, 3))
-def test_a_layout_places_every_sequence_once_and_keeps_ranks_in_step(lengths, physical_batch, ranks):
-    steps = -(-30 // (physical_batch * ranks))
-    layout = lay_out(lengths, physical_batch=physical_batch, ranks=ranks, steps=steps)
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    st.integers(1, 5),
+    st.one_of(st.none(), st.integers(1, 120)),
+    st.integers(1, 3),
+)
+def test_a_layout_places_every_sequence_once_and_keeps_ranks_in_step(lengths, physical_batch, budget, ranks):
+    cut = cut_into_batches(lengths, physical_batch=physical_batch, tokens_per_batch=budget)
+    steps = -(-len(cut) // ranks) + 1
+    layout = lay_out(cut, ranks=ranks, steps=steps)
     assert [len(rank) for rank in layout] == [steps] * ranks
     batches = [batch for rank in layout for batch in rank]
     assert sorted(chain(*batches)) == list(range(len(lengths)))
-    assert max(map(len, batches)) <= physical_batch
     in_order = [layout[rank][step] for step in range(steps) for rank in range(ranks)]
     flat = [lengths[index] for batch in in_order for index in batch]
     assert flat == sorted(lengths, reverse=True)
+    for batch in filter(None, batches):
+        cells = len(batch) * max(lengths[index] for index in batch)
+        if budget is None:
+            assert len(batch) <= physical_batch
+        else:
+            assert len(batch) == 1 or cells <= budget
+            assert sum(lengths[index] for index in batch) >= (1 - MOST_PADDING) * cells
+
+
+def test_a_layout_without_room_for_all_batches_is_refused():
+    with pytest.raises(ValueError, match="3 batches do not fit"):
+        lay_out([[0], [1], [2]], ranks=2, steps=1)
+
+
+def test_a_budget_of_tokens_fills_batches_of_short_rows_with_more_of_them():
+    lengths = [100, 100, 98, 97, 50, 49, 48, 47, 46, 45, 44, 9]
+    cut = cut_into_batches(lengths, physical_batch=4, tokens_per_batch=200)
+    assert [len(batch) for batch in cut] == [2, 2, 4, 3, 1]  # the last row would be mostly padding beside the others
+    one = plan([(length - 2, 2) for length in lengths], update_size=12, physical_batch=1, tokens_per_batch=200)
+    assert one.steps_per_update == 5 and [len(one[step]["rows"]) for step in range(5)] == [2, 2, 4, 3, 1]
+
+
+def test_all_updates_have_as_many_steps_as_the_one_that_needs_most():
+    shapes = [(3, 2)] * 8 + [(30, 10)] * 8  # no order is sure to keep long and short rows apart
+    plans = [plan(shapes, epochs=2, tokens_per_batch=80, rank=rank, ranks=2) for rank in range(2)]
+    assert plans[0].steps_per_update == plans[1].steps_per_update
+    needed = [len(cut_into_batches([len(plans[0].examples[row].input_ids) for row in update],
+                                   physical_batch=4, tokens_per_batch=80)) for update in plans[0].updates]  # fmt: skip
+    assert len(set(needed)) > 1 and plans[0].steps_per_update == -(-max(needed) // 2)
+    rows = [one[index]["rows"].tolist() for one in plans for index in range(len(one))]
+    assert sorted(chain(*rows)) == sorted([*range(16)] * 2)
 
 
 def test_sorting_within_the_update_leaves_little_padding():
     generator = torch.Generator().manual_seed(0)
     lengths = ((0.7 * torch.randn(128, generator=generator)).exp() * 80 + 20).int().tolist()
-    padded = {}
-    for name, order in (("sorted", None), ("as drawn", range(128))):
-        if order is None:
-            batches = [batch for batch in lay_out(lengths, physical_batch=4, ranks=1, steps=32)[0] if batch]
-        else:
-            batches = [list(order)[i : i + 4] for i in range(0, 128, 4)]
-        padded[name] = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    batches = {
+        "sorted": cut_into_batches(lengths, physical_batch=4),
+        "as drawn": [list(range(start, start + 4)) for start in range(0, 128, 4)],
+    }
+    padded = {name: sum(max(lengths[i] for i in batch) * len(batch) for batch in cut) for name, cut in batches.items()}
     assert sum(lengths) / padded["sorted"] > 0.9 > sum(lengths) / padded["as drawn"]
 
 
@@ -105,6 +140,8 @@ def test_the_scale_of_a_token_does_not_depend_on_the_physical_layout(normalizati
         ]
         assert len({len(one) for one in plans}) == 1
         assert weights_by_row(plans) == reference
+    plans = [plan(shapes, tokens_per_batch=30, rank=rank, ranks=2, **options) for rank in range(2)]
+    assert weights_by_row(plans) == reference
 
 
 def test_a_batch_predicts_the_next_token_and_marks_the_prompt():
@@ -139,6 +176,7 @@ def test_the_digest_changes_with_what_changes_the_gradient_and_with_nothing_else
     shapes = [(2, 3)] * 12
     reference = plan(shapes).digest()
     assert plan(shapes, physical_batch=1, rank=0, ranks=2).digest() == reference
+    assert plan(shapes, tokens_per_batch=9).digest() == reference
     changed = [
         plan(shapes, plw=0.2),
         plan(shapes, unit="update"),

@@ -46,8 +46,8 @@ def test_offload_moves_parameters_only_at_stage_three():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "ranks", "extra"),
-    [(0, 1, {}), (1, 1, {}), (2, 2, {}), (3, 2, {}), (2, 2, {"offload": "cpu"})],
-    ids=["stage0", "stage1", "stage2-two-ranks", "stage3-two-ranks", "stage2-offload"],
+    [(0, 1, {}), (1, 1, {}), (2, 2, {}), (3, 2, {}), (2, 2, {"offload": "cpu"}), (3, 2, {"tokens_per_batch": 300})],
+    ids=["stage0", "stage1", "stage2-two-ranks", "stage3-two-ranks", "stage2-offload", "stage3-budget"],
 )
 def test_every_stage_gives_the_training_of_a_plain_loop(world, tmp_path, stage, ranks, extra):
     options = {"zero_stage": stage, "physical_batch": 3, "launcher": preloaded(ranks)} | extra

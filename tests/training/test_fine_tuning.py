@@ -36,6 +36,16 @@ def test_any_accumulation_gives_the_training_of_a_plain_loop(world, tmp_path, pl
     assert len(found[0]) == 3 and found[2]["accumulation_steps"] == -(-8 // physical_batch)
 
 
+@pytest.mark.parametrize("plw", [0.0, 0.1])
+def test_batches_by_a_budget_of_tokens_give_the_training_of_a_plain_loop(world, tmp_path, plw):
+    found = run(world, tmp_path, plw=plw, tokens_per_batch=300)
+    assert_equal_training(found, reference(world, plw=plw))
+    record = found[2]
+    assert record["accumulation_steps"] > 1 and record["training"]["tokens_per_batch"] == 300
+    rate = record["matrix_rate"]
+    assert 0 < rate["share_computed"] < rate["share_of_tokens"] and rate["share_computed"] < 1
+
+
 @pytest.mark.parametrize("unit", ["microbatch", "update"])
 @pytest.mark.parametrize("normalization", ["sum_of_weights", "nonzero_count"])
 def test_every_normalisation_reaches_the_optimiser(world, tmp_path, normalization, unit):
@@ -215,7 +225,7 @@ def test_the_minkowski_penalty_is_in_the_gradient_once_per_update(world, tmp_pat
     assert [row["loss"] for row in found[0][0]] == pytest.approx([row["loss"] for row in found[1][0]], rel=1e-5)
 
 
-@pytest.mark.parametrize("learning_rate", [1e30])
+@pytest.mark.parametrize("learning_rate", [1e18])
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_rows(world, tmp_path, learning_rate):
     with pytest.raises(TrainingDiverged, match=r"(?s)not finite at update \d.*source_row.*learning rate"):
         run(world, tmp_path, learning_rate=learning_rate, max_grad_norm=0.0)

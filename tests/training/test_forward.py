@@ -7,6 +7,7 @@ from plw.training.forward.last_block import LastBlock, position_wise_parts
 from plw.training.forward.output_layer import WeightedOutput
 from plw.training.loss import IGNORED, token_losses, weighted_token_loss
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     GemmaConfig,
     GemmaForCausalLM,
@@ -99,7 +100,9 @@ def test_under_autocast_matrices_are_multiplied_in_bfloat16_and_gradients_stay_f
 
 def test_losses_that_are_only_looked_at_have_no_gradient():
     hidden, weight, _, targets, _ = tokens(9)
-    found = chunked_token_losses(hidden, weight, None, targets)
+    with FlopCounterMode(display=False) as counter:
+        found = chunked_token_losses(hidden, weight, None, targets)
+    assert counter.get_total_flops() == 2 * 9 * weight.numel()  # the logits, and nothing else
     torch.testing.assert_close(found, token_losses(hidden @ weight.t(), targets).detach())
     assert not found.requires_grad
 
@@ -140,7 +143,7 @@ def test_a_model_that_computes_only_what_the_objective_needs_learns_the_same(wat
     found = output(model, ids, targets, scales, watched)
     torch.testing.assert_close(found.loss, loss, rtol=1e-6, atol=1e-6)
     for mine, theirs in zip(torch.autograd.grad(found.loss, list(model.parameters())), wanted, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6 * theirs.abs().max().item())
     every = token_losses(model(input_ids=ids, use_cache=False).logits, targets).detach()
     output.remove()
     torch.testing.assert_close(found.learned, every[(targets != IGNORED) & (scales != 0)])
@@ -158,7 +161,7 @@ def test_the_last_layers_feed_forward_part_sees_the_chosen_positions_only():
     output(model, ids, targets, scales, None)
     assert seen == [(12,)]  # three tokens of four sequences
     output(model, ids, targets, torch.ones_like(scales), None)  # nearly all of them: not worth a copy
-    assert seen[1] == (4, 12)
+    assert seen[1] == (1, 41)  # of 48: nobody reads the last place of three rows and four of the other
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,7 @@ def test_only_layers_of_llamas_projections_leave_positions_out(build, parts):
     found = WeightedOutput(model)(model, ids, targets, scales, None)
     torch.testing.assert_close(found.loss, loss, rtol=1e-6, atol=1e-6)
     for mine, theirs in zip(torch.autograd.grad(found.loss, list(model.parameters())), wanted, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6 * theirs.abs().max().item())
 
 
 @pytest.mark.parametrize("watch", [False, True])
@@ -191,7 +194,7 @@ def test_logits_that_a_model_changes_are_learnt_from_as_it_returns_them(watch):
     found = WeightedOutput(model)(model, ids, targets, scales, watched)
     torch.testing.assert_close(found.loss, loss, rtol=1e-6, atol=1e-6)
     for mine, theirs in zip(torch.autograd.grad(found.loss, list(model.parameters())), wanted, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6 * theirs.abs().max().item())
 
 
 def test_removing_gives_the_modules_their_own_forward_back():

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import plw.training.record as card
 import pytest
+import torch
 from training_runs import torchrun
 
 
@@ -75,3 +77,14 @@ def test_energy_of_several_ranks_is_their_sum_or_unknown(tmp_path):
 
 def test_peak_memory_is_in_bytes():
     assert card.peak_memory_bytes("cpu")["host"] > 50 * 2**20
+
+
+def test_the_matrix_rate_is_quickly_measured_and_no_slower_than_a_product_of_ones_own():
+    used = time.process_time()
+    rate = card.measure_matrix_rate()
+    assert time.process_time() - used < 1
+    left = torch.ones(512, 512)
+    left @ left
+    own = time.perf_counter()
+    left @ left
+    assert rate > 0.2 * 2 * 512**3 / (time.perf_counter() - own)

@@ -9,6 +9,8 @@ scales come from the logical batch, every physical layout gives the same gradien
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from plw.data.conversations import SYSTEM
 from plw.data.tokenization import ANSWERS, EncodedExample
 from plw.data.turn_tokens import EARLIER, positions_of
 from plw.errors import InputError
+from plw.study.planning.batches import cut
 from plw.training.loss import IGNORED, check_answer_weight, mask_weights, pad, token_scales, weigh_positions
 from plw.training.loss import group_denominators as denominators_of
 
@@ -62,18 +65,29 @@ def plan_updates(rows: int, *, epochs: float, seed: int, update_size: int, last_
     return updates[: math.ceil(epochs * per_epoch)]
 
 
-def lay_out(lengths: Sequence[int], *, physical_batch: int, ranks: int, steps: int) -> list[list[list[int]]]:
-    """Deal the sequences of one update out to ranks and accumulation steps: layout[rank][step] = positions.
+def lay_out(batches: Sequence[Sequence[int]], *, ranks: int, steps: int) -> list[list[list[int]]]:
+    """Deal the batches of one update out to ranks and accumulation steps: layout[rank][step] = positions.
 
-    Longest first, so that a batch holds sequences of like length, ranks wait little for each other, and the
-    batch that needs most memory comes first. Batches that a short update does not fill stay empty.
+    Batches of like length stand next to each other, so ranks wait little for each other. Steps that a short update does
+    not fill stay empty.
+    """
+    if len(batches) > ranks * steps:
+        raise ValueError(f"{len(batches)} batches do not fit {ranks} ranks × {steps} steps")
+    filled = [list(batch) for batch in batches] + [[]] * (ranks * steps - len(batches))
+    return [[filled[step * ranks + rank] for step in range(steps)] for rank in range(ranks)]
+
+
+def cut_into_batches(
+    lengths: Sequence[int], *, physical_batch: int, tokens_per_batch: int | None = None
+) -> list[list[int]]:
+    """Return the positions of an update's sequences in physical batches (see `plw.study.planning.batches.cut`).
+
+    Longest first, so that a batch holds sequences of like length and the one that needs most memory comes first.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    if len(order) > physical_batch * ranks * steps:
-        raise ValueError(f"{len(order)} sequences do not fit {ranks} ranks × {steps} steps × {physical_batch}")
-    chunks = [order[start : start + physical_batch] for start in range(0, len(order), physical_batch)]
-    chunks += [[]] * (ranks * steps - len(chunks))
-    return [[chunks[step * ranks + rank] for step in range(steps)] for rank in range(ranks)]
+    sizes = cut([lengths[index] for index in order], physical_batch=physical_batch, tokens_per_batch=tokens_per_batch)
+    ends = list(accumulate(sizes))
+    return [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 class TrainingPlan(torch.utils.data.Dataset):
@@ -97,6 +111,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         unit: str,
         micro_batch: int,
         physical_batch: int,
+        tokens_per_batch: int | None = None,
         pad_token_id: int,
         rank: int = 0,
         ranks: int = 1,
@@ -105,9 +120,11 @@ class TrainingPlan(torch.utils.data.Dataset):
         self.plw, self.normalization, self.unit, self.micro_batch = plw, normalization, unit, micro_batch
         self.template_loss_weight, self.completion_loss_weight = template_loss_weight, completion_loss_weight
         self.system_loss_weight, self.earlier_weight = system_loss_weight, earlier_completion_loss_weight
-        self.physical_batch, self.pad_token_id = physical_batch, pad_token_id
-        self.rank, self.ranks = rank, ranks
-        self.steps_per_update = math.ceil(max(map(len, updates)) / (physical_batch * ranks))
+        self.physical_batch, self.tokens_per_batch = physical_batch, tokens_per_batch
+        self.pad_token_id, self.rank, self.ranks = pad_token_id, rank, ranks
+        # The same on all ranks and for all updates: the Trainer counts on it, and under ZeRO-3 every rank must take
+        # part in each step.
+        self.steps_per_update = math.ceil(self._most_batches() / ranks)
         self._current: tuple[int, list[dict]] = (-1, [])
 
     def __len__(self) -> int:
@@ -194,13 +211,24 @@ class TrainingPlan(torch.utils.data.Dataset):
     def _batches(self, update: int) -> list[dict[str, torch.Tensor]]:
         """Return this rank's physical batches of one update."""
         sequences, scales, counted = self.scales(update)
-        layout = lay_out(
-            [len(sequence.input_ids) for sequence in sequences],
-            physical_batch=self.physical_batch,
-            ranks=self.ranks,
-            steps=self.steps_per_update,
-        )
+        layout = lay_out(self._cut(update), ranks=self.ranks, steps=self.steps_per_update)
         return [self._batch(update, sequences, scales, counted, slots) for slots in layout[self.rank]]
+
+    def _cut(self, update: int) -> list[list[int]]:
+        lengths = [len(self.examples[row].input_ids) for row in self.updates[update]]
+        return cut_into_batches(lengths, physical_batch=self.physical_batch, tokens_per_batch=self.tokens_per_batch)
+
+    @cached_property
+    def most_rows(self) -> int:
+        """Rows of the largest physical batch of any rank."""
+        if self.tokens_per_batch is None:
+            return self.physical_batch
+        return max(len(batch) for update in range(len(self.updates)) for batch in self._cut(update))
+
+    def _most_batches(self) -> int:
+        if self.tokens_per_batch is None:
+            return math.ceil(max(map(len, self.updates)) / self.physical_batch)
+        return max(len(self._cut(update)) for update in range(len(self.updates)))
 
     def _batch(self, update, sequences, scales, counted, slots: list[int]) -> dict[str, torch.Tensor]:
         """Return one physical batch, shifted so that column t describes the prediction of token t + 1.

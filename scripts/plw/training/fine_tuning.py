@@ -25,9 +25,11 @@ from plw.models.loading import DTYPES
 from plw.training.batching import TrainingPlan, plan_updates
 from plw.training.checkpoints import find_checkpoint
 from plw.training.distance import WeightDistance, distance_of_parts
+from plw.training.forward.counting import matrix_sizes
 from plw.training.forward.halving import MemoryExhausted
 from plw.training.launch import world
 from plw.training.loss_log import LossLog, has_rows
+from plw.training.record import sum_over_ranks
 from plw.training.settings import TrainingSettings
 from plw.training.trainer import PromptLossTrainer
 from plw.training.zero import deepspeed_config, is_partitioned, prepare_deepspeed, weight_parts
@@ -64,6 +66,8 @@ class FinishedTraining:
     state_dict  full weights in `save_dtype` on the CPU; None where the module itself can be saved, and on ranks > 0
     weight_distance  from the starting model, where `save_dtype` rounds the weights; else None: the files tell it
     loss_file   the run's loss.csv, in the checkpoint folder
+    operations  floating-point operations of all ranks' products with weight matrices: what was computed, and what it
+                would be if every token went through everything; None after a resume, or for a model with experts
     updates     optimiser updates;  resumed_from  update of the checkpoint that was continued, or 0
     """
 
@@ -71,6 +75,7 @@ class FinishedTraining:
     state_dict: dict[str, torch.Tensor] | None
     weight_distance: WeightDistance | None
     loss_file: Path
+    operations: tuple[float, float] | None
     updates: int
     resumed_from: int
     steps_per_update: int
@@ -124,6 +129,7 @@ def make_plan(
         unit=settings.normalization_unit,
         micro_batch=settings.micro_batch,
         physical_batch=int(settings.physical_batch),
+        tokens_per_batch=settings.tokens_per_batch,
         pad_token_id=pad_token_id,
         rank=rank,
         ranks=ranks,
@@ -216,7 +222,7 @@ def train(
         fingerprint=fingerprint,
     )
     log.trainer = trainer
-    trainer.halving.rows = rows_that_fitted(folder, plan.physical_batch)
+    trainer.halving.rows = rows_that_fitted(folder, plan.most_rows)
     checkpoint = find_checkpoint(folder, fingerprint)
     if checkpoint is not None and not has_rows(log.path, int(checkpoint.name.rpartition("-")[2])):
         checkpoint = None
@@ -238,6 +244,7 @@ def train(
         state_dict=full_weights(trainer, settings.save_dtype),
         weight_distance=distance_from_start(trainer, ptlm) if settings.save_dtype != "float32" else None,
         loss_file=log.path,
+        operations=None if checkpoint else count_operations(trainer),
         updates=trainer.state.global_step,
         resumed_from=int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0,
         steps_per_update=plan.steps_per_update,
@@ -246,10 +253,10 @@ def train(
     )
 
 
-def rows_that_fitted(folder: Path, physical_batch: int) -> int:
+def rows_that_fitted(folder: Path, most: int) -> int:
     """Return how many rows are read at once from the start: fewer where an earlier call of this run had no memory."""
     found = folder / ROWS_FILE
-    return min(physical_batch, read_json(found)["rows"]) if found.is_file() else physical_batch
+    return min(most, read_json(found)["rows"]) if found.is_file() else most
 
 
 def set_attention_dropout(model: PreTrainedModel, probability: float) -> None:
@@ -270,8 +277,8 @@ def make_fingerprint(model: PreTrainedModel, plan: TrainingPlan, settings: Train
     Settings that do not change the result (where checkpoints are due, how batches are cut) are left out.
     """
     digest = hashlib.sha256(plan.digest().encode())
-    free = {"checkpoint_steps", "processes", "physical_batch", "monitor_prompt_loss", "device", "zero_stage",
-            "offload", "gradient_checkpointing", "save_dtype"}  # fmt: skip
+    free = {"checkpoint_steps", "processes", "physical_batch", "tokens_per_batch", "monitor_prompt_loss", "device",
+            "zero_stage", "offload", "gradient_checkpointing", "save_dtype"}  # fmt: skip
     kept = {key: value for key, value in settings.for_json().items() if key not in free}
     digest.update(json.dumps([kept, identity], sort_keys=True, default=str).encode())
     for parameter in model.parameters():
@@ -326,6 +333,17 @@ def distance_from_start(trainer: PromptLossTrainer, ptlm: dict) -> WeightDistanc
     mine = is_partitioned(engine) or trainer.is_world_process_zero()
     parts = weight_parts(trainer.model, engine) if mine else []
     return distance_of_parts(parts, [name for name, _ in trainer.model.named_parameters()], ptlm)
+
+
+def count_operations(trainer: PromptLossTrainer) -> tuple[float, float] | None:
+    """Operations of all ranks, see `FinishedTraining`; call it on every rank."""
+    sizes = matrix_sizes(trainer.model)
+    if sizes is None:
+        return None
+    plan = trainer.plan
+    done = sum_over_ranks(float(sizes.operations(trainer.output.computed)))
+    tokens = sum(len(plan.examples[row].input_ids) for update in plan.updates for row in update)
+    return None if done is None else (done, float(sizes.operations_of_tokens(tokens)))
 
 
 def discard_checkpoints(folder: Path) -> None:

@@ -4,12 +4,16 @@ import importlib.metadata
 import platform
 import resource
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 PACKAGES = ("torch", "transformers", "accelerate", "deepspeed", "tokenizers", "safetensors", "numpy")
 RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, readable by root on most machines
+
+SIZE, TURNS = 1024, 6  # of the products that are timed: 13 GFLOP in all, a tenth of a second on one core with AVX-512
 
 
 def versions() -> dict[str, str | None]:
@@ -56,6 +60,21 @@ def device_state(device: str) -> dict:
         "threads": torch.get_num_threads(),
         "host": platform.node(),
     }
+
+
+def measure_matrix_rate(clock: Callable[[], float] = time.perf_counter) -> float:
+    """Floating-point operations a second of float32 products on this process's threads, the fastest of a few.
+
+    clock  whose seconds: of the wall, or of the processor where a training beside it is timed so
+    """
+    left, right = torch.ones(SIZE, SIZE), torch.ones(SIZE, SIZE)
+    product = left @ right
+    seconds = []
+    for _ in range(TURNS):
+        start = clock()
+        torch.mm(left, right, out=product)
+        seconds.append(clock() - start)
+    return 2 * SIZE**3 / min(seconds)
 
 
 def peak_memory_bytes(device: str) -> dict[str, int | None]:

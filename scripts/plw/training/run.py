@@ -240,6 +240,7 @@ def measure(finished: FinishedTraining, device: str) -> dict:
         "tokens": int(tokens),
         "seconds_training": seconds,
         "tokens_per_second": tokens / seconds if seconds else None,
+        "matrix_rate": matrix_rate(finished, seconds, device),
         "first_loss": rows[0]["loss"],
         "last_loss": rows[-1]["loss"],
         "empty_units": finished.empty_units,
@@ -253,3 +254,18 @@ def measure(finished: FinishedTraining, device: str) -> dict:
         "git": run_card.git_state(Path(__file__).parent),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def matrix_rate(finished: FinishedTraining, seconds: float, device: str) -> dict[str, float] | None:
+    """How fast the machine multiplies float32 matrices, in operations a second, and shares of that during training.
+
+    share_computed  of what the training multiplied with weight matrices
+    share_of_tokens  as if each token went through all layers and the output layer: above `share_computed` by what was
+                     left out. Both are of time on the clock, so low on a busy machine.
+    None on a GPU, after a resume, and where a model has experts.
+    """
+    if device != "cpu" or finished.operations is None or not seconds:
+        return None
+    rate = run_card.measure_matrix_rate() * world()[1]
+    computed, of_tokens = (operations / seconds / rate for operations in finished.operations)
+    return {"operations_per_second": rate, "share_computed": computed, "share_of_tokens": of_tokens}

@@ -25,10 +25,10 @@ CHOICES = {
     "special_tokens": SPECIAL_TOKENS,
     "zero_stage": (None, 0, 1, 2, 3),
 }
-INTEGERS = ("max_length", "micro_batch", "micro_batches_per_update", "physical_batch", "processes",
+INTEGERS = ("max_length", "micro_batch", "micro_batches_per_update", "physical_batch", "tokens_per_batch", "processes",
             "checkpoint_steps")  # fmt: skip
 POSITIVE = ("epochs", "learning_rate", "adam_eps", "max_length", "micro_batch", "micro_batches_per_update",
-            "physical_batch", "processes", "completion_loss_weight")  # fmt: skip
+            "physical_batch", "tokens_per_batch", "processes", "completion_loss_weight")  # fmt: skip
 NOT_NEGATIVE = ("warmup_ratio", "weight_decay", "max_grad_norm", "attention_dropout")
 
 
@@ -47,6 +47,8 @@ class TrainingSettings:
     last_window               keep | drop the last, shorter update of an epoch (Alpaca's stack dropped it)
     physical_batch            sequences that a device sees at once; never changes the gradient. "auto": as many as the
                               device's memory holds, which the record of the run then says
+    tokens_per_batch          in place of that: as many sequences of like length as have so many tokens, padding
+                              included (`plw.study.planning.batches`); None: physical_batch counts
     zero_stage                DeepSpeed's ZeRO stage; None trains without DeepSpeed
     offload                   cpu: DeepSpeed keeps optimiser state (and, at stage 3, parameters) in host memory
     checkpoint_steps          updates between checkpoints; None saves one only when the run is told to stop
@@ -82,6 +84,7 @@ class TrainingSettings:
     system_loss_weight: float | None = None
     earlier_completion_loss_weight: float | None = None
     physical_batch: int | str = 4
+    tokens_per_batch: int | None = None
     processes: int = 1
     device: str = "auto"
     zero_stage: int | None = None
@@ -96,10 +99,10 @@ class TrainingSettings:
     minkowski: float = 0.0
 
     def for_json(self) -> dict:
-        """Return the settings as a plain dict; weights as the paper's are not named, as before there were the keys."""
+        """Return the settings as a plain dict; what has its usual value is not named, as before there were the keys."""
         settings = asdict(self) | {"adam_betas": list(self.adam_betas)}
         usual = {"completion_loss_weight": 1, "template_loss_weight": None, "system_loss_weight": None,
-                 "earlier_completion_loss_weight": None}  # fmt: skip
+                 "earlier_completion_loss_weight": None, "tokens_per_batch": None}  # fmt: skip
         return {key: value for key, value in settings.items() if key not in usual or value != usual[key]}
 
 
@@ -156,7 +159,7 @@ def _problem(key: str, value: object) -> str | None:
     elif key == "monitor_prompt_loss":
         if not isinstance(value, int) or (not isinstance(value, bool) and value < 1):
             return f"`{key}` must be true, false or a whole number of updates from 1 on."
-    elif key == "checkpoint_steps" and value is None:
+    elif key in ("checkpoint_steps", "tokens_per_batch") and value is None:
         return None
     elif key == "adam_betas":
         if not (isinstance(value, list | tuple) and len(value) == 2 and all(0 <= beta < 1 for beta in value)):

@@ -65,7 +65,7 @@ class PromptLossTrainer(Trainer):
         self.output = WeightedOutput(self.model, label_smoothing=label_smoothing, sparse=not checkpointing)
         stage = getattr(self.accelerator.state.deepspeed_plugin, "zero_stage", None)
         alone = not self.is_deepspeed_enabled and self.args.world_size == 1
-        self.halving = Halving(plan.physical_batch, agrees=stage != 3, restart=self._drop_update if alone else None)
+        self.halving = Halving(plan.most_rows, agrees=stage != 3, restart=self._drop_update if alone else None)
         self.minkowski, self.added_rows = minkowski, added_rows
         self.penalty: MinkowskiPenalty | None = None
         if minkowski and not self.is_deepspeed_enabled:  # with DeepSpeed it needs the engine: create_scheduler

@@ -1,6 +1,7 @@
 """What a study would cost, before anything runs, and what its jobs ask a scheduler for.
 
 workload.py    tokens that jobs read and write, from measured or printed lengths
+batches.py     how many sequences a device sees at once, by number or by a budget of tokens
 processor.py   jobs and processor seconds of a study that makes its own small models
 machine.py     how fast this machine is, measured in a second
 cost.py        GPU hours of jobs, from published rates or a pilot's

@@ -166,7 +166,9 @@ def training_fits(study: dict, runs: Iterable[Run], printed: dict, root: Path = 
         if (shape := ptlm_shape(study, ptlm)) is None:
             continue
         rows = training["physical_batch"]
-        if rows == "auto":
+        if training.get("tokens_per_batch"):
+            rows = max(1, training["tokens_per_batch"] // tokens)
+        elif rows == "auto":
             own = None if memory is None else memory / ranks
             rows = most_rows(shape, training, tokens, on_host=on_host, memory=own, frozen=frozen)
         demand, taken = _taken(shape, training, rows, tokens, on_host, frozen)

@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from statistics import NormalDist, fmean
 
 from plw.errors import InputError
 from plw.study.design import OWN_TASKS, is_task_file
 from plw.study.layout import results
+from plw.study.planning.batches import cut
 from plw.study.runs import Run, benchmarks_of, reference_run
 from plw.study.sources import named_files, read_rows
 
@@ -158,19 +160,17 @@ class TrainingWork:
 def training_work(lengths: Lengths, training: dict) -> TrainingWork:
     """What one fine-tuning on rows of these lengths computes.
 
-    The rows of an update are sorted by length and dealt out, so at each step all ranks wait for the longest row among
-    processes × physical_batch neighbours of that order.
+    The rows of an update are sorted by length and dealt out, so at each step all ranks wait for the longest row of the
+    batches that stand next to each other in that order.
     """
     update_size = training["micro_batch"] * training["micro_batches_per_update"]
-    at_once = training["processes"] * rows_at_once(training)
-    steps = math.ceil(update_size / at_once)
+    longest, steps = _computed_of_a_row(lengths, training, update_size)
     per_epoch = lengths.rows / update_size
     per_epoch = math.floor(per_epoch) if training.get("last_window") == "drop" else math.ceil(per_epoch)
     updates = math.ceil(per_epoch * training["epochs"])
     rows = lengths.rows * training["epochs"]
     if training.get("last_window") == "drop":
         rows = updates * update_size
-    longest = fmean(lengths.quantile(1 - (step * at_once + 0.5) / max(update_size, at_once)) for step in range(steps))
     return TrainingWork(rows * lengths.mean, rows * max(longest, lengths.mean), updates, updates * steps)
 
 
@@ -178,6 +178,20 @@ def rows_at_once(training: dict) -> int:
     """Sequences that a device sees at once; for `auto`, which depends on it, a logical micro-batch is counted with."""
     rows = training["physical_batch"]
     return training["micro_batch"] if rows == "auto" else rows
+
+
+def _computed_of_a_row(lengths: Lengths, training: dict, update_size: int) -> tuple[float, int]:
+    """Mean tokens that are computed for a row, padding included, and steps of an update."""
+    ranks, budget = training["processes"], training.get("tokens_per_batch")
+    if budget is None:
+        at_once = ranks * rows_at_once(training)
+        steps = math.ceil(update_size / at_once)
+        places = [(step * at_once + 0.5) / max(update_size, at_once) for step in range(steps)]
+        return fmean(lengths.quantile(1 - place) for place in places), steps
+    drawn = [lengths.quantile(1 - (place + 0.5) / update_size) for place in range(update_size)]
+    sizes = cut(drawn, physical_batch=1, tokens_per_batch=budget)
+    cells = sum(size * drawn[end - size] for size, end in zip(sizes, accumulate(sizes), strict=True))
+    return cells / update_size, math.ceil(len(sizes) / ranks)
 
 
 @dataclass(frozen=True)

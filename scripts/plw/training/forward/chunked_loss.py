@@ -30,18 +30,22 @@ class _ChunkedLoss(torch.autograd.Function):
         with torch.autocast(values.device.type, enabled=False):
             for chunk in _chunks(len(values), chunk_tokens):
                 logits = torch.nn.functional.linear(values[chunk], matrix, offset)
-                gradient, losses[chunk] = _token_losses(logits, targets[chunk], label_smoothing, any(learns[:3]))
+                gradient, total, losses[chunk] = _token_losses(logits, targets[chunk], label_smoothing, any(learns[:3]))
                 del logits  # or two chunks would be there while the next one is made
                 if gradient is None:
                     continue
-                gradient *= scales[chunk].float()[:, None]
+                # In float32 each row's factor goes into the small matrices, which saves two passes over the chunk;
+                # in less, the product is rounded once.
+                factor = (scales[chunk].float() / total)[:, None]
+                if dtype != torch.float32:
+                    gradient, factor = gradient.mul_(factor), torch.ones_like(factor)
                 if of_bias is not None:
-                    of_bias += gradient.sum(0)
+                    of_bias.addmv_(gradient.t(), factor[:, 0])
                 gradient = gradient.to(dtype)
                 if of_hidden is not None:
-                    torch.mm(gradient, matrix, out=of_hidden[chunk])
+                    torch.mm(gradient, matrix, out=of_hidden[chunk]).mul_(factor)
                 if of_weight is not None:
-                    _add_product(of_weight, gradient, values[chunk])
+                    _add_product(of_weight, gradient, values[chunk] * factor.to(dtype))
                 del gradient
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         ctx.dtypes = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
@@ -88,10 +92,11 @@ def chunked_token_losses(
     chunk_tokens: int = CHUNK_TOKENS,
 ) -> torch.Tensor:
     """Return each token's cross-entropy in nats, float32 [n], without gradient; arguments as in `chunked_loss`."""
-    with torch.no_grad():
-        return chunked_loss(
-            hidden, weight, bias, targets, torch.zeros_like(targets, dtype=torch.float32), chunk_tokens=chunk_tokens
-        )[1]
+    # Detached, not only without gradient: a function is asked for gradients by what its inputs require, and would
+    # multiply the weights' out.
+    given = (hidden.detach(), weight.detach(), None if bias is None else bias.detach())
+    scales = torch.zeros_like(targets, dtype=torch.float32)
+    return chunked_loss(*given, targets, scales, chunk_tokens=chunk_tokens)[1]
 
 
 def _compute_dtype(hidden: torch.Tensor) -> torch.dtype:
@@ -109,7 +114,9 @@ def _chunks(tokens: int, most: int) -> list[slice]:
 
 
 def _token_losses(logits, targets, label_smoothing: float, learns: bool):
-    """Gradient of each token's loss with respect to its logits (or None), and the losses; `logits` is overwritten."""
+    """Gradient of each token's loss with respect to its logits, times that token's `total` (or None), `total` and the
+    losses; `logits` is overwritten.
+    """
     logits = logits.float()
     picked = logits.gather(1, targets[:, None])[:, 0]
     average = logits.mean(1) if label_smoothing else None
@@ -121,12 +128,11 @@ def _token_losses(logits, targets, label_smoothing: float, learns: bool):
     if average is not None:
         losses = (1 - label_smoothing) * losses + label_smoothing * (normalizer - average)
     if not learns:
-        return None, losses
-    logits.div_(total[:, None])
+        return None, total, losses
     if label_smoothing:
-        logits.sub_(label_smoothing / logits.shape[1])
-    logits.scatter_add_(1, targets[:, None], torch.full_like(total, label_smoothing - 1)[:, None])
-    return logits, losses
+        logits.sub_((total * (label_smoothing / logits.shape[1]))[:, None])
+    logits.scatter_add_(1, targets[:, None], (total * (label_smoothing - 1))[:, None])
+    return logits, total, losses
 
 
 def _add_product(total: torch.Tensor, gradient: torch.Tensor, values: torch.Tensor) -> None:

@@ -21,8 +21,8 @@ MOST_CHOSEN = 0.5
 class LastBlock:
     """Lets the last layer's position-wise parts work at chosen positions only.
 
-    `positions` is bool [b, width], or None for all; it holds until it is set anew, so that the backward pass of the
-    same batch sees it. A layer that is not built of LLaMA's projections is left as it is.
+    `positions` is bool [b, width], or None for all, of the next forward pass. A layer that is not built of LLaMA's
+    projections is left as it is.
     """
 
     def __init__(self, model: PreTrainedModel):
