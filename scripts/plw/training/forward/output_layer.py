@@ -80,7 +80,7 @@ class WeightedOutput:
         input_ids, targets  int64 [b, width], targets -100 where nothing is predicted;  scales  float32 [b, width]
         watched    bool [b, width]: whose cross-entropy is also wanted, though it has no scale; or None
         """
-        # On a processor alone: attention in groups of like length starts many small kernels, which nobody timed on a GPU.
+        # On a processor alone: attention in groups starts many small kernels, which nobody timed on a GPU.
         if self._attention is not None and input_ids.device.type == "cpu":
             return self._packed(model, pack(input_ids, targets, scales, watched))
         learned = (targets != IGNORED) & (scales != 0)
