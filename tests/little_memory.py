@@ -30,10 +30,17 @@ def limit(model, *, rows, backward=False, fits=0):
     backward  at the end of the backward pass, instead of in the middle of the forward pass
     fits      so many passes with more sequences have room
     """
-    left = [fits]
+    left, packed = [fits], [None]
+
+    def note(module, inputs, named):
+        """Rows of a packed batch (`plw.training.forward.packing`): each begins where positions do not go on."""
+        places = named.get("position_ids")
+        packed[0] = None if places is None else 1 + int((places[0].diff() != 1).sum())
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
 
     def look(hidden):
-        if len(hidden) <= rows:
+        if (packed[0] or len(hidden)) <= rows:
             return hidden
         if left[0]:
             left[0] -= 1
