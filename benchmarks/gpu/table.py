@@ -1,6 +1,6 @@
 """gpu.json as a Markdown table, and its place in docs/measurements.md."""
 
-BEGIN, END = "<!-- begin: results/gpu.json -->", "<!-- end: results/gpu.json -->"
+MARK = "results/gpu.json"
 NOTHING = "No `gpu.json` has been measured yet: there are no figures of a GPU here."
 
 
@@ -19,13 +19,14 @@ def section(found: dict | None) -> str:
     return "\n".join(lines)
 
 
-def put_section(document: str, text: str) -> str:
-    """The document with `text` between its marks; ValueError where it has none."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def put_section(document: str, text: str, mark: str = MARK) -> str:
+    """The document with `text` between the marks of that name; ValueError where it has none."""
+    opening, closing = f"<!-- begin: {mark} -->", f"<!-- end: {mark} -->"
+    before, begin, rest = document.partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
-        raise ValueError(f"the document has no {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+        raise ValueError(f"the document has no {opening} … {closing}")
+    return f"{before}{opening}\n{text}\n{closing}{after}"
 
 
 def _shown(value: object) -> str:
