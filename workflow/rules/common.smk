@@ -209,6 +209,18 @@ def begin_records():
         manifest.begin_call(Path(), STUDY_NAME, recorded_jobs(workflow.dag.needrun_jobs()))
 
 
+def schedule_by_events():
+    """Choose jobs when one is done, and not again and again in between.
+
+    Snakemake 9.27 limits the start of jobs to 100 a second and, for that, looks again a second after each look, so every
+    job that ends adds one more look a second until the end of the call: after 500 jobs, that many. A limit that was
+    asked for stays.
+    """
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1) and getattr(workflow.scheduler, "job_rate_limiter", None):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def end_records():
     """After a call, whole or not: the sums of what it made. `--touch` made nothing."""
     if workflow.touch or not workflow.is_main_process:

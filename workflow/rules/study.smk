@@ -67,3 +67,4 @@ onstart:
     check_models()
     check_memory()
     begin_records()
+    schedule_by_events()
