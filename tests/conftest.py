@@ -8,14 +8,16 @@ from checkout import ROOT
 from finished_study import FinishedStudy, make_study
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_itemcollected(item):
+    """Tests of one long study stay with one worker (`--dist loadgroup`), so that each study is made once."""
+    if item.get_closest_marker("study"):
+        item.add_marker(
+            pytest.mark.xdist_group("finished" if "finished_study" in item.fixturenames else item.path.stem)
+        )
+
+
 def pytest_collection_modifyitems(config, items):
-    """What a night takes is run only where it is asked for by name; tests of one long study stay with one worker."""
-    for item in items:
-        if item.get_closest_marker("study"):  # with `--dist loadgroup`, each long study is made once
-            item.add_marker(
-                pytest.mark.xdist_group("finished" if "finished_study" in item.fixturenames else item.path.stem)
-            )
+    """What a night takes is run only where it is asked for by name."""
     if "nightly" in config.getoption("markexpr"):
         return
     for item in items:
