@@ -8,12 +8,18 @@ from checkout import ROOT
 from finished_study import FinishedStudy, make_study
 
 
-def pytest_itemcollected(item):
-    """Tests of one long study stay with one worker (`--dist loadgroup`), so that each study is made once."""
-    if item.get_closest_marker("study"):
-        item.add_marker(
-            pytest.mark.xdist_group("finished" if "finished_study" in item.fixturenames else item.path.stem)
-        )
+def pytest_xdist_make_scheduler(config, log):
+    """With `--dist loadfile`, all files that use the finished study are one: it is made by one worker, once."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByStudy(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return "finished_study" if "finished_study" in (ROOT / file).read_text(encoding="utf-8") else file
+
+    return ByStudy(config, log)
 
 
 def pytest_collection_modifyitems(config, items):
