@@ -16,7 +16,7 @@ run: setup  ## set up, then make the whole study of config/config.yaml (default:
 
 test: setup validators  ## set up, then all tests that need no GPU: the library's, then whole studies, one of them through Slurm
 	python -m pytest -n 2 -m "not study"
-	python -m pytest -n 2 --dist loadfile -m study
+	python -m pytest -m study
 
 test-gpu:  ## ten minutes of one GPU, with the packages at hand: results/gpu.json (docs/gpu.md); call it again to go on
 	@"$$(command -v python || echo python3)" benchmarks/measure_gpu.py $(GPU_FLAGS)

@@ -8,20 +8,6 @@ from checkout import ROOT
 from finished_study import FinishedStudy, make_study
 
 
-def pytest_xdist_make_scheduler(config, log):
-    """With `--dist loadfile`, all files that use the finished study are one: it is made by one worker, once."""
-    if config.getoption("dist") != "loadfile":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByStudy(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            file = nodeid.partition("::")[0]
-            return "finished_study" if "finished_study" in (ROOT / file).read_text(encoding="utf-8") else file
-
-    return ByStudy(config, log)
-
-
 def pytest_collection_modifyitems(config, items):
     """What a night takes is run only where it is asked for by name."""
     if "nightly" in config.getoption("markexpr"):

@@ -39,7 +39,7 @@ NEITHER = {  # run nor planned
     "column -t -s '|' results/paper_pilot/planned_and_measured.md": "shows a file of a finished study",
     "bash .ci/run": "runs the tests that this one belongs to",
     'python -m pytest -n 2 -m "not study"': "runs the tests that this one belongs to",
-    "python -m pytest -n 2 --dist loadfile -m study": "runs the tests that this one belongs to",
+    "python -m pytest -m study": "runs the tests that this one belongs to",
     "python -m pytest tests/study/test_plan_processor.py": "runs the tests that this one belongs to",
     "snakemake -s CHECKOUT/Snakefile": "tests/workflow/test_places.py runs it and sees it refused",
     "plw publish demo short --repo OWNER/NAME --upload": "sends to the Hub; tests/sharing has one of its own",

@@ -24,6 +24,7 @@ TIMES = {
     "finished",
     "peak_memory_bytes",
     "energy_joules",
+    "matrix_rate",
 }
 # Pages and tables of times, sums of them, times of files that were read; logs; and configs.yaml, which holds a path.
 OF_TIMES = (
