@@ -47,7 +47,7 @@ LIBRARIES = (
     "pandas",
     "lm_eval.evaluator",
     "lm_eval.models.huggingface",
-    "lm_eval.tasks.truthfulqa.utils",  # its ROUGE brings nltk: 0.3 s of processor time
+    "lm_eval.tasks.truthfulqa.utils",  # its ROUGE brings nltk
     "alpaca_eval",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
@@ -205,7 +205,7 @@ def serve() -> None:
         except Exception:  # a library that fails here fails in the program that needs it, or is not needed
             traceback.print_exc()
     if mapping := sys.modules.get("transformers.conversion_mapping"):
-        # Made for the first model of a process, of all architectures at once: 0.1 s of processor time for each child.
+        # Made for the first model of a process, of all architectures at once.
         with contextlib.suppress(Exception):
             mapping.get_checkpoint_conversion_mapping("llama")
     for name in [name for name in sys.modules if name == "plw" or name.startswith("plw.")]:

@@ -16,8 +16,16 @@ from dataclasses import dataclass
 
 from plw.data.conversations import ASSISTANT
 from plw.data.template import field_spans, format_prompt
-from plw.data.turn_tokens import EARLIER, TEMPLATE, Runs, check_escaped, conversation_tokens, positions_of, runs_of
-from plw.errors import InputError
+from plw.data.turn_tokens import (
+    EARLIER,
+    TEMPLATE,
+    Runs,
+    check_escaped,
+    conversation_tokens,
+    positions_of,
+    runs_of,
+    with_offsets,
+)
 
 CHUNK_ROWS = 1000  # rows per call of the tokenizer: enough for its threads, small enough for memory
 
@@ -116,17 +124,9 @@ def template_positions(tokenizer, row: Mapping, length: int, *, special_tokens: 
     They are the template's and what the tokenizer puts before a text; a token that holds both is the field's.
     Raises InputError for a tokenizer that does not say where in a text its tokens lie.
     """
-    split = {"split_special_tokens": True} if special_tokens == "escape" else {}
     text = format_prompt(row["instruction"], row["input"])
-    try:
-        lying = tokenizer(text, return_offsets_mapping=True, verbose=False, **split)["offset_mapping"][:length]
-    except NotImplementedError:
-        raise InputError(
-            "This tokenizer does not say where in a text its tokens lie.",
-            value=type(tokenizer).__name__,
-            where="training.template_loss_weight",
-            hint="Leave the key out, or use a fast tokenizer (tokenizer.json).",
-        ) from None
+    found = with_offsets(tokenizer, text, special_tokens=special_tokens, where="training.template_loss_weight")
+    lying = found["offset_mapping"][:length]
     spans = field_spans(row["instruction"], row["input"])
     return tuple(
         place

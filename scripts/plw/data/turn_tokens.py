@@ -21,21 +21,13 @@ def conversation_tokens(tokenizer, turns: Turns, *, special_tokens: str) -> tupl
     special_tokens  keep | escape: what the text of a special token in a turn becomes
     Raises InputError for a tokenizer that does not say where in a text its tokens lie.
     """
-    split = {"split_special_tokens": True} if special_tokens == "escape" else {}
     ids: list[int] = []
     roles: list[str] = []
     starts: list[int] = []
     exchanges = exchange_texts(turns)
     for number, (text, spans) in enumerate(exchanges):
-        try:
-            found = tokenizer(text, add_special_tokens=number == 0, return_offsets_mapping=True, verbose=False, **split)
-        except NotImplementedError:
-            raise InputError(
-                "This tokenizer does not say where in a text its tokens lie.",
-                value=type(tokenizer).__name__,
-                where="turns: all of a data set",
-                hint="Leave the key out, or use a fast tokenizer (tokenizer.json).",
-            ) from None
+        wanted = {"special_tokens": special_tokens, "where": "turns: all of a data set"}
+        found = with_offsets(tokenizer, text, add_special_tokens=number == 0, **wanted)
         own = [role_of(start, end, spans) for start, end in found["offset_mapping"]]
         if special_tokens == "escape":
             text_ids = [token for token, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True)
@@ -69,6 +61,24 @@ def positions_of(runs: Runs, roles: Sequence[str]) -> list[int]:
             found += range(place, place + length)
         place += length
     return found
+
+
+def with_offsets(tokenizer, text: str, *, special_tokens: str, where: str, **options):
+    """Tokens of a text with `offset_mapping`: the (start, end) of the characters that each stands for.
+
+    special_tokens  keep | escape: what the text of a special token becomes
+    where           the key that wants it, for the InputError of a tokenizer that does not say where its tokens lie
+    """
+    split = {"split_special_tokens": True} if special_tokens == "escape" else {}
+    try:
+        return tokenizer(text, return_offsets_mapping=True, verbose=False, **split, **options)
+    except NotImplementedError:  # transformers' tokenizers in Python
+        raise InputError(
+            "This tokenizer does not say where in a text its tokens lie.",
+            value=type(tokenizer).__name__,
+            where=where,
+            hint="Leave the key out, or use a fast tokenizer (tokenizer.json).",
+        ) from None
 
 
 def check_escaped(tokenizer, ids: Iterable[int]) -> None:

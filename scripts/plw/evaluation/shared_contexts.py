@@ -24,8 +24,8 @@ from plw.models.memory import BatchMemory, is_out_of_memory
 SHARED_PART = 0.5  # requests whose common beginning is at least this part of them form one group
 SOFTMAX_DTYPE = torch.float32  # in bfloat16 a log-probability near -5 is a multiple of 1/32: choices tie
 MAX_ROW_TOKENS = 512  # of branches in a row, beside the group's beginning: attention costs its square
-# Groups share a row up to this part of what all requests share. With 25 shots of 362 tokens and questions of 15 it was
-# quickest: 46 ms against 81 with a row for each question (40 of them, one core, hidden 96).
+# Groups share a row up to this part of what all requests share: short questions behind long shots, as ARC's. Beyond it
+# attention between questions, which the mask throws away, costs more than the rows that are saved.
 PACKED_PART = 1 / 6
 
 

@@ -120,7 +120,7 @@ def most_rows(
     """How many rows a device sees at once for `physical_batch: auto`: as many as the law, with its error, says fit.
 
     At most a rank's share of an update; on a processor at most a logical micro-batch, since there more rows only bring
-    padding (1 row at once is 1.4 times as fast as 4 in smol_cpu). At least 1.
+    padding. At least 1.
 
     tokens  of the longest row;  memory  bytes of one rank, None: no limit;  frozen  whether starting weights are kept
     """

@@ -1,7 +1,7 @@
 """LLaMA's norm with a backward pass of its own: fewer passes over the states, the same numbers.
 
 PyTorch takes the derivative of each of the norm's six operations by itself and keeps what each needs. Written out, the
-gradient takes half the time: forward and backward of 3,500 positions of width 256 took 6 to 8 ms in place of 14 to 15.
+gradient needs fewer passes and keeps two tensors of their size.
 """
 
 import torch
@@ -11,7 +11,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 
 class _RootMeanSquare(torch.autograd.Function):
-    """x × rsqrt(mean(x²) + eps) × weight, over the last dimension."""
+    """x × rsqrt(mean(x²) + eps) × weight, over the last dimension: x float32 [..., width], weight float32 [width]."""
 
     @staticmethod
     def forward(ctx, states, weight, eps):
