@@ -4,8 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import slurm_cluster
 from checkout import ROOT
-from finished_study import FinishedStudy, make_study
+from finished_study import make_study
+
+# Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits nine seconds for it where
+# Slurm's programs lie without a cluster, as they do after the test of Slurm, which names its own.
+if not slurm_cluster.has_its_own():
+    os.environ.setdefault("SLURM_CONF", os.devnull)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -27,10 +33,9 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_study(request, tmp_path_factory) -> FinishedStudy:
-    """The finished test study; through Slurm if any test of Slurm is selected."""
-    slurm = any(item.get_closest_marker("slurm") for item in request.session.items)
-    return make_study(tmp_path_factory.mktemp("study"), slurm=slurm)
+def finished_study(tmp_path_factory) -> Path:
+    """A copy of the project in which the test study is finished."""
+    return make_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture

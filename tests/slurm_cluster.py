@@ -20,11 +20,22 @@ START_SECONDS = 60
 SYSTEM_CONFIGURATION = Path("/etc/slurm/slurm.conf")
 
 
+def has_its_own() -> bool:
+    """Whether this machine has a Slurm that no test started; a link that a killed test left counts for nothing."""
+    if not SYSTEM_CONFIGURATION.is_symlink():
+        return SYSTEM_CONFIGURATION.exists()
+    folder = SYSTEM_CONFIGURATION.readlink().parent
+    if not (folder / "munge" / "key").exists():  # as `cluster` lays it out
+        return SYSTEM_CONFIGURATION.exists()
+    number = folder / "slurmctld.pid"
+    return number.exists() and Path("/proc", number.read_text().strip(), "exe").exists()
+
+
 def why_not() -> str | None:
     """Why no cluster can be started here, or None."""
     if os.geteuid() != 0:
         return "a private Slurm cluster needs root"
-    if SYSTEM_CONFIGURATION.exists():
+    if has_its_own():
         return f"{SYSTEM_CONFIGURATION} is there: this machine has a Slurm of its own"
     return next(filter(None, map(debian_packages.why_not, PROGRAMS)), None)
 
@@ -92,7 +103,7 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     environment = {**os.environ, "SLURM_CONF": str(configuration)}
     processes: list[subprocess.Popen] = []
     SYSTEM_CONFIGURATION.parent.mkdir(exist_ok=True)
-    SYSTEM_CONFIGURATION.unlink(missing_ok=True)  # a dangling link of a test that was killed
+    SYSTEM_CONFIGURATION.unlink(missing_ok=True)  # a link that a killed test left
     SYSTEM_CONFIGURATION.symlink_to(configuration)
     try:
         munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={munge}/socket"]

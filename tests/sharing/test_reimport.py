@@ -26,7 +26,7 @@ def plw(project: Path, *words: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def project(finished_study) -> Path:
-    return finished_study.project
+    return finished_study
 
 
 @pytest.fixture(scope="module")

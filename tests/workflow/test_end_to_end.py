@@ -1,7 +1,4 @@
-"""The test study from nothing to the report, in a copy of the project, and what runs again after a change.
-
-How the study was made, on Slurm or on this machine's cores, finished_study.py says.
-"""
+"""The test study from nothing to the report, in a copy of the project, and what runs again after a change."""
 
 import csv
 import json
@@ -31,7 +28,7 @@ RUNS = 15  # of five experiments
 @pytest.fixture(scope="module")
 def project(finished_study) -> Path:
     """The project's folder with a finished test study."""
-    return finished_study.project
+    return finished_study
 
 
 def dry_run(folder: Path, *arguments: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.study, pytest.mark.slow, pytest.mark.r]
 
 
 def test_tokens_judgements_and_jobs_of_the_finished_study_are_those_of_its_plan(finished_study):
-    project = finished_study.project
+    project = finished_study
     study = load_configuration({"study": "test"}, root=project)
     printed = read_yaml(project / "config/paper_numbers.yaml")["table_1"]["rows"]
     plan = plan_study(study, list_runs(study), printed, project)
@@ -38,9 +38,7 @@ def test_tokens_judgements_and_jobs_of_the_finished_study_are_those_of_its_plan(
 
 
 def test_the_next_plan_says_what_the_finished_study_took_and_no_stage_was_far_from_the_first_plan(finished_study):
-    if finished_study.no_slurm is None:
-        pytest.skip("through Slurm every job loads its libraries, which the seconds of the plan leave out")
-    project = finished_study.project
+    project = finished_study
     study = load_configuration({"study": "test"}, root=project)
     printed = read_yaml(project / "config/paper_numbers.yaml")["table_1"]["rows"]
     plan = plan_study(study, list_runs(study), printed, project)

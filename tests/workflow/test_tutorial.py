@@ -19,7 +19,7 @@ FIGURES = ("figure_1", "figure_5")
 def followed(finished_study, tmp_path_factory):
     """A project in which the tutorial was followed, and what was said; the test study's world stands for the demo's."""
     folder = copy_project(tmp_path_factory.mktemp("tutorial") / "project")
-    shutil.copytree(finished_study.project / "results/test/world", folder / "results/demo/world")
+    shutil.copytree(finished_study / "results/test/world", folder / "results/demo/world")
     makes_the_demo, *commands = re.findall(r"```bash\n(.*?)```", TUTORIAL, re.DOTALL)
     assert makes_the_demo.startswith("snakemake --cores all results/demo/world/")
     programs = folder.parent / "bin"
