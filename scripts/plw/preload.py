@@ -45,6 +45,7 @@ LIBRARIES = (
     "deepspeed.runtime.zero.muon.muon_optimizer",  # its ZeRO optimisers import this, and with it the compiler: seconds
     "datasets",
     "pandas",
+    "jsonschema",  # checks the study's file in each program that reads it
     "lm_eval.evaluator",
     "lm_eval.models.huggingface",
     "lm_eval.tasks.truthfulqa.utils",  # its ROUGE brings nltk

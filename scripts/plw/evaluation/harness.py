@@ -82,6 +82,7 @@ def compiled_templates() -> Iterator[None]:
         lm_eval.utils.apply_template = original
 
 
+@cache
 def harness_version() -> str:
     """Version of the installed lm-eval."""
     return importlib.metadata.version("lm_eval")
