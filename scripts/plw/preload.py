@@ -14,7 +14,6 @@ from plw.program import close_off
 
 import array
 import contextlib
-import ctypes
 import fcntl
 import gc
 import hashlib
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from plw.environment import closed
+from plw.parent import end_with_launcher, signal_at_parents_end
 
 LIBRARIES = (
     "torch",
@@ -77,7 +77,6 @@ IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 START_SECONDS = 120.0  # imports on a busy machine
 ADDRESS_BYTES = 107  # the longest address of a socket (unix(7): 108 with the zero at the end; macOS has 104)
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def server_folder() -> Path:
@@ -110,6 +109,7 @@ def run(program: str, arguments: list[str]) -> int:
         connection.sendall(payload)
         for number in FORWARDED_SIGNALS:
             signal.signal(number, lambda received, _: connection.sendall(bytes([received])))
+        end_with_launcher(os.environ)  # the child's parent is the server: torchrun's death is told by its client
         answer = connection.recv(1)
     except (OSError, ValueError) as error:
         answer, cause = b"", str(error)
@@ -311,10 +311,9 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
 
 def _die_with(server: int) -> None:
     """Let the kernel kill this child when its server dies, as the client then runs the program a second time."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server:  # it died before the call
-            os._exit(1)
+    signal_at_parents_end(signal.SIGKILL)
+    if os.getppid() != server:  # it died before the call
+        os._exit(1)
 
 
 def _become(request: dict, descriptors: list[int], inherited: list[socket.socket]) -> None:

@@ -26,6 +26,13 @@ def close_off() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
+def join_preloaded() -> None:
+    """Where programs run in a process that has the libraries loaded, run there too as a rank that torchrun started."""
+    if os.environ.get("PLW_PYTHON", "").endswith("plw.preload") and started_by_torchrun(os.environ, os.getppid()):
+        os.environ["PLW_PYTHON"] = "python"  # it stays a rank of torchrun, and would come here again
+        os.execv(sys.executable, [sys.executable, "-m", "plw.preload", *sys.argv])
+
+
 def _is_program() -> bool:
     """Whether this process runs a program of a checkout (scripts/STAGE/…), and not a test or somebody's own code."""
     file = getattr(sys.modules["__main__"], "__file__", None)
@@ -53,3 +60,4 @@ def run_program(main: Callable[[], None]) -> None:
 
 if _is_program():
     close_off()
+    join_preloaded()

@@ -148,7 +148,7 @@ def test_two_killed_ranks_resume_where_their_checkpoint_stands(world, tmp_path):
         wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
         for part in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
             part.kill()
-    subprocess.run(command(world, tmp_path, **options), check=True)
+    subprocess.run(command(world, tmp_path, **(options | {"launcher": preloaded(2)})), check=True)
     rows, weights, record = results(tmp_path)
     assert record["resumed_from"] >= 4
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in whole_rows], rel=1e-4)

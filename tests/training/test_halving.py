@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from plw.training import run as running
 from plw.training.fine_tuning import ROWS_FILE, rows_that_fitted
 from plw.training.forward.halving import cut
 from plw.training.loss import IGNORED
-from training_runs import SCRIPTS, command, results, run, torchrun
+from training_runs import SCRIPTS, command, preloaded, results, run
 
 REGULARIZED = {
     "none": {},
@@ -129,7 +128,7 @@ def test_a_later_call_begins_with_what_fitted(tmp_path):
 
 def small_device(world, out, *, ranks, options, **training):
     """The training as a program whose rank 0 alone has little memory."""
-    words = command(world, out, launcher=torchrun(ranks) if ranks > 1 else (sys.executable,), **training)
+    words = command(world, out, launcher=preloaded(ranks), **training)
     words[words.index(str(SCRIPTS / "training/train_model.py"))] = str(Path(__file__).parents[1] / "little_memory.py")
     paths = [str(SCRIPTS), str(SCRIPTS / "training"), os.environ.get("PYTHONPATH", "")]
     environment = {

@@ -1,15 +1,10 @@
 """How a training process was started, checked before anything slow happens."""
 
-import ctypes
 import os
-import signal
 import socket
-import sys
 from collections.abc import Mapping
 
 from plw.errors import InputError
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def check_launch(environment: Mapping[str, str]) -> None:
@@ -62,15 +57,6 @@ def single_process_environment(environment: Mapping[str, str]) -> dict[str, str]
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-
-
-def end_with_launcher(environment: Mapping[str, str]) -> None:
-    """Let the kernel send SIGTERM to a worker whose torchrun dies: killed with -9, it cannot end its workers itself.
-
-    They then save a checkpoint and stop, instead of training on unseen. Linux only; elsewhere it does nothing.
-    """
-    if "TORCHELASTIC_RUN_ID" in environment and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def world() -> tuple[int, int]:

@@ -20,6 +20,7 @@ from plw.files import read_jsonl, write_json, write_text
 from plw.models.checking import check_vocabulary
 from plw.models.flags import use_threads
 from plw.models.loading import end_texts, fit_embeddings, load_model, merged, save_model
+from plw.parent import end_with_launcher
 from plw.study.planning.fit import machine_memory, most_rows
 from plw.study.planning.memory import shape_of
 from plw.study.pretrained import load_pretrained
@@ -34,7 +35,7 @@ from plw.training.fine_tuning import (
     train,
     training_arguments,
 )
-from plw.training.launch import check_devices, check_launch, end_with_launcher, single_process_environment, world
+from plw.training.launch import check_devices, check_launch, single_process_environment, world
 from plw.training.loss import check_plw, describe_loss
 from plw.training.loss_log import read_loss
 from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
