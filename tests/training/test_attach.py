@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -14,6 +13,7 @@ from plw.data.tokenizers import prepare_tokenizer
 from plw.errors import InputError
 from plw.models.loading import fit_embeddings
 from tiny import tiny_model
+from training_runs import preloaded
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 FEATURES = [
@@ -232,7 +232,9 @@ TWO_RANKS = """
     import json, sys
     import torch
     from plw import PromptLossCollator, attach_prompt_loss
+    from plw.training.zero import prepare_deepspeed
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+    prepare_deepspeed()  # without the minutes of a compilation
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **shape))
@@ -247,6 +249,7 @@ TWO_RANKS = """
     trainer = Spy(model, TrainingArguments(**settings), train_dataset=features, data_collator=collator)
     attach_prompt_loss(trainer)
     trainer.train()
+    torch.distributed.destroy_process_group()  # its threads, alive at the interpreter's end, abort a rank now and then
 """
 
 
@@ -270,15 +273,8 @@ def test_two_ranks_train_with_the_gradient_of_one(model, tmp_path, unit, deepspe
     for _ in range(2):
         done = subprocess.run(
             [
-                *(
-                    sys.executable,
-                    "-m",
-                    "torch.distributed.run",
-                    "--standalone",
-                    "--nproc_per_node=2",
-                    "--",
-                    str(program),
-                ),
+                *preloaded(2),
+                str(program),
                 *(json.dumps(features), json.dumps(settings), str(out), unit),
             ],
             env={**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "DS_ACCELERATOR": "cpu"},
