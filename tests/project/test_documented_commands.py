@@ -40,6 +40,7 @@ NEITHER = {  # run nor planned
     "bash .ci/run": "runs the tests that this one belongs to",
     'python -m pytest -n 2 -m "not study"': "runs the tests that this one belongs to",
     "python -m pytest -m study": "runs the tests that this one belongs to",
+    "python -m pytest -m study tests/workflow/test_paper_in_miniature.py": "runs the tests that this one belongs to",
     "python -m pytest tests/study/test_plan_processor.py": "runs the tests that this one belongs to",
     "snakemake -s CHECKOUT/Snakefile": "tests/workflow/test_places.py runs it and sees it refused",
     "plw publish demo short --repo OWNER/NAME --upload": "sends to the Hub; tests/sharing has one of its own",
