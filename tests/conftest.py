@@ -8,8 +8,8 @@ import slurm_cluster
 from checkout import ROOT
 from finished_study import make_study
 
-# Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits nine seconds for it where
-# Slurm's programs lie without a cluster, as they do after the test of Slurm, which names its own.
+# Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits up to ten seconds for it
+# where Slurm's programs lie without a cluster, as they do after the test of Slurm, which names its own.
 if not slurm_cluster.has_its_own():
     os.environ.setdefault("SLURM_CONF", os.devnull)
 

@@ -48,17 +48,16 @@ benchmarks:
   alpaca_eval: {{max_new_tokens: 16}}
   pandalm: {{max_new_tokens: 16, source: {pandalm}}}
 
-# All experiments, with the PLWs, ptlms and strengths that every kind of run and every artifact needs, and no more: two
-# ranks load their libraries for each training.
+# All experiments, with the PLWs, ptlms and strengths that every kind of run and every artifact needs.
 experiments:
-  main: {{ptlms: [llama_2_7b], plw: [0.0, 0.1, 1.0], datasets: [alpaca_data, alpaca_data_short]}}
+  main: {{plw: [0.0, 0.1, 1.0], datasets: [alpaca_data, alpaca_data_short]}}
   regularizers:
-    ptlms: [llama_2_7b]
+    ptlms: [llama_1_7b]
     plw: [1.0]
     regularizers: {{weight_decay: null, minkowski: [0.0001], dropout: [0.1], label_smoothing: null}}
   datasets: {{ptlms: [llama_3_8b], plw: [0.0]}}
   ratios:
-    ptlms: [llama_1_7b]
+    ptlms: [llama_2_7b]
     datasets: [alpaca_data_cleaned, alpaca_data_medium, alpaca_data_tiny]
     plw: [0.1]
   losses: {{ptlms: [llama_2_7b], plw: [0.1], normalizations: [nonzero_count, sum_of_weights]}}

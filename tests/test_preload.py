@@ -178,3 +178,27 @@ def test_when_the_server_dies_its_program_dies_and_runs_once_more_without(tmp_pa
     assert second == client.pid
     state = Path(f"/proc/{first}/stat")  # dead for good, or dead and not yet collected
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+RANK = """
+from plw.program import run_program
+import os
+run_program(lambda: os.write(1, f"{os.environ['RANK']} {os.getppid()}\\n".encode()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether the parent is torchrun")
+@pytest.mark.parametrize("in_slurm", [False, True], ids=["here", "in a Slurm job"])
+def test_ranks_of_torchrun_are_forked_from_the_server_but_not_in_a_slurm_job(environment, tmp_path, in_slurm):
+    server = launch(write(tmp_path, "import os; print(os.getppid())"), environment=environment).stdout.strip()
+    folder = tmp_path / "scripts/stage"
+    folder.mkdir(parents=True)
+    call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--"]
+    variables = environment | {"PLW_PYTHON": "python -m plw.preload"} | ({"SLURM_JOB_ID": "1"} if in_slurm else {})
+    done = subprocess.run(
+        [*call, str(write(folder, RANK))], env=variables, capture_output=True, text=True, timeout=60, check=True
+    )
+    ranks = dict(line.split() for line in done.stdout.splitlines())
+    assert sorted(ranks) == ["0", "1"]
+    assert [parent == server for parent in ranks.values()] == [not in_slurm] * 2

@@ -73,6 +73,8 @@ READ_AT_IMPORT = (
 # In the server: a library that made a thread pool before the fork would leave the child a dead one. They are no part of
 # what tells servers apart: a client with other numbers of threads must find the server that it started.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# What torchrun sets for its ranks is read when they begin to talk, not at import: they share the others' server.
+SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
 IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 START_SECONDS = 120.0  # imports on a busy machine
@@ -81,7 +83,8 @@ ADDRESS_BYTES = 107  # the longest address of a socket (unix(7): 108 with the ze
 
 def server_folder() -> Path:
     """Folder of the socket, the lock and the log: one server for each user, Python environment and set of variables."""
-    given = {name: value for name, value in closed(os.environ).items() if name not in ONE_THREAD}
+    free = (*ONE_THREAD, *SET_BY_TORCHRUN)
+    given = {name: value for name, value in closed(os.environ).items() if name not in free}
     read = sorted((name, value) for name, value in given.items() if name.startswith(READ_AT_IMPORT))
     key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"plw-preload-{key}"

@@ -2,6 +2,7 @@
 
 Variables that Python or a thread pool reads when a process starts need a new start: then this process replaces itself,
 with the same arguments and process number. In the workflow nothing is left to do, as its shells are closed already.
+There, a rank that torchrun started joins the process that has the libraries loaded (`plw.preload`), if programs do.
 """
 
 import os
@@ -27,7 +28,10 @@ def close_off() -> None:
 
 
 def join_preloaded() -> None:
-    """Where programs run in a process that has the libraries loaded, run there too as a rank that torchrun started."""
+    """Run a rank that torchrun started in the preloaded process, where the variable PLW_PYTHON says that programs do.
+
+    torchrun starts Python by itself, so the workflow cannot name another interpreter for its ranks.
+    """
     if os.environ.get("PLW_PYTHON", "").endswith("plw.preload") and started_by_torchrun(os.environ, os.getppid()):
         os.environ["PLW_PYTHON"] = "python"  # it stays a rank of torchrun, and would come here again
         os.execv(sys.executable, [sys.executable, "-m", "plw.preload", *sys.argv])

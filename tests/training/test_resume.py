@@ -110,15 +110,17 @@ def test_a_second_training_of_the_same_run_is_refused_while_the_first_lives(worl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("python", "processes"), [("python", 2), ("python -m plw.preload", 4)])
+@pytest.mark.parametrize(
+    ("python", "processes"), [("python", 2), ("python -m plw.preload", 4)]
+)  # there each rank has a client
 def test_workers_whose_torchrun_was_killed_save_and_stop(world, tmp_path, python, processes):
     settings = MANY | {"epochs": 200}
     variables = {**os.environ, "PLW_PYTHON": python, "HF_HOME": str(tmp_path)}  # another home, another server
     with subprocess.Popen(command(world, tmp_path, launcher=torchrun(2), **settings), env=variables) as process:
         wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
         workers = psutil.Process(process.pid).children(recursive=True)
-        if processes > 2:  # two ranks and their clients; the process that forked the ranks lives on
-            workers.remove(next(rank.parent() for rank in workers if rank.parent().ppid() in {w.pid for w in workers}))
+        servers = {rank.parent() for rank in workers if rank.parent().parent() in workers}  # which live on
+        workers = [worker for worker in workers if worker not in servers]
         process.kill()
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert len(workers) == processes and alive == [] and not (tmp_path / "model").exists()

@@ -27,7 +27,7 @@ PAPER = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
 RESULTS = Path("results/miniature")
 STUDY = ("--config", "study=miniature.yaml")
 ARTIFACTS = [*(f"figure_{n}" for n in range(1, 11)), *(f"table_{n}" for n in range(1, 7)), "table_losses"]
-RUNS = 6 + 2 + 4 + 3 + 1  # main, regularizers, datasets, ratios, losses
+RUNS = 12 + 2 + 4 + 3 + 1  # main, regularizers, datasets, ratios, losses
 OF_SMOL = {"smollm2_135m", "smollm2_360m", "qwen2_5_7b_instruct"}  # of config/studies/smol.yaml alone
 JUDGE = SOURCES["mixtral_8x7b_instruct"]
 KEY = "for-the-judge"
@@ -121,14 +121,13 @@ def test_every_run_was_trained_by_two_ranks_under_zero_3_with_bfloat16(project):
 
 
 def test_both_judges_gave_verdicts_that_differ(project):
-    for benchmark, values in (("alpaca_eval", {1.0, 2.0}), ("pandalm", {0.0, 0.5, 1.0})):
+    for benchmark, values in (("alpaca_eval", {1.0, 2.0}), ("pandalm", {0.0, 1.0})):
         files = sorted((project / RESULTS / "judgements" / benchmark).glob("*.json"))
         judged = [result for file in files for result in json.loads(file.read_text())["runs"].items()]
         assert len(judged) == RUNS
         asked = [item for _, result in judged for item in result["items"] if item["asked"]]
         assert all(result["n_parsed"] == result["n_asked"] for _, result in judged)
-        found = {item["preference"] for item in asked}
-        assert len(found) > 1 and found <= values, benchmark
+        assert values <= {item["preference"] for item in asked}, benchmark
 
 
 def test_every_artifact_and_the_report_are_there(project):
@@ -150,4 +149,4 @@ def test_the_score_table_is_whole(project):
     assert missing == []
     table = rows(project / RESULTS / "scores.csv")
     cells = {(row["run"], row["benchmark"]) for row in table}
-    assert len(cells) == 13 * (6 + 3 + 1) + 7 * (2 + 4)
+    assert len(cells) == 13 * (12 + 3 + 1) + 7 * (2 + 4)
