@@ -14,19 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 LAUNCHER = [sys.executable, "-m", "plw.preload"]
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """An own server without the heavy libraries, and none left behind."""
-    folder = tmp_path_factory.mktemp("preload")
-    light = "import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = 2.0; p.serve()"
+def start_server(folder: Path, idle_seconds: float) -> tuple[subprocess.Popen, dict[str, str]]:
+    """A server without the heavy libraries, listening, and the variables of its clients.
+
+    Its time to idle must be longer than any client takes to come on a busy machine, unless its end is what is asked.
+    """
     variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
-    code = f"import tempfile; tempfile.tempdir = {str(folder)!r}; {light}"
+    code = f"import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = {idle_seconds}; p.serve()"
     server = subprocess.Popen([sys.executable, "-c", code], env=variables, cwd=folder)
     deadline = time.monotonic() + 20
-    while not list(folder.glob("plw-preload-*/socket")) and time.monotonic() < deadline:
+    while not list(folder.glob("plw-preload-*/socket")) and server.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
+    return server, variables
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Variables of clients of a server of their own."""
+    server, variables = start_server(tmp_path_factory.mktemp("preload"), idle_seconds=600.0)
     yield variables
-    assert server.wait(timeout=20) == 0, "the server ends by itself when nobody asks"
+    assert server.poll() is None, "it outlives whatever its programs do"
+    server.terminate()
+    server.wait(timeout=20)
 
 
 def launch(program: Path, *arguments: str, environment: dict, **options):
@@ -133,27 +142,23 @@ def test_where_no_server_can_be_had_the_program_runs_at_once_without(tmp_path):
 def test_a_tmpdir_too_long_for_a_socket_has_its_server_too(tmp_path):
     folder = tmp_path / ("t" * 125)
     folder.mkdir()
-    variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
-    code = "import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = 1.0; p.serve()"
-    server = subprocess.Popen([sys.executable, "-c", code], env=variables)
-    deadline = time.monotonic() + 20
-    while not list(folder.glob("plw-preload-*/socket")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    server, variables = start_server(folder, idle_seconds=600.0)
     done = launch(write(tmp_path, "import os; print(os.getppid())"), environment=variables)
     assert (int(done.stdout), done.stderr) == (server.pid, "")
+    server.terminate()
+    server.wait(timeout=20)
+
+
+def test_a_server_that_nobody_asks_ends_by_itself_and_takes_its_socket_along(tmp_path):
+    server, _ = start_server(tmp_path, idle_seconds=0.5)
     assert server.wait(timeout=20) == 0
-    assert not list(folder.glob("plw-preload-*/socket"))
+    assert list(tmp_path.glob("plw-preload-*")) and not list(tmp_path.glob("plw-preload-*/socket"))
 
 
 def test_when_the_server_dies_its_program_dies_and_runs_once_more_without(tmp_path):
-    code = "import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = 60.0; p.serve()"
     folder = tmp_path / "t"
     folder.mkdir()
-    variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
-    server = subprocess.Popen([sys.executable, "-c", code], env=variables)
-    deadline = time.monotonic() + 20
-    while not list(folder.glob("plw-preload-*/socket")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    server, variables = start_server(folder, idle_seconds=600.0)
     program = write(
         tmp_path,
         "import os, sys, time\nopen('starts', 'a').write(f'{os.getpid()}\\n')\n"
@@ -167,6 +172,7 @@ def test_when_the_server_dies_its_program_dies_and_runs_once_more_without(tmp_pa
         stderr=subprocess.PIPE,
         text=True,
     )
+    deadline = time.monotonic() + 20
     while not (tmp_path / "starts").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     server.kill()
