@@ -160,6 +160,14 @@ def test_three_of_four_benchmarks_are_enough_for_the_inverted_u_and_two_are_not(
         assert measure(CLAIM["C07"], changed).holds == holds
 
 
+@pytest.mark.parametrize("rounding", [0.0, 2e-16, -2e-16], ids=["exact", "a hair down", "a hair up"])
+def test_scores_that_are_equal_but_for_the_rounding_of_their_means_are_a_tie_and_no_decline(evidence, rounding):
+    level = np.array(HUMP)
+    level[-2:] = 0.016, 0.016 - rounding
+    found = measure(CLAIM["C24"], with_scores(evidence, curve_over(level), **SHORT, benchmark=GROUP_1[:2]))
+    assert found.estimate[0] == 0 and not found.holds
+
+
 def test_optima_just_outside_the_range_are_outside(evidence):
     changed = with_scores(evidence, curve_over(np.roll(HUMP, 2)), **SHORT, benchmark=GROUP_1[:1])  # best at 0.2463
     found = measure(CLAIM["C08"], changed)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from checkout import ROOT
 from plw.cli import parse_and_run
 from plw.recommend.hardware import Hardware
@@ -70,6 +71,17 @@ def test_few_rows_are_trained_in_more_than_one_update_and_the_cost_is_of_this_ma
     assert training["micro_batches_per_update"] * training["micro_batch"] < 40 and training["last_window"] == "keep"
     plan = plan_study(study, list_runs(study), {}, ROOT)
     assert plan["lengths"] == {"estimated"} and plan["gpu_hours"]["training"].high > 0
+
+
+@pytest.mark.parametrize(("faster", "dtype"), [(6.9, "bfloat16"), (1.2, "float32"), (0.3, "float32")])
+def test_a_processor_computes_in_bfloat16_only_where_that_was_seen_to_be_much_faster(
+    folder, tmp_path, monkeypatch, faster, dtype
+):
+    rates = {torch.float32: 1e11, torch.bfloat16: faster * 1e11}
+    monkeypatch.setattr("plw.recommend.hardware._rates", lambda device, dtype: (rates[dtype], 1e10))
+    study = written(folder, tmp_path / "mine.yaml", "--model", str(folder / "A model"), "--gpu", "0")
+    assert (study["training"]["compute_dtype"], study["evaluation"]["dtype"]) == (dtype, dtype)
+    assert study["plan"]["gpu_flops"] == rates[getattr(torch, dtype)]
 
 
 def test_the_demos_ptlm_is_named_where_it_is_made_already(folder, tmp_path, capsys):

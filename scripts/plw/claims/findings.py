@@ -9,6 +9,8 @@ import numpy as np
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE)
+TIE = 1e-9  # points, shares, relative scores: what lies nearer differs by the rounding of sums alone
+ABOVE_0 = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Measured:
     """What a rule computes, for many worlds at once: the study itself is one, each simulated study another.
 
     estimate  the estimand as a number, float [worlds]
-    region    where it lies if the paper is right: (low, high), either may be infinite
+    region    where it lies if the paper is right: (low, high), either may be infinite; (0, inf) is open: a tie is not
+              above 0
     margin    how well the claim holds, float [worlds]: ≥ 0 where it does, the larger the better; None: by how much the
               estimate lies inside the region
     strength  what a world without the effect must reach where the claim holds, float [worlds], the larger the better;
@@ -43,6 +46,7 @@ class Measured:
             found = np.atleast_1d(np.asarray(self.margin, dtype=float))
         else:
             found = np.minimum(estimate - self.region[0], self.region[1] - estimate)
+        found = found - TIE if self.region == ABOVE_0 else found
         return np.where(np.isnan(found), -np.inf, found)
 
     @property

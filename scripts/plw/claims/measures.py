@@ -104,6 +104,11 @@ def min_max(values: np.ndarray) -> np.ndarray:
     return scale.min_max(values, axis=(1, 2))
 
 
+def points(differences: np.ndarray) -> np.ndarray:
+    """Differences of scores between 0 and 1 in points; a tie is exactly 0."""
+    return np.round(100 * differences, 9)
+
+
 def increases(curves: np.ndarray, *, axis: int = -1) -> np.ndarray:
     """How many steps from one PLW to the next go up."""
     return (np.diff(curves, axis=axis) > 1e-12).sum(axis=axis)

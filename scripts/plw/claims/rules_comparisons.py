@@ -16,7 +16,7 @@ from plw.claims.evidence import (
     without_constant,
 )
 from plw.claims.findings import Measured, Undecided, listed, region_of
-from plw.claims.measures import min_max
+from plw.claims.measures import min_max, points
 from plw.claims.rules_shapes import named
 from plw.scores.scale import is_constant
 
@@ -27,16 +27,14 @@ def tuned_short(evidence: Evidence, parameters: Mapping) -> Measured:
     """C09: the smallest margin over group I, in points: best bar of AlpacaDataShort minus the best of both others."""
     entries = benchmarks_of(evidence, groups=["I"])
     short, *others = without_constant([score_array(evidence, role, entries) for role in (SHORT, *LONG)], parameters)
-    margin = 100 * (short.bar.max(axis=1) - np.max([part.bar.max(axis=1) for part in others], axis=0))
+    margin = points(short.bar.max(axis=1) - np.max([part.bar.max(axis=1) for part in others], axis=0))
     numbers = named(short, "margin, points", margin)
     for place, ptlm in enumerate(short.ptlms):
         if all(ptlm in part.ptlms for part in others):
             rivals = [part.values[:, part.ptlms.index(ptlm)].max(axis=1) for part in others]
-            alone = short.values[:, place].max(axis=1) - np.max(rivals, axis=0)
+            alone = points(short.values[:, place].max(axis=1) - np.max(rivals, axis=0))
             numbers[f"benchmarks ahead, {ptlm} alone"] = (alone > 0).sum(axis=1)
-    return Measured(
-        margin.min(axis=1), region_of(parameters), margin.min(axis=1) - 1e-9, numbers, "", thin(short, *others)
-    )
+    return Measured(margin.min(axis=1), region_of(parameters), None, numbers, "", thin(short, *others))
 
 
 def _share_worst(values: np.ndarray, place: int) -> np.ndarray:
@@ -90,7 +88,7 @@ def short_generation_gain(evidence: Evidence, parameters: Mapping) -> Measured:
     numbers: dict[str, np.ndarray] = {}
     gains = []
     for part in parts:
-        gain = 100 * (part.bar.max(axis=1) - part.bar[:, part.place(0.0)])
+        gain = points(part.bar.max(axis=1) - part.bar[:, part.place(0.0)])
         numbers |= named(part, "points", gain)
         gains.append(gain)
     return Measured(np.concatenate(gains, axis=1).max(axis=1), region_of(parameters), None, numbers, "", thin(*parts))
@@ -109,7 +107,7 @@ def small_weight_helps(evidence: Evidence, parameters: Mapping) -> Measured:
 
 def _share(later: np.ndarray, earlier: np.ndarray) -> np.ndarray:
     """Share of cells in which the later one is higher, [worlds]; a tie counts half."""
-    higher = (later > earlier) + 0.5 * (later == earlier)
+    higher = (1 + np.sign(points(later - earlier))) / 2
     return higher.reshape(len(later), -1).mean(axis=1)
 
 

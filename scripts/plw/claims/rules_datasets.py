@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from plw.claims.evidence import Cells, Evidence, cells, thin
-from plw.claims.findings import Measured, Undecided, listed, region_of
+from plw.claims.findings import TIE, Measured, Undecided, listed, region_of
 from plw.claims.measures import line_slope, parabola, spearman, transformed
 from plw.claims.rules_shapes import relative_aggregate
 
@@ -47,7 +47,7 @@ def weaker_elsewhere(evidence: Evidence, parameters: Mapping) -> Measured:
         ranks.append(rank)
         margins.append(np.minimum(rank, theirs - ours))
         slopes.append(line_slope(part.settings, y))
-    margin = np.min(margins, axis=0) - 1e-9
+    margin = np.min(margins, axis=0) - TIE
     strength = np.min(slopes, axis=0)
     notes = thin(*parts, ptlms=PTLMS)
     return Measured(np.min(ranks, axis=0), region_of(parameters), margin, numbers, "", notes, strength=strength)
@@ -132,7 +132,7 @@ def generation_wants_more(evidence: Evidence, parameters: Mapping) -> Measured:
     lead = min(gen[r_g]["plw"] - choice[r_g]["plw"] for r_g in apart)
     words = f"Left out, both on the same end of [0, 1]: R_g {listed(f'{r:g}' for r in tied)}." if tied else ""
     notes = " ".join(filter(None, [_flat(gen), _flat(choice), _gam_notes(evidence)]))
-    return Measured(np.array([lead]), region_of(parameters), np.array([lead - 1e-9]), numbers, words, notes)
+    return Measured(np.array([lead]), region_of(parameters), None, numbers, words, notes)
 
 
 def _is_paper_data(found: dict, role: str, parameters: Mapping) -> bool:

@@ -70,7 +70,7 @@ def plw_wins(evidence: Evidence, parameters: Mapping) -> Measured:
     for name, places in _settings(part).items():
         numbers[f"mean of {len(places)} settings: {name}"] = aggregate[:, places].mean(axis=1)
     smallest = np.min([values.min(axis=1) for values in lead.values()], axis=0)
-    return Measured(smallest, region_of(parameters), smallest - 1e-9, numbers, "", _thin(part))
+    return Measured(smallest, region_of(parameters), None, numbers, "", _thin(part))
 
 
 def strongest_on_group_1(evidence: Evidence, parameters: Mapping) -> Measured:
@@ -85,7 +85,7 @@ def strongest_on_group_1(evidence: Evidence, parameters: Mapping) -> Measured:
         smallest[group] = np.min(list(lead.values()), axis=0)
         notes.append(_thin(part))
     first, second = smallest["I"], smallest["II"]
-    margin = np.minimum(np.minimum(first, first - second), -second) - 1e-9
+    margin = np.minimum(np.minimum(first, first - second), -second)
     words = f"Smallest lead over a regularizer: {first[0]:+.3f} on group I, {second[0]:+.3f} on group II."
     return Measured(first - second, region_of(parameters), margin, numbers, words, notes[0] or notes[1])
 

@@ -12,6 +12,7 @@ from plw.claims.measures import (
     min_max,
     optimum,
     parabola,
+    points,
     reached_by,
     spearman,
     transformed,
@@ -121,7 +122,7 @@ def only_short(evidence: Evidence, parameters: Mapping) -> Measured:
 def decline_at_one(evidence: Evidence, parameters: Mapping) -> Measured:
     """C24: by how many points most benchmarks of group I fall from PLW `before` to 1."""
     part = cells(evidence, SHORT, parameters, groups=["I"])
-    fall = 100 * (part.bar[:, part.place(parameters["before"])] - part.bar[:, part.place(1.0)])
+    fall = points(part.bar[:, part.place(parameters["before"])] - part.bar[:, part.place(1.0)])
     numbers = named(part, "points lost", fall)
     return Measured(reached_by(fall, parameters["share"]), region_of(parameters), None, numbers, "", thin(part))
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 SIZE = 1024  # of square matrices; larger than any cache line, small enough for a laptop
 SECONDS = 0.3  # of each trial
 COPIED = 2**26  # bytes, more than the caches of most processors
+# Times float32's rate from which a processor computes in bfloat16: autocast also casts every weight that it uses. With AMX
+# bfloat16's rate is some seven times float32's, with AVX-512 alone a third (docs/replication.md).
+WORTH = 1.5
 
 
 @dataclass(frozen=True)
@@ -14,14 +17,16 @@ class Hardware:
 
     name       of the GPU, or how many cores
     gpus       how many GPUs there are; 0: a processor
-    flops      FLOP/s of products of matrices, float32 on a processor and bfloat16 on a GPU
+    flops      FLOP/s of products of matrices in `dtype`
     bandwidth  bytes/s of copying, read and written
+    dtype      to train in: bfloat16, but float32 on a processor that is not much faster with the former
     """
 
     name: str
     gpus: int
     flops: float
     bandwidth: float
+    dtype: str = "bfloat16"
 
 
 def hardware_here(*, gpus: int | None = None) -> Hardware:
@@ -32,7 +37,9 @@ def hardware_here(*, gpus: int | None = None) -> Hardware:
     if there and gpus != 0:
         return Hardware(torch.cuda.get_device_name(0), there, *_rates("cuda", torch.bfloat16))
     threads = torch.get_num_threads()
-    return Hardware(f"{threads} CPU core{'s' if threads > 1 else ''}", 0, *_rates("cpu", torch.float32))
+    rates = {name: _rates("cpu", getattr(torch, name)) for name in ("float32", "bfloat16")}
+    dtype = "bfloat16" if rates["bfloat16"][0] > WORTH * rates["float32"][0] else "float32"
+    return Hardware(f"{threads} CPU core{'s' if threads > 1 else ''}", 0, *rates[dtype], dtype)
 
 
 def _rates(device: str, dtype) -> tuple[float, float]:

@@ -32,7 +32,7 @@ LARGE = 2e9  # weights from which the paper's settings for 7B are nearer than th
 BYTES = {"float32": 4}  # of a weight as it is stored; all other types that models come in: 2
 # Where no benchmark is named: one of each kind that costs little.
 BENCHMARKS = ["arc_challenge", "piqa", "truthfulqa_gen"]
-ON_PROCESSOR = {"processes": 1, "device": "cpu", "zero_stage": "none", "compute_dtype": "float32", "threads": 1}
+ON_PROCESSOR = {"processes": 1, "device": "cpu", "zero_stage": "none", "threads": 1}
 EPOCHS, MICRO_BATCH, MICRO_BATCHES = 3, 4, 32  # of the paper: 128 rows an update (App. E.1)
 UPDATES = 160  # the study smol's; where 128 rows an update make fewer, an update has fewer rows
 
@@ -229,10 +229,10 @@ def _text(
     evaluation: dict[str, Any] = {"benchmarks": asked}
     training: dict[str, Any] = {}
     if base != DEMO:
-        training = {"processes": gpus, "device": "cuda"} if gpus else ON_PROCESSOR
+        training = {"processes": gpus, "device": "cuda"} if gpus else ON_PROCESSOR | {"compute_dtype": hardware.dtype}
         training = training | _windows(seen["rows"], max(gpus, 1))
     if base != DEMO and not gpus:
-        evaluation |= {"batch_size": 8, "device": "cpu", "dtype": "float32", "threads": 1}
+        evaluation |= {"batch_size": 8, "device": "cpu", "dtype": hardware.dtype, "threads": 1}
     plan: dict[str, Any] = {"lengths": {dataset: seen["lengths"]}} if seen["lengths"] else {}
     if base != DEMO and bool(gpus) == bool(hardware.gpus):
         rates = {"gpu_flops": hardware.flops, "gpu_bandwidth": hardware.bandwidth}
