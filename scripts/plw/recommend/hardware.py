@@ -6,8 +6,8 @@ from dataclasses import dataclass
 SIZE = 1024  # of square matrices; larger than any cache line, small enough for a laptop
 SECONDS = 0.3  # of each trial
 COPIED = 2**26  # bytes, more than the caches of most processors
-# Times float32's rate from which a processor computes in bfloat16: autocast also casts every weight that it uses. With AMX
-# bfloat16's rate is some seven times float32's, with AVX-512 alone a third (docs/replication.md).
+# Times float32's rate from which a processor computes in bfloat16: autocast also casts every weight that it uses. The
+# rate with AMX was some seven times float32's, with AVX-512 alone a third (docs/replication.md).
 WORTH = 1.5
 
 
