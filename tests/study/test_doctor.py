@@ -12,6 +12,7 @@ from plw.study.doctor import (
     missing,
     python_findings,
     r_findings,
+    slurm_finding,
     space_finding,
     token_finding,
     vllm_finding,
@@ -37,6 +38,20 @@ def test_a_machine_without_r_is_told_how_to_get_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     lacking = {finding.name for finding in missing(r_findings())}
     assert {"R", "R: glmmTMB", "R: mgcv", "R: car"} == lacking
+
+
+@pytest.mark.parametrize(("answers", "version", "said"), [
+    ("echo slurm 24.05", "slurm 24.05", ""),
+    ("exit 1", None, "SLURM_CONF=/dev/null"),
+    (None, None, "login node"),
+])  # fmt: skip
+def test_slurms_programs_without_a_controller_are_told_from_a_cluster(tmp_path, monkeypatch, answers, version, said):
+    for program in ("sbatch", "scontrol") if answers else ():
+        (tmp_path / program).write_text(f"#!/bin/sh\n{answers}\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = slurm_finding()
+    assert found.version == version and said in found.remedy and (found.optional or version)
 
 
 @pytest.mark.parametrize(("built", "fits"), [("12.4", True), ("12.8", True), ("11.8", True), ("13.0", False)])

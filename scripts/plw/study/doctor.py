@@ -95,14 +95,23 @@ def device_findings() -> list[Finding]:
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     compiler = _output("g++", "-dumpfullversion")
-    # Without a slurm.conf its programs cannot even say their version: installed, but this is no node of a cluster.
-    slurm = _output("sbatch", "--version") or ("no cluster" if shutil.which("sbatch") else None)
     return [
         Finding("CPU cores", str(len(os.sched_getaffinity(0))), "everything"),
         Finding("GPUs", ", ".join(gpus) or None, "studies smol and paper", "none is needed for demo", optional=True),
         Finding("g++", compiler, "DeepSpeed compiles one operator", "apt-get install g++"),
-        Finding("Slurm", slurm, "--profile slurm", "run on a cluster's login node", optional=True),
+        slurm_finding(),
     ]
+
+
+def slurm_finding() -> Finding:
+    """Whether Slurm's controller answers, asked as the executor plugin asks at every start of Snakemake."""
+    name, use = "Slurm", "--profile slurm"
+    if shutil.which("sbatch") is None:
+        return Finding(name, None, use, "run on a cluster's login node", optional=True)
+    if _output("scontrol", "show", "config", seconds=10) is None:
+        hint = "its programs are here and no controller answers; each start of Snakemake waits for one: "
+        return Finding(name, None, use, f"{hint}export SLURM_CONF=/dev/null", optional=True)
+    return Finding(name, _output("sbatch", "--version"), use)
 
 
 def cuda_finding(smi: str | None, built: str | None) -> Finding:
