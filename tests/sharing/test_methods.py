@@ -58,7 +58,7 @@ def test_the_papers_open_choices_stand_there_and_what_the_study_does_not_do_is_l
         "study demo",
     ):
         assert absent not in text.split("## Settings other")[0], absent
-    assert re.search(r"- `training.compute_dtype`: bfloat16 in the paper's study, float32 here", text)
+    assert re.search(r"- `training.max_length`: 512 in the paper's study, 384 here", text)
 
 
 def test_every_condition_names_a_point_that_there_is():
