@@ -172,8 +172,13 @@ def _data_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--tokenizer", help="folder, SentencePiece file (.model) or Hub id that counts tokens")
 
 
+def _turns_flag(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument("--turns", default="first", help="of conversations: first (exchange, the default) or all")
+
+
 def _training_flags(flags: argparse.ArgumentParser) -> None:
     """What training will see of the rows, and the answer for programs."""
+    _turns_flag(flags)
     flags.add_argument("--max-length", type=int, default=512, help="tokens of an example in training (default: 512)")
     flags.add_argument("--json", dest="json_", action="store_true", help="for programs")
 
@@ -210,6 +215,7 @@ def _new_flags(flags: argparse.ArgumentParser) -> None:
         help="questions (JSONL: question, answer, and choices), TASK.yaml=ROWS.jsonl for a task of the harness, or"
         " names in config/benchmarks.yaml (default: three)",
     )  # fmt: skip
+    _turns_flag(flags)
     flags.add_argument("--judge", help="model that judges answers, as --model; demo: that of the demo (default: none)")
     flags.add_argument(
         "--plw", nargs="+", type=float, default=[], help="prompt loss weights (default: 0, the paper's, 1)"

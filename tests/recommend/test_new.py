@@ -84,6 +84,11 @@ def test_a_processor_computes_in_bfloat16_only_where_that_was_seen_to_be_much_fa
     assert study["plan"]["gpu_flops"] == rates[getattr(torch, dtype)]
 
 
+def test_all_turns_of_conversations_are_trained_on_where_that_is_asked_for(folder, tmp_path):
+    study = written(folder, tmp_path / "mine.yaml", "--model", "weak", "--turns", "all")
+    assert study["datasets"]["my_faq_2"]["turns"] == "all"
+
+
 def test_the_demos_ptlm_is_named_where_it_is_made_already(folder, tmp_path, capsys):
     study = written(folder, tmp_path / "mine.yaml", "--model", "weak", "--plw", "0", "0.1", "--benchmark", "piqa")
     assert study["evaluation"]["benchmarks"] == ["piqa"]

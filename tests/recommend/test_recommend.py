@@ -144,6 +144,35 @@ def test_the_ratio_of_the_loss_is_that_of_the_pre_flight_table(tmp_path):
     assert found["ratio"] == pytest.approx(checked["r_g_of_loss"], rel=0.02)  # but for tokens merged at the joint
 
 
+def test_of_whole_conversations_the_loss_sees_all_answers_as_the_pre_flight_table_counts_them(tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    tokenizer = load_tokenizer({"path": str(tmp_path / "tokenizer")})
+    prepare_tokenizer(tokenizer)
+    draw = random.Random(3)
+
+    def said(role: str, words: int) -> dict:
+        return {"role": role, "content": " ".join(draw.choices(WORDS, k=words))}
+
+    def exchange(asked: int, answered: int) -> list[dict]:
+        return [said("user", asked), said("assistant", answered)]
+
+    talks = [[*exchange(8, 20), *exchange(5, 9)] for _ in range(20)]
+    talks += [[said("system", 6), *exchange(4, 12)] for _ in range(5)]  # one exchange, yet a system turn
+    talks += [[*exchange(30, 40), *exchange(20, 60)] for _ in range(4)]  # cut
+    talks += [[*exchange(300, 3), *exchange(1, 1)] for _ in range(3)]  # no answer is left
+    talks += [exchange(6, 6) for _ in range(8)]
+    file = write(tmp_path / "talks.jsonl", [{"messages": talk} for talk in talks])
+    asked = {"turns": "all", "tokenizer": str(tmp_path / "tokenizer"), "max_length": 128}
+    described = describe(file, **asked)
+    found, checked = recommend(file, **asked)["lengths"]["loss"], described["preflight"]
+    assert found["completion_lost"] == checked["problems"]["completion_lost"]["rows"] == 3
+    assert 3 < found["truncated"] == checked["problems"]["truncated"]["rows"] < 40
+    assert found["ratio"] == pytest.approx(checked["r_g_of_loss"], rel=0.03)  # but for tokens merged at the joints
+    assert described["lengths"]["r_g"] == described["table_1"]["r_g"]
+    first = recommend(file, **asked | {"turns": "first"})["lengths"]
+    assert first["loss"]["completion"] < found["completion"] and "later_turns_ignored" in first["rows"]["met"]
+
+
 def test_without_a_tokenizer_the_bias_of_characters_is_said_and_the_border_is_not_sure():
     found = recommend(rows(10, 10))
     lengths = found["lengths"]

@@ -25,6 +25,7 @@ def recommend(
     tokenizer: str | None = None,
     purpose: str = "all",
     study: str | None = None,
+    turns: str = "first",
     max_length: int = MAX_LENGTH,
     most_left_out: float = 0.1,
 ) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def recommend(
     tokenizer      folder, SentencePiece file (.model) or Hub id; without one characters are counted
     purpose        all, multiple_choice (and short answers) or generation (long answers)
     study          folder of a finished study (results/NAME) whose own runs are asked
+    turns          of a file's conversations: first (exchange) or all, weighted by role (docs/loss.md)
     max_length     tokens of an example in training
     most_left_out  share of a file's rows, 0 to 1, that may be unreadable
     Returns purpose, lengths (`plw.recommend.lengths.measure`), short (R_g < 1), and
@@ -49,7 +51,7 @@ def recommend(
         raise InputError("Unknown purpose.", value=purpose, where="--purpose", hint=hint)
     instances: Iterable[Instance]
     if isinstance(data, str):
-        instances = open_file(data, format=format, most_left_out=most_left_out)
+        instances = open_file(data, format=format, turns=turns, most_left_out=most_left_out)
         report = instances.report
     else:
         instances = as_instances(data)

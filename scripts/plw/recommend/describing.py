@@ -16,6 +16,7 @@ def describe(
     *,
     format: str | None = None,
     tokenizer: str | None = None,
+    turns: str = "first",
     max_length: int = MAX_LENGTH,
     most_left_out: float = 0.1,
 ) -> dict[str, Any]:
@@ -26,8 +27,8 @@ def describe(
     Arguments as `plw.recommend.decision.recommend`. Returns data, unit, table_1 (`describe_instances`; in characters
     without a tokenizer), lengths (`measure`) and preflight (`check_instances`, or None).
     """
-    reading = open_file(file, format=format, most_left_out=most_left_out)
-    again = partial(open_file, file, format=reading.report.format, most_left_out=most_left_out)
+    reading = open_file(file, format=format, turns=turns, most_left_out=most_left_out)
+    again = partial(open_file, file, format=reading.report.format, turns=turns, most_left_out=most_left_out)
     counter = token_counter_of(tokenizer)
     training = encoder(tokenizer)
     lengths = measure(reading, reading.report, count_tokens=counter, max_length=max_length)

@@ -1,7 +1,7 @@
 """Lengths of a file of instruction data: R_g by three definitions, and the ratio that the loss sees."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from plw.data.ratios import (
     parts_of,
     ratios_by_definition,
 )
-from plw.data.template import format_prompt
+from plw.data.template import exchange_texts, format_prompt
 from plw.study.sources import read_rows
 
 # Edges of the histogram of the rows' own ratios: the paper's border between short and long (§2.1) is one of them.
@@ -28,17 +28,53 @@ CHARACTER_BIAS = (0.93, 1.10)
 MAX_LENGTH = 512  # tokens: Alpaca's, as in the paper (App. E.1)
 
 
-def open_file(file: str, *, format: str | None = None, most_left_out: float = 0.1) -> Reading:
+class Exchanges:
+    """What training reads of rows, as lengths: of each exchange the text before its answer, in Alpaca's template, and
+    the answer. A row has one, a whole conversation as many as it has answers.
+    """
+
+    def __init__(self) -> None:
+        self._before, self._answers = array("I"), array("I")  # of rows; of a conversation the first exchange's
+        self._conversations: dict[int, array] = {}  # row -> lengths before and of its answers, by turns
+
+    def extend(self, instances: Sequence[Instance], outputs: Sequence[int], count: Measure) -> None:
+        """Add rows; `outputs` are the lengths of their outputs."""
+        first = len(self)
+        self._before.extend(count([format_prompt(instance.instruction, instance.input) for instance in instances]))
+        self._answers.extend(outputs)
+        whole = {first + number: _texts(instance) for number, instance in enumerate(instances) if instance.turns}
+        lengths = iter(count([text for texts in whole.values() for text in texts]))
+        for row, texts in whole.items():
+            self._conversations[row] = array("I", [next(lengths) for _ in texts])
+
+    def __len__(self) -> int:
+        return len(self._before)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for row, one in enumerate(zip(self._before, self._answers, strict=True)):
+            lengths = self._conversations.get(row)
+            yield [one] if lengths is None else list(zip(lengths[::2], lengths[1::2], strict=True))
+
+
+def _texts(conversation: Instance) -> list[str]:
+    """By turns the text before an answer, in the template, and the answer."""
+    exchanges = exchange_texts(conversation.turns)
+    starts = [spans[-1][0] for _, spans in exchanges]  # the answer's span is the last
+    return [part for (text, _), start in zip(exchanges, starts, strict=True) for part in (text[:start], text[start:])]
+
+
+def open_file(file: str, *, format: str | None = None, turns: str = "first", most_left_out: float = 0.1) -> Reading:
     """The instances of a file one after the other, so that one of any length takes little memory.
 
     format         told by the fields unless given
+    turns          of conversations: the first exchange, or all (`plw.data.instances.TURNS`)
     most_left_out  share of rows, 0 to 1, that may be left out
     What was wrong with the rows is in `report` at the end. Raises InputError as `plw.data.instances.Reading`, with the
     file named.
     """
     source = {"path": str(Path(file).expanduser())}
     format = format or detect_format(read_rows(source, where=file), where=file)
-    return Reading(read_rows(source, where=file), format, most_left_out=most_left_out, where=file)
+    return Reading(read_rows(source, where=file), format, turns=turns, most_left_out=most_left_out, where=file)
 
 
 def measure(
@@ -58,7 +94,7 @@ def measure(
     characters where no tokenizer is given), ratio_low and ratio_high (the same but for the bias), mean_lengths,
     histogram (`ratio_histogram`), short_share (rows below R_g 1), loss (`_loss_ratio`).
     """
-    characters, tokens, prompts = _lengths(instances, count_tokens)
+    characters, tokens, exchanges = _lengths(instances, count_tokens)
     r_g = ratios_by_definition(tokens, characters)
     lengths = tokens or characters
     ratio = r_g["ratio_of_mean_tokens" if tokens else "ratio_of_mean_characters"]
@@ -73,22 +109,23 @@ def measure(
         "mean_lengths": {"prompt": _mean(lengths.prompt), "completion": _mean(lengths.output)},
         "histogram": ratio_histogram(lengths),
         "short_share": _short_share(lengths),
-        "loss": _loss_ratio(prompts, lengths, count_tokens is not None, max_length),
+        "loss": _loss_ratio(exchanges, count_tokens is not None, max_length),
     }
 
 
 def _lengths(
     instances: Iterable[Instance], count_tokens: Measure | None
-) -> tuple[FieldLengths, FieldLengths | None, Sequence[int]]:
-    """Characters and tokens (None without a counter) of each field, and lengths of the prompts in Alpaca's template."""
-    count = count_tokens or count_characters
-    characters, tokens, prompts = GrowingLengths(), GrowingLengths(), array("I")
+) -> tuple[FieldLengths, FieldLengths | None, Exchanges]:
+    """Characters and tokens (None without a counter) of each field, and what training reads, in tokens if there are."""
+    characters, tokens, exchanges = GrowingLengths(), GrowingLengths(), Exchanges()
     for part in parts_of(instances):
-        characters.extend(field_lengths(part, count_characters))
+        lengths = field_lengths(part, count_characters)
+        characters.extend(lengths)
         if count_tokens:
-            tokens.extend(field_lengths(part, count_tokens))
-        prompts.extend(count([format_prompt(instance.instruction, instance.input) for instance in part]))
-    return characters.whole(), tokens.whole() if count_tokens else None, prompts
+            lengths = field_lengths(part, count_tokens)
+            tokens.extend(lengths)
+        exchanges.extend(part, lengths.output, count_tokens or count_characters)
+    return characters.whole(), tokens.whole() if count_tokens else None, exchanges
 
 
 def ratio_histogram(lengths: FieldLengths) -> list[dict]:
@@ -128,23 +165,23 @@ def _rows(report: RowReport) -> dict:
     }
 
 
-def _loss_ratio(prompts: Sequence[int], lengths: FieldLengths, in_tokens: bool, max_length: int) -> dict[str, Any]:
+def _loss_ratio(exchanges: Exchanges, in_tokens: bool, max_length: int) -> dict[str, Any]:
     """Completion over prompt as training sees them: Alpaca's template counts as prompt, the end of sequence as
     completion, and what reaches beyond `max_length` is cut (which only a tokenizer can tell).
 
-    prompts  lengths of the prompts in the template
     Returns prompt, completion (means), sd (of whole rows), ratio, max_length, truncated and completion_lost (numbers of
     rows; None without a tokenizer). Training may merge the last token of the prompt with the first of the completion,
     which `plw.data.preflight` counts.
     """
     prompt = completion = squares = truncated = lost = 0
-    for first, second in zip(prompts, lengths.output, strict=True):
+    for row in exchanges:
         if in_tokens:
-            truncated += first + second + 2 > max_length  # <s> before, </s> behind
-            first, second = min(first + 1, max_length), max(0, min(second + 1, max_length - first - 1))
-            lost += second == 0
+            row, whole = _as_trained(row, max_length)
+            truncated += whole > max_length
+        first, second = (sum(lengths) for lengths in zip(*row, strict=True))
+        lost += second == 0
         prompt, completion, squares = prompt + first, completion + second, squares + (first + second) ** 2
-    rows = max(1, len(prompts))
+    rows = max(1, len(exchanges))
     variance = squares / rows - ((prompt + completion) / rows) ** 2
     return {
         "prompt": prompt / rows,
@@ -155,3 +192,15 @@ def _loss_ratio(prompts: Sequence[int], lengths: FieldLengths, in_tokens: bool, 
         "truncated": truncated if in_tokens else None,
         "completion_lost": lost if in_tokens else None,
     }
+
+
+def _as_trained(row: list[tuple[int, int]], max_length: int) -> tuple[list[tuple[int, int]], int]:
+    """The exchanges of a row with <s> before it and </s> behind each answer, cut; and the tokens before it was cut."""
+    cut, whole = [], 0
+    for before, answer in row:
+        lengths = []
+        for length in (before + (not whole), answer + 1):
+            lengths.append(max(0, min(length, max_length - whole)))
+            whole += length
+        cut.append((lengths[0], lengths[1]))
+    return cut, whole

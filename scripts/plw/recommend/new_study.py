@@ -45,6 +45,7 @@ def new_study(
     benchmarks: Sequence[str] = (),
     judge: str | None = None,
     plw: Sequence[float] = (),
+    turns: str = "first",
     gpus: int | None = None,
     root: Path = Path(),
 ) -> str:
@@ -56,6 +57,7 @@ def new_study(
                 config/benchmarks.yaml; none: three of those
     judge       a model, as above, or `demo`: then answers to AlpacaEval's instructions are judged
     plw         prompt loss weights; none: 0, the paper's for such data, and 1
+    turns       of conversations: the first exchange, or all
     gpus        GPUs of a run; None: those of this machine
     Raises InputError where the file is there already, and for everything that a study would be refused for.
     """
@@ -72,7 +74,7 @@ def new_study(
     if judged and judged["source"] is None and not ptlm["demo"]:
         hint = "Run the demo first, or name another model."
         raise InputError("The demo's judge is not made yet.", value=judge, where="--judge", hint=hint)
-    seen = _data(data, ptlm["tokenizer"])
+    seen = _data(data, ptlm["tokenizer"], turns)
     text = _text(
         file=output,
         base=_base(ptlm),
@@ -142,9 +144,9 @@ def _own(text: str) -> str:
     return name if name.startswith("my_") else f"my_{name or 'own'}"
 
 
-def _data(file: str, tokenizer: str | None) -> dict[str, Any]:
-    """What is seen of the data: name, label, format, rows, lengths (None without a tokenizer), ratio, short, said."""
-    reading = open_file(file)
+def _data(file: str, tokenizer: str | None, turns: str) -> dict[str, Any]:
+    """What is seen of the data: name, label, format, turns, rows, lengths (None without a tokenizer), ratio, said."""
+    reading = open_file(file, turns=turns)
     report = reading.report
     lengths = measure(reading, report, count_tokens=token_counter_of(tokenizer))
     ratio, unit = lengths["ratio"], lengths["unit"]
@@ -158,6 +160,7 @@ def _data(file: str, tokenizer: str | None) -> dict[str, Any]:
         "name": _own(stem),
         "label": stem.replace("_", " "),
         "format": report.format,
+        "turns": {} if turns == "first" else {"turns": turns},
         "rows": report.rows_kept,
         "ratio": ratio,
         "lengths": counted | {"sd": round(loss["sd"], 1)} if unit == "tokens" else None,
@@ -247,7 +250,10 @@ def _text(
         lines.append(_line("ptlms", {name: {"label": ptlm["label"], **size, "source": ptlm["source"]}}))
     lines += [
         f"tokenizer_of: {name}  # counts Table 1 and R_g",
-        _line("datasets", {dataset: {"label": seen["label"], "source": {"path": data}, "format": seen["format"]}}),
+        _line(
+            "datasets",
+            {dataset: {"label": seen["label"], "source": {"path": data}, "format": seen["format"], **seen["turns"]}},
+        ),
         _line("experiments", {"main": {"ptlms": [name], "datasets": [dataset], "plw": plw}}, "seeds: […] repeats runs"),
         "run_experiments: [main]",
         *([_line("training", training)] if training else []),
