@@ -162,7 +162,7 @@ def test_of_whole_conversations_the_loss_sees_all_answers_as_the_pre_flight_tabl
     talks += [[*exchange(300, 3), *exchange(1, 1)] for _ in range(3)]  # no answer is left
     talks += [exchange(6, 6) for _ in range(8)]
     file = write(tmp_path / "talks.jsonl", [{"messages": talk} for talk in talks])
-    asked = {"turns": "all", "tokenizer": str(tmp_path / "tokenizer"), "max_length": 128}
+    asked = {"turns": "all", "tokenizer": str(tmp_path / "tokenizer"), "max_length": 256}
     described = describe(file, **asked)
     found, checked = recommend(file, **asked)["lengths"]["loss"], described["preflight"]
     assert found["completion_lost"] == checked["problems"]["completion_lost"]["rows"] == 3
