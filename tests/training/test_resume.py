@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from plw.errors import InputError
 from plw.training.checkpoints import MARKER, find_checkpoint, sole_user
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.loss_log import has_rows, keep_rows
-from training_runs import command, run, torchrun, wait_for
+from training_runs import command, preloaded, run, torchrun, wait_for
 
 MANY = {"epochs": 8, "checkpoint_steps": 2}  # 24 updates
 
@@ -124,6 +125,20 @@ def test_workers_whose_torchrun_was_killed_save_and_stop(world, tmp_path, python
         process.kill()
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert len(workers) == processes and alive == [] and not (tmp_path / "model").exists()
+    assert find_any_checkpoint(tmp_path / "checkpoints")
+
+
+@pytest.mark.slow
+def test_ranks_that_are_told_to_stop_all_end_with_the_status_that_asks_for_another_try(world, tmp_path):
+    settings = MANY | {"epochs": 200}
+    call = command(world, tmp_path, launcher=preloaded(2), **settings)
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
+        for rank in psutil.Process(process.pid).children():
+            rank.send_signal(signal.SIGUSR1)
+        message = process.stderr.read()
+    told = re.findall(r"rank +: (\d).*\n.*exitcode *: (-?\d+)", message)  # the first to end is named once more
+    assert set(told) == {("0", "75"), ("1", "75")}, message
     assert find_any_checkpoint(tmp_path / "checkpoints")
 
 
