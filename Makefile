@@ -15,8 +15,8 @@ run: setup  ## set up, then make the whole study of config/config.yaml (default:
 	@if [ -t 2 ]; then progress="--logger rich"; fi; snakemake --cores $(CORES) $$progress
 
 test: setup validators  ## set up, then all tests that need no GPU: the library's, then whole studies, one of them through Slurm
-	python -m pytest -n 2 -m "not study"
-	python -m pytest -m study
+	python -m pytest -n 2 -m "not study" --durations=20
+	python -m pytest -m study --durations=20
 
 test-gpu:  ## ten minutes of one GPU, with the packages at hand: results/gpu.json (docs/gpu.md); call it again to go on
 	@"$$(command -v python || echo python3)" benchmarks/measure_gpu.py $(GPU_FLAGS)
