@@ -97,7 +97,7 @@ def check_finished(found: FinishedStudy) -> None:
             f"The study is not finished: {len(absent)} files are missing.",
             value=absent[:MOST_NAMED],
             where=str(found.folder),
-            hint="Make them: snakemake --cores all --config study=…; or take finished seeds alone: --seeds",
+            hint="Make them: snakemake --cores all --config study=…, with finished_only=true while runs are left.",
         )
 
 
