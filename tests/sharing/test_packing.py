@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -49,6 +50,22 @@ def test_the_tables_hold_the_numbers_of_the_packed_runs_to_the_last_digit(result
         assert len(expected) < len(theirs), "another seed's runs were left out"
     ours, theirs = read_items(packed / "items.parquet"), read_items(results / "items.parquet")
     pd.testing.assert_frame_equal(ours, theirs[theirs["run"].isin(names)].reset_index(drop=True))
+
+
+def test_nobody_is_told_in_which_folder_of_a_machine_models_and_data_lay(results, tmp_path):
+    home, mine = "/home/somebody/secret", tmp_path / "smol_cpu"
+    shutil.copytree(results, mine)
+    (mine / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
+    for file in (mine / "study.yaml", *mine.glob("runs/*/run.json")):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(r"\b(samples|resources)/", f"{home}/\\1/", text), encoding="utf-8")
+    assert home in (mine / "study.yaml").read_text(encoding="utf-8")
+    out = tmp_path / "exported"
+    export(find_study(str(mine), ROOT, [42]), out, root=ROOT)
+    told = [file for file in out.rglob("*") if file.is_file() and home.encode() in file.read_bytes()]
+    assert told == []
+    study = yaml.safe_load((out / "study.yaml").read_text(encoding="utf-8"))
+    assert study["benchmarks"]["piqa"]["source"]["path"]["validation"].startswith("samples/samples/bench/")
 
 
 def read_curves(path):

@@ -1,8 +1,10 @@
 """A finished study as others are given it: which runs it has, and what of it is not there."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plw.errors import InputError, nearest_hint
 from plw.study.configuration import load_configuration, read_yaml
@@ -62,6 +64,7 @@ def find_study(name: str, root: Path, seeds: Sequence[int] | None = None) -> Fin
             )
     elif study is None:
         study = _configured(folder.name, root, [])
+    study = without_own_folders(study)
     runs = list_runs(study)
     wanted = [run for run in runs if seeds is None or run.seed in seeds]
     if not wanted:
@@ -69,6 +72,35 @@ def find_study(name: str, root: Path, seeds: Sequence[int] | None = None) -> Fin
         raise InputError("There are no such runs.", value=list(seeds or []), where="--seeds", hint=hint)
     given = not (folder / "runs").is_dir() and (folder / "logs" / "take_scores.log").is_file()
     return FinishedStudy(folder, study, wanted, None if seeds is None else tuple(seeds), given)
+
+
+def without_own_folders(study: dict) -> dict:
+    """The study with `samples` in place of the folder that all its absolute paths have in common.
+
+    Where somebody keeps files is nobody else's business, and no other machine has them there.
+    """
+    found = sorted({text for text in _texts(study) if os.path.isabs(text)})
+    if not found:
+        return study
+    folder = os.path.commonpath([os.path.dirname(path) for path in found])
+
+    def told(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: told(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [told(item) for item in value]
+        absolute = isinstance(value, str) and os.path.isabs(value)
+        return os.path.join("samples", os.path.relpath(value, folder)) if absolute else value
+
+    return told(study)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def _configured(name: str, root: Path, known: Sequence[str]) -> dict:

@@ -6,6 +6,7 @@ the workflow reads it in its place (`--config results=FOLDER`).
 
 import gzip
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,12 +115,18 @@ def pack(found: FinishedStudy, folder: Path, *, root: Path) -> None:
     if found.given:
         return
     _write_curves(folder / CURVES, {name: results / "runs" / name / "loss.csv" for name in names})
-    write_json(
-        folder / RECORDS, shared_and_own({name: read_json(results / "runs" / name / "run.json") for name in names})
-    )
+    write_json(folder / RECORDS, shared_and_own({name: _record(found, name) for name in names}))
     for dataset in found.datasets:
         _write_data(results / "data" / dataset, folder / "data" / dataset)
     write_json(folder / HASHES, {name: data_hash(found, name) for name in found.datasets})
+
+
+def _record(found: FinishedStudy, run: str) -> dict:
+    """`run.json`, its model as the study names it: without the folder where somebody keeps it."""
+    record = read_json(found.folder / "runs" / run / "run.json")
+    if os.path.isabs(str(record.get("source", {}).get("path", ""))):
+        record["source"] = found.study["ptlms"][record["ptlm"]]["source"]
+    return record
 
 
 def _write_data(source: Path, target: Path) -> None:
