@@ -21,6 +21,15 @@ def test_every_file_is_the_one_that_was_exported(folder):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
 
 
+def test_the_documents_table_of_three_seeds_is_the_one_that_was_exported():
+    text, exported = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("replication.md", "replications/smol_cpu_2026_11_26/README.md")
+    )
+    (table,) = re.findall(r"(?:^\|.*\n)+", exported.partition("## Measures")[2], flags=re.MULTILINE)
+    assert table.count("\n") == 2 + 8 and table in text
+
+
 def test_the_documents_table_is_that_of_the_measures():
     measures = pd.read_csv(H200 / "mechanism.csv").query("dataset == 'alpaca_data_short' and seed == 42")
     text = (ROOT / "docs/replication.md").read_text(encoding="utf-8")
