@@ -260,10 +260,12 @@ def test_engine_arguments_become_vllms_flags():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("PLW_VLLM_PYTHON"),
+    reason="no interpreter with vLLM is named (PLW_VLLM_PYTHON; see envs/judges.lock.txt)",
+)
 def test_a_real_vllm_gives_the_annotations_of_the_judge_in_process(trained, tmp_path, monkeypatch):
-    python = os.environ.get("PLW_VLLM_PYTHON")
-    if not python:
-        pytest.skip("no interpreter with vLLM is named (PLW_VLLM_PYTHON; see envs/judges.lock.txt)")
+    python = os.environ["PLW_VLLM_PYTHON"]
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; read only by a vLLM for the CPU
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     engine = {"enforce_eager": True, "max_model_len": 1024, "gpu_memory_utilization": 0.3}
