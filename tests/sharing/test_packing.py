@@ -17,7 +17,7 @@ from plw.errors import InputError
 from plw.mechanism.stability import loss_stability
 from plw.scores.items import read_items
 from plw.sharing.exporting import export
-from plw.sharing.finished import FinishedStudy, find_study
+from plw.sharing.finished import FinishedStudy, find_study, without_own_folders
 from plw.sharing.packing import check_run_table, shared_and_own, study_file
 from plw.sharing.readme import measure_table
 from plw.sharing.sides import read_side
@@ -66,6 +66,12 @@ def test_nobody_is_told_in_which_folder_of_a_machine_models_and_data_lay(results
     assert told == []
     study = yaml.safe_load((out / "study.yaml").read_text(encoding="utf-8"))
     assert study["benchmarks"]["piqa"]["source"]["path"]["validation"].startswith("samples/samples/bench/")
+
+
+def test_a_text_that_only_begins_with_a_stroke_is_no_path():
+    study = {"benchmarks": {"own": {"until": ["/", "/n"], "source": {"path": "/a/b/quiz.jsonl"}}}}
+    own = {"until": ["/", "/n"], "source": {"path": "samples/quiz.jsonl"}}
+    assert without_own_folders(study) == {"benchmarks": {"own": own}}
 
 
 def read_curves(path):

@@ -79,7 +79,7 @@ def without_own_folders(study: dict) -> dict:
 
     Where somebody keeps files is nobody else's business, and no other machine has them there.
     """
-    found = sorted({text for text in _texts(study) if os.path.isabs(text)})
+    found = sorted({text for text in _texts(study) if _is_absolute(text)})
     if not found:
         return study
     folder = os.path.commonpath([os.path.dirname(path) for path in found])
@@ -89,10 +89,15 @@ def without_own_folders(study: dict) -> dict:
             return {key: told(item) for key, item in value.items()}
         if isinstance(value, list):
             return [told(item) for item in value]
-        absolute = isinstance(value, str) and os.path.isabs(value)
+        absolute = isinstance(value, str) and _is_absolute(value)
         return os.path.join("samples", os.path.relpath(value, folder)) if absolute else value
 
     return told(study)
+
+
+def _is_absolute(text: str) -> bool:
+    """Whether a text is a path with a folder from the root on; a text that a benchmark ends at may be `/` alone."""
+    return os.path.isabs(text) and os.path.dirname(text) != os.sep
 
 
 def _texts(value: Any) -> Iterator[str]:
