@@ -122,6 +122,37 @@ def test_sigterm_reaches_the_program(tmp_path, environment):
     assert client.wait(timeout=20) == 9
 
 
+def test_a_signal_that_comes_after_the_programs_end_changes_nothing(tmp_path, environment):
+    """As torchrun's to ranks that are still here after the first: the program must not run a second time."""
+    program = write(
+        tmp_path,
+        "import os, sys\nopen('starts', 'a').write('x')\nos.kill(int(os.environ['CLIENT']), 19)\n"
+        "open('ended', 'w').close()\nsys.exit(75)",
+    )
+    starter = write_starter(tmp_path, program)
+    client = subprocess.Popen([sys.executable, str(starter)], env=environment, cwd=tmp_path, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "ended").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)  # the server has answered and hung up
+    client.send_signal(signal.SIGTERM)
+    client.send_signal(signal.SIGCONT)
+    _, errors = client.communicate(timeout=20)
+    assert (client.returncode, (tmp_path / "starts").read_text(), errors) == (75, "x", b"")
+
+
+def write_starter(folder: Path, program: Path) -> Path:
+    """A client whose program knows its process number."""
+    starter = folder / "starter.py"
+    call = ["plw.preload", str(program)]
+    starter.write_text(
+        "import os, sys\nos.environ['CLIENT'] = str(os.getpid())\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', *{call!r}])"
+    )
+    return starter
+
+
 def test_where_no_server_can_be_had_the_program_runs_at_once_without(tmp_path):
     program = write(tmp_path, "import sys; print('ran', sys.argv[1:])")
     variables = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT / "scripts")}

@@ -101,8 +101,10 @@ def run(program: str, arguments: list[str]) -> int:
     """Run `program` in a child of the server with this process's streams, folder and environment.
 
     Returns its exit status; a program that a signal ended gives 128 + the signal's number, as in a shell. Where no
-    server can be had, or it dies, the program takes this process's place instead and this function does not return.
+    server can be had, or it dies, the program takes this process's place instead and this function does not return,
+    unless the program had been told to stop by then.
     """
+    told: list[int] = []
     try:
         connection = _connect(server_folder())
         request = {"program": program, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ)}
@@ -110,16 +112,24 @@ def run(program: str, arguments: list[str]) -> int:
         descriptors = array.array("i", [0, 1, 2])
         connection.sendmsg([len(payload).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         connection.sendall(payload)
+
+        def forward(received: int, _) -> None:
+            told.append(received)
+            with contextlib.suppress(OSError):  # where the program has ended its answer waits, and must not be lost
+                connection.sendall(bytes([received]))
+
         for number in FORWARDED_SIGNALS:
-            signal.signal(number, lambda received, _: connection.sendall(bytes([received])))
+            signal.signal(number, forward)
         end_with_launcher(os.environ)  # the child's parent is the server: torchrun's death is told by its client
         answer = connection.recv(1)
     except (OSError, ValueError) as error:
         answer, cause = b"", str(error)
     else:
         cause = "it died"
-    if answer:
-        return answer[0]
+    if answer or told:
+        for number in FORWARDED_SIGNALS:  # it is ending: a signal now would take the place of the program's own status
+            signal.signal(number, signal.SIG_IGN)
+        return answer[0] if answer else 128 + told[0]
     print(f"No process with preloaded libraries ({cause}): {Path(program).name} runs without.", file=sys.stderr)
     run_plainly(program, arguments)
 

@@ -10,12 +10,13 @@ from plw.program import run_program
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
 from plw.models.flags import thread_flag
 from plw.study.sources import source_argument
-from plw.training.fine_tuning import TrainingInterrupted
+from plw.training.fine_tuning import STOP_SIGNALS, TrainingInterrupted
 from plw.training.run import train_run
 from plw.training.trainer import TrainingDiverged
 
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
             threads=arguments.threads,
         )
     except (TrainingInterrupted, TrainingDiverged) as stop:
+        for number in STOP_SIGNALS:  # it stops: torchrun sends one more to ranks that are still here after the first
+            signal.signal(number, signal.SIG_IGN)
         print(f"Error: {stop}", file=sys.stderr)
         raise SystemExit(TRY_AGAIN if isinstance(stop, TrainingInterrupted) else 1) from None
 

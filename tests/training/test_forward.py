@@ -45,6 +45,12 @@ def gradients(loss, *of):
     return [gradient for gradient in torch.autograd.grad(loss, [tensor for tensor in of if tensor is not None])]
 
 
+def apart(found, expected):
+    """Length of the difference over the length of what was expected. A single element may be a sum that cancels, and
+    differ by more of itself from one processor to the next."""
+    return float((found - expected).norm() / expected.norm())
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("at_once", [1, 2, 5, 1000])
@@ -60,7 +66,7 @@ def test_chunks_of_any_size_give_the_loss_and_gradients_of_all_logits(at_once, b
     assert not losses.requires_grad
     wanted = gradients(3 * plain, hidden, weight, offset)  # a factor that comes after the loss reaches the gradients
     for found, expected in zip(gradients(3 * ours, hidden, weight, offset), wanted, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        assert apart(found, expected) < 1e-6
 
 
 def test_no_more_logits_than_a_chunk_holds_exist_at_once(monkeypatch):
@@ -84,7 +90,7 @@ def test_frozen_weights_get_no_gradient_and_the_hidden_states_theirs():
     hidden, weight, _, targets, scales = tokens(7)
     plain = gradients(weighted_token_loss(hidden @ weight.t(), targets, scales), hidden)[0]
     loss, _ = chunked_loss(hidden, weight.detach(), None, targets, scales)
-    torch.testing.assert_close(gradients(loss, hidden)[0], plain, rtol=1e-5, atol=1e-6)
+    assert apart(gradients(loss, hidden)[0], plain) < 1e-6
 
 
 def test_under_autocast_matrices_are_multiplied_in_bfloat16_and_gradients_stay_float32():
