@@ -3,7 +3,7 @@
     python benchmarks/bench_verdicts.py --study results/demo --worlds 200 --out verdicts.json
 
 Each simulated study is judged as a real one is: its noise is estimated from its own scores, and its verdicts come from
-simulations of its own. In worlds without effects no verdict may be "supported", in the paper's none "contradicted", but
+simulations of its own, drawn anew for each (one draw for all would put its own luck into every verdict). In worlds without effects no verdict may be "supported", in the paper's none "contradicted", but
 for 5 % each (for a claim of no effect the first world is the one at the edge of the claim). R is not called: in place
 of the mixed model stands its two-stage form, so that the claims of §5.2 are measured without the other tests' veto,
 which only makes fewer verdicts.
@@ -53,8 +53,8 @@ def two_stage_fit(study: Evidence, role: str) -> dict:
     return {"converged": True, "fit": {"coefficients": coefficients}}
 
 
-def verdicts(evidence: Evidence, claims: list[dict], config: dict, simulated: int) -> dict[str, str]:
-    studies = simulate(evidence, config, number=simulated, seed=42)
+def verdicts(evidence: Evidence, claims: list[dict], config: dict, simulated: int, seed: int) -> dict[str, str]:
+    studies = simulate(evidence, config, number=simulated, seed=seed)
     return {claim["id"]: judge(claim, evidence, studies).verdict for claim in claims}
 
 
@@ -70,15 +70,17 @@ def main(argv: list[str] | None = None) -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--study", type=Path, required=True, help="folder of a finished study")
     flags.add_argument("--worlds", type=int, default=200, help="studies in each world")
-    flags.add_argument("--simulated", type=int, default=200, help="studies that each of them is judged by")
+    flags.add_argument("--simulated", type=int, help="studies that each is judged by; as config/claims.yaml if not given")
+    flags.add_argument("--seed", type=int, default=7, help="of the simulated studies; their judges' follow from it")
     flags.add_argument("--only", nargs="*", default=[], help="claims; all that are simulated if none is named")
     flags.add_argument("--out", type=Path, required=True, help="written after every ten studies: the rates (JSON)")
     given = flags.parse_args(argv)
     config = yaml.safe_load((CONFIG / "paper_worlds.yaml").read_text(encoding="utf-8"))
     claims = [claim for claim in read_claims(CONFIG / "claims.yaml") if claim["calibration"] == "worlds"]
+    simulated = given.simulated or claims[0]["parameters"]["simulated"]
     claims = [claim for claim in claims if not given.only or claim["id"] in given.only]
     evidence = evidence_of_folder(given.study, CONFIG)
-    truth = simulate(evidence, config, number=given.worlds, seed=7)
+    truth = simulate(evidence, config, number=given.worlds, seed=given.seed)
     kinds = {
         "without": (truth.world(None), truth.world(None, equal=True), [c for c in claims if not c.get("against")]),
         "edge": (truth.world("margin"), truth.world("margin", equal=True), [c for c in claims if c.get("against")]),
@@ -94,7 +96,8 @@ def main(argv: list[str] | None = None) -> None:
                 (equal, [c for c in asked if c.get("levels") == "equal"]),
             ):
                 if part:
-                    found = verdicts(as_a_study(evidence, drawn, place), part, config, given.simulated)
+                    judges = 1000 * given.seed + 1 + place
+                    found = verdicts(as_a_study(evidence, drawn, place), part, config, simulated, judges)
                     for name, verdict in found.items():
                         counts[kind].setdefault(name, Counter())[verdict] += 1
         if (place + 1) % 10 == 0 or place + 1 == given.worlds:
