@@ -3,10 +3,10 @@
     python benchmarks/bench_verdicts.py --study results/demo --worlds 200 --out verdicts.json
 
 Each simulated study is judged as a real one is: its noise is estimated from its own scores, and its verdicts come from
-simulations of its own, drawn anew for each (one draw for all would put its own luck into every verdict). In worlds without effects no verdict may be "supported", in the paper's none "contradicted", but
-for 5 % each (for a claim of no effect the first world is the one at the edge of the claim). R is not called: in place
-of the mixed model stands its two-stage form, so that the claims of §5.2 are measured without the other tests' veto,
-which only makes fewer verdicts.
+simulations of its own, drawn anew for each (one draw for all would put its own luck into every verdict). In worlds
+without effects no verdict may be "supported", in the paper's none "contradicted", but for 5 % each (for a claim of no
+effect the first world is the one at the edge of the claim). R is not called: in place of the mixed model stands its
+two-stage form, so that the claims of §5.2 are measured without the other tests' veto, which only makes fewer verdicts.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--study", type=Path, required=True, help="folder of a finished study")
     flags.add_argument("--worlds", type=int, default=200, help="studies in each world")
-    flags.add_argument("--simulated", type=int, help="studies that each is judged by; as config/claims.yaml if not given")
+    flags.add_argument("--simulated", type=int, help="studies that each is judged by (config/claims.yaml says it)")
     flags.add_argument("--seed", type=int, default=7, help="of the simulated studies; their judges' follow from it")
     flags.add_argument("--only", nargs="*", default=[], help="claims; all that are simulated if none is named")
     flags.add_argument("--out", type=Path, required=True, help="written after every ten studies: the rates (JSON)")
