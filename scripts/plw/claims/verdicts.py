@@ -13,7 +13,7 @@ import numpy as np
 
 from plw.claims.findings import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Finding, Measured, plain
 
-LEVEL = 0.05  # both error rates; a claim whose measured ones were higher has a stricter `level` of its own
+LEVEL = 0.05  # both error rates
 WIDTH = 0.95  # of intervals
 
 
@@ -43,11 +43,11 @@ def share_at_most(margins: np.ndarray, values: np.ndarray) -> np.ndarray:
     return share_at_least(-margins, -values)
 
 
-def decided(studies: Measured, without: Measured, paper: Measured, level: float = LEVEL) -> np.ndarray:
+def decided(studies: Measured, without: Measured, paper: Measured) -> np.ndarray:
     """Verdicts of many studies: 1 supported, −1 contradicted, 0 inconclusive."""
     margins = studies.margins
-    supported = (margins >= 0) & (share_at_least(without.strengths, studies.strengths) < level)
-    contradicted = (margins < 0) & (share_at_most(paper.margins, margins) < level)
+    supported = (margins >= 0) & (share_at_least(without.strengths, studies.strengths) < LEVEL)
+    contradicted = (margins < 0) & (share_at_most(paper.margins, margins) < LEVEL)
     return supported.astype(int) - contradicted.astype(int)
 
 
@@ -72,13 +72,13 @@ class Rates:
     more_refutes: float
 
 
-def rates_of(measured: Measured, sample: Sample, level: float = LEVEL) -> Rates:
+def rates_of(measured: Measured, sample: Sample) -> Rates:
     """The rates of a rule, and what they are of this study's outcome."""
     without, paper, first, second = sample.without, sample.paper, sample.more_without, sample.more_paper
     as_much = share_at_least(without.strengths, measured.strengths[:1])
     if not measured.holds:
         as_much = share_at_least(without.margins, measured.margins[:1])
-    in_without, in_paper = decided(without, without, paper, level), decided(paper, without, paper, level)
+    in_without, in_paper = decided(without, without, paper), decided(paper, without, paper)
     return Rates(
         p_without=float(as_much[0]),
         p_paper=float(share_at_most(paper.margins, measured.margins[:1])[0]),
@@ -86,8 +86,8 @@ def rates_of(measured: Measured, sample: Sample, level: float = LEVEL) -> Rates:
         false_contradicted=float((in_paper == -1).mean()),
         power=float((in_paper == 1).mean()),
         refutes=float((in_without == -1).mean()),
-        more_power=float((decided(second, first, second, level) == 1).mean()),
-        more_refutes=float((decided(first, first, second, level) == -1).mean()),
+        more_power=float((decided(second, first, second) == 1).mean()),
+        more_refutes=float((decided(first, first, second) == -1).mean()),
     )
 
 
@@ -181,13 +181,13 @@ def _would_decide(rates: Rates) -> str:
 
 def verdict_by_worlds(claim: Mapping, measured: Measured, sample: Sample) -> Finding:
     """The finding on a claim whose rule was simulated."""
-    margin, level = float(measured.margins[0]), claim.get("level", LEVEL)
-    rates = rates_of(measured, sample, level)
+    margin = float(measured.margins[0])
+    rates = rates_of(measured, sample)
     interval = interval_of(float(np.atleast_1d(measured.estimate)[0]), sample)
     verdict = INCONCLUSIVE
-    if margin >= 0 and rates.p_without < level:
+    if margin >= 0 and rates.p_without < LEVEL:
         verdict = SUPPORTED
-    elif margin < 0 and rates.p_paper < level:
+    elif margin < 0 and rates.p_paper < LEVEL:
         verdict = CONTRADICTED
     doubt = measured.doubts.get(verdict)
     said = [said_of(measured, interval)]
