@@ -85,6 +85,7 @@ class Cost:
         self.measured = read_rates(root, self.plan.get("measured"))
         self.on_processor = is_planned_so(study)
         self._factor = factor
+        self._evaluations: dict[tuple[str, tuple[str, ...]], Span | None] = {}
         self.work: dict[str, TrainingWork | None] = {
             name: training_work(lengths, study["training"]) if lengths else None
             for name, lengths in self.lengths.items()
@@ -138,7 +139,12 @@ class Cost:
         if self.on_processor:
             evaluated = evaluation_amounts(self.study, run)
             return self._taken("evaluate_model", evaluated) * (1 / SECONDS_PER_HOUR) if evaluated else None
-        parameters, names = self._parameters(run), benchmarks_of(run, self.study)
+        names = tuple(benchmarks_of(run, self.study))
+        if (run.ptlm, names) not in self._evaluations:  # a study has hundreds of runs of a few kinds
+            self._evaluations[run.ptlm, names] = self._evaluation_hours(self._parameters(run), names)
+        return self._evaluations[run.ptlm, names]
+
+    def _evaluation_hours(self, parameters: float | None, names: tuple[str, ...]) -> Span | None:
         total = Span()
         for name in names:
             entry = self.study["benchmarks"][name]
