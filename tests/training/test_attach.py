@@ -12,6 +12,7 @@ from plw import PromptLossCollator, attach_prompt_loss, causal_lm_loss
 from plw.data.tokenizers import prepare_tokenizer
 from plw.errors import InputError
 from plw.models.loading import fit_embeddings
+from plw.training.process_group import free_reducer
 from tiny import tiny_model
 from training_runs import preloaded
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
@@ -145,6 +146,7 @@ def test_under_ddp_the_loss_is_that_of_the_model_inside(model, tmp_path):
         loss = wrapped(**batch).loss
         assert loss.item() == pytest.approx(expected(model, batch).item(), rel=1e-6)
         loss.backward()
+        free_reducer(wrapped)
     finally:
         torch.distributed.destroy_process_group()
 
@@ -232,6 +234,7 @@ TWO_RANKS = """
     import json, sys
     import torch
     from plw import PromptLossCollator, attach_prompt_loss
+    from plw.training.process_group import free_reducer
     from plw.training.zero import prepare_deepspeed
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
     prepare_deepspeed()  # without the minutes of a compilation
@@ -249,6 +252,7 @@ TWO_RANKS = """
     trainer = Spy(model, TrainingArguments(**settings), train_dataset=features, data_collator=collator)
     attach_prompt_loss(trainer)
     trainer.train()
+    free_reducer(trainer.model_wrapped)
     torch.distributed.destroy_process_group()  # its threads, alive at the interpreter's end, abort a rank now and then
 """
 

@@ -29,6 +29,7 @@ from plw.training.forward.counting import matrix_sizes
 from plw.training.forward.halving import MemoryExhausted
 from plw.training.launch import world
 from plw.training.loss_log import LossLog, has_rows
+from plw.training.process_group import free_reducer
 from plw.training.record import sum_over_ranks
 from plw.training.settings import TrainingSettings
 from plw.training.trainer import PromptLossTrainer
@@ -236,6 +237,7 @@ def train(
             write_json(folder / ROWS_FILE, trainer.halving.halvings[-1])
         log.close()
         trainer.output.remove()
+        free_reducer(trainer.model_wrapped)
     if log.stopped:
         raise TrainingInterrupted(trainer.state.global_step, trainer.state.max_steps)
     model.config.use_cache = use_cache

@@ -3,8 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +39,7 @@ from plw.training.fine_tuning import (
 from plw.training.launch import check_devices, check_launch, single_process_environment, world
 from plw.training.loss import check_plw, describe_loss
 from plw.training.loss_log import read_loss
+from plw.training.process_group import ranks_leave_together
 from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
 from plw.training.trainer import TrainingDiverged
 
@@ -105,7 +105,10 @@ def train_run(
         return model, fit_embeddings(model, tokenizer)
 
     first = world()[0] == 0
-    with ranks_leave_together(), sole_user(checkpoints) if first else nullcontext():
+    with (
+        ranks_leave_together(TrainingInterrupted, TrainingDiverged),
+        sole_user(checkpoints) if first else nullcontext(),
+    ):
         arguments = training_arguments(settings, plan, folder=checkpoints, seed=row["seed"], device=device)
         meter = run_card.EnergyMeter(device)  # the arguments have chosen this rank's GPU
         identity = {key: row[key] for key in ROW_KEYS} | {"source": source}
@@ -140,25 +143,6 @@ def train_run(
             write_json(record_file, record)
             discard_checkpoints(checkpoints)
     gc.unfreeze()
-
-
-@contextmanager
-def ranks_leave_together() -> Iterator[None]:
-    """End the process group where all ranks come out: at the end, and where all of them stop.
-
-    A rank that ends inside it may abort, and its exit status would say so instead of why it stopped.
-    """
-    try:
-        yield
-    except (TrainingInterrupted, TrainingDiverged):
-        _end_process_group()
-        raise
-    _end_process_group()
-
-
-def _end_process_group() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def rows_at_once(settings: TrainingSettings, source: dict, longest: int, device: str) -> int:
