@@ -12,7 +12,7 @@ from plw import PromptLossCollator, attach_prompt_loss, causal_lm_loss
 from plw.data.tokenizers import prepare_tokenizer
 from plw.errors import InputError
 from plw.models.loading import fit_embeddings
-from plw.training.process_group import free_reducer
+from plw.training.launch import free_reducer
 from tiny import tiny_model
 from training_runs import preloaded
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
@@ -234,7 +234,7 @@ TWO_RANKS = """
     import json, sys
     import torch
     from plw import PromptLossCollator, attach_prompt_loss
-    from plw.training.process_group import free_reducer
+    from plw.training.launch import free_reducer
     from plw.training.zero import prepare_deepspeed
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
     prepare_deepspeed()  # without the minutes of a compilation

@@ -10,8 +10,7 @@ regularizers.py      penalties on the weights (App. E.5)
 forward/             the forward pass: only what the objective needs
 trainer.py           the HF Trainer with that loss
 zero.py              DeepSpeed: settings by ZeRO stage, each rank's own part of weights and gradients
-launch.py            how the process was started
-process_group.py     how ranks part
+launch.py            how the process was started, and how ranks part
 checkpoints.py       checkpoints that can be trusted
 loss_log.py          loss.csv: one row per update
 distance.py          how far training moved the weights, before they are rounded (§5.3.2)

@@ -27,9 +27,8 @@ from plw.training.checkpoints import find_checkpoint
 from plw.training.distance import WeightDistance, distance_of_parts
 from plw.training.forward.counting import matrix_sizes
 from plw.training.forward.halving import MemoryExhausted
-from plw.training.launch import world
+from plw.training.launch import free_reducer, world
 from plw.training.loss_log import LossLog, has_rows
-from plw.training.process_group import free_reducer
 from plw.training.record import sum_over_ranks
 from plw.training.settings import TrainingSettings
 from plw.training.trainer import PromptLossTrainer

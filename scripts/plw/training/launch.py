@@ -1,8 +1,13 @@
-"""How a training process was started, checked before anything slow happens."""
+"""How a training process was started, checked before anything slow happens, and how its ranks part."""
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from plw.errors import InputError
 
@@ -62,3 +67,33 @@ def single_process_environment(environment: Mapping[str, str]) -> dict[str, str]
 def world() -> tuple[int, int]:
     """Return (rank, number of ranks) as torchrun set them; (0, 1) without it."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+@contextmanager
+def ranks_leave_together(*stops: type[BaseException]) -> Iterator[None]:
+    """End the process group where all ranks come out: at the end, and where all of them stop by one of `stops`.
+
+    A rank that ends inside it may abort, and its exit status would say so instead of why it stopped.
+    """
+    try:
+        yield
+    except stops:
+        _end_process_group()
+        raise
+    _end_process_group()
+
+
+def free_reducer(model: nn.Module) -> None:
+    """Take from a model under DistributedDataParallel, which is done with training, its hold on the process group.
+
+    The last to let go of a group of Gloo waits for its threads. PyTorch gives the interpreter's lock away meanwhile,
+    but not where that last one is a reducer, and one of the threads may wait for that lock: both wait for ever (torch
+    2.13; tests/training/test_launch.py shows it).
+    """
+    if isinstance(model, DistributedDataParallel):
+        model.reducer = model.logger = None
+
+
+def _end_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

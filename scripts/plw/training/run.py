@@ -36,10 +36,15 @@ from plw.training.fine_tuning import (
     train,
     training_arguments,
 )
-from plw.training.launch import check_devices, check_launch, single_process_environment, world
+from plw.training.launch import (
+    check_devices,
+    check_launch,
+    ranks_leave_together,
+    single_process_environment,
+    world,
+)
 from plw.training.loss import check_plw, describe_loss
 from plw.training.loss_log import read_loss
-from plw.training.process_group import ranks_leave_together
 from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
 from plw.training.trainer import TrainingDiverged
 
