@@ -8,9 +8,14 @@ import tempfile
 from pathlib import Path
 
 
+def find(program: str) -> str | None:
+    """Where a program lies, also among the daemons, where a PATH that `su` left to root does not look."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+
+
 def why_not(program: str) -> str | None:
     """Why `program` neither is here nor can be installed, or None."""
-    if shutil.which(program):
+    if find(program):
         return None
     if shutil.which("apt-get") is None:
         return f"{program} is not installed and there is no apt-get"
@@ -21,7 +26,7 @@ def install(program: str, *packages: str) -> None:
     """Install `packages` by apt-get if `program` is missing; one test process at a time."""
     with open(Path(tempfile.gettempdir()) / "plw-tests-apt.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if shutil.which(program):
+        if find(program):
             return
         quiet = {
             "check": True,

@@ -51,7 +51,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _configuration(folder: Path) -> str:
-    hardware = subprocess.run(["slurmd", "-C"], capture_output=True, text=True, check=True).stdout
+    hardware = subprocess.run([debian_packages.find("slurmd"), "-C"], capture_output=True, text=True, check=True).stdout
     cpus = int(re.search(r"CPUs=(\d+)", hardware)[1])
     memory = int(re.search(r"RealMemory=(\d+)", hardware)[1])
     host = socket.gethostname().split(".")[0]
@@ -110,7 +110,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         munged += [f"--pid-file={munge}/pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"]
         for command in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D"]):
             with open(folder / f"{command[0]}.out", "w") as log:
-                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
+                call = [debian_packages.find(command[0]), *command[1:]]
+                processes.append(subprocess.Popen(call, env=environment, stdout=log, stderr=log, cwd=folder))
             time.sleep(1)
         _wait_until_idle(environment, folder)
         yield environment
