@@ -191,8 +191,8 @@ def test_the_estimate_lies_outside_where_the_evidence_is_against_the_claim(evide
 
 @pytest.mark.slow
 def test_what_the_paper_tells_supports_most_claims_contradicts_none_and_what_is_left_says_why(findings):
-    # C06 passes a test, C18 is likely in any world, C22 and C26 lie near a margin, C32
-    # within the noise; C35 and C37 rest on additive models whose error rates are not known
+    # C06 passes a test, C18 is likely in any world, C22 and C26 lie near a margin, C32 within the
+    # noise; C35 and C37 rest on additive models whose error rates are not known
     open_ = {name for name, found in findings.items() if found.verdict != SUPPORTED}
     assert open_ <= {"C06", "C18", "C22", "C26", "C32", "C35", "C37"}
     assert not [name for name, found in findings.items() if found.verdict == CONTRADICTED]

@@ -139,15 +139,15 @@ def test_methods_that_add_positions_of_their_own_are_refused(model):
 
 def test_under_ddp_the_loss_is_that_of_the_model_inside(model, tmp_path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    wrapped = torch.nn.parallel.DistributedDataParallel(model)
     try:
-        wrapped = torch.nn.parallel.DistributedDataParallel(model)
         attach_prompt_loss(wrapped)
         batch = PromptLossCollator(0, plw=0.1)(FEATURES)
         loss = wrapped(**batch).loss
         assert loss.item() == pytest.approx(expected(model, batch).item(), rel=1e-6)
         loss.backward()
-        free_reducer(wrapped)
     finally:
+        free_reducer(wrapped)
         torch.distributed.destroy_process_group()
 
 
