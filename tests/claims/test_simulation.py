@@ -12,9 +12,11 @@ from plw.claims.judging import judge, judge_all, measure, sample_of
 from plw.claims.reading import claims_record, read_claims
 from plw.claims.seeds import seeds_of, verdicts_by_seed, with_seed
 from plw.claims.simulation.noise import chain_correlation, chains, estimate_noise, residuals, table_of
-from plw.claims.simulation.studies import simulate
-from plw.claims.simulation.worlds import World, score_effects
+from plw.claims.simulation.studies import Studies, simulate
+from plw.claims.simulation.worlds import World, measure_truth, score_effects, score_luck
 from plw.claims.verdicts import Sample, holm, rates_of, share_at_least, verdict_by_worlds, with_familywise_control
+from scipy.stats import kstest, spearmanr
+from scipy.stats import t as student
 
 CLAIM = {claim["id"]: claim for claim in read_claims(CLAIMS)}
 SETTINGS = {"least_judgeable": 0.5}
@@ -68,6 +70,52 @@ def test_the_noise_of_several_seeds_is_what_they_differ_by_and_so_is_its_correla
     assert found.rho == pytest.approx(rho, abs=0.1)
 
 
+@pytest.mark.parametrize("items", [None, 40])
+def test_the_noise_that_is_found_is_on_average_the_noise_that_was_put_in(items):
+    """A few seeds make a sample's autocorrelation too small, and whole items hide some of it."""
+    found = []
+    for seed in range(40):
+        scores = noisy_scores(sd=0.03, rho=0.55, seeds=(42, 43, 44), seed=seed).query("dataset == 'short'")
+        scores = scores.assign(n=items or 1000, stderr=0.03)
+        if items:
+            scores["score"] = np.round(scores["score"] * items) / items
+        found.append(estimate_noise(scores, None))
+    assert np.mean([noise.rho for noise in found]) == pytest.approx(0.55, abs=0.02)
+    assert np.mean([noise.sd**2 for noise in found]) == pytest.approx(0.03**2, rel=0.05)
+
+
+@pytest.mark.parametrize("seeds", [(42,), (42, 43, 44)])
+def test_a_ptlm_whose_scores_hardly_differ_from_nothing_has_little_noise_and_the_other_no_less_for_it(seeds):
+    scores = noisy_scores(sd=0.03, rho=0.55, seeds=seeds)
+    weak = scores["ptlm"] == "first"
+    scores["score"] = scores["score"].where(~weak, 0.02 + (scores["score"] - 0.5) / 30)
+    scores["stderr"] = np.where(weak, 0.001, 0.03)
+    sd = pd.Series(estimate_noise(scores, None).sd).groupby(scores["ptlm"].to_numpy()).median()
+    assert sd["first"] == pytest.approx(0.001, rel=0.2)
+    assert sd["second"] == pytest.approx(0.03, rel=0.2)
+
+
+def test_where_all_answers_of_a_ptlm_are_alike_its_noise_is_the_least_of_the_benchmark():
+    scores = noisy_scores(sd=0.03, rho=0.55).assign(n=100, stderr=0.03)
+    none = (scores["ptlm"] == "first") & (scores["dataset"] == "plain") & (scores["benchmark"] == "wmt14_en_fr")
+    least = (scores["ptlm"] == "first") & (scores["dataset"] == "short") & (scores["benchmark"] == "wmt14_en_fr")
+    scores.loc[none, ["score", "stderr"]] = 0.0
+    scores.loc[least, "stderr"] = 0.004
+    few = scores[scores["plw"].isin([0.0, 0.1, 1.0])]  # too few for anything but the items to speak
+    assert np.allclose(estimate_noise(few, None).sd[none[few.index]], 0.004)
+
+
+def test_seeds_of_a_cell_have_one_level_in_the_mechanism_of_a_world(evidence):
+    drawn = evidence.mechanism[evidence.mechanism["measure"] == "rsd"]
+    seeds = [drawn.assign(seed=str(seed), run=drawn["run"] + f"-{seed}") for seed in (43, 44)]
+    away = [one.assign(value=one["value"] * factor) for one, factor in zip(seeds, (1.5, 0.5), strict=True)]
+    several = replace(evidence, mechanism=pd.concat([drawn, *away], ignore_index=True))
+    truth = several.mechanism.assign(value=measure_truth(several, WORLDS, World()))
+    levels = truth.groupby(["ptlm", "dataset", "normalization", "regularizer", "strength"])["value"]
+    assert (levels.max() / levels.min()).max() == pytest.approx(1)
+    assert np.log(truth["value"]).mean() == pytest.approx(np.log(several.mechanism["value"]).mean())
+
+
 def test_a_chain_is_the_runs_that_differ_in_plw_alone_in_its_order(evidence):
     found = chains(evidence.scores.drop_duplicates("run").sample(frac=1, random_state=1))
     assert all(chain["plw"].is_monotonic_increasing for chain in found)
@@ -83,11 +131,29 @@ def test_short_chains_leave_nothing_over_and_the_items_speak_for_them():
 
 
 def test_simulated_studies_have_the_noise_that_they_are_told(evidence, studies):
+    studies = Studies(evidence, WORLDS, studies.noise.known(), studies.number, studies.seed, studies.seeds)
     values = studies.world(None).values
     assert values.std(axis=0) == pytest.approx(studies.noise.sd, rel=0.25)
     assert values.mean() == pytest.approx(evidence.scores["score"].mean(), abs=0.002)
     more = studies.world(None, more=True).values
     assert (more.std(axis=0) / values.std(axis=0)).mean() == pytest.approx(np.sqrt(1 / 3), abs=0.02)
+
+
+def test_where_the_noise_is_an_estimate_chance_is_students_t_and_one_estimates_error_is_in_all_that_rest_on_it():
+    noise = estimate_noise(noisy_scores(sd=0.03, rho=0.55, seeds=(42, 43, 44)), None)
+    scores = noisy_scores(sd=0.03, rho=0.55).query("benchmark in ['piqa', 'winogrande'] and plw in [0.0, 1.0]")
+    scores = scores[scores["dataset"] == "short"].reset_index(drop=True)
+    free = np.where(scores["benchmark"] == "piqa", 6.0, 12.0)
+    noise = replace(noise, sd=np.full(len(scores), 0.03), free=free, source=(free > 6).astype(int))
+    luck = score_luck(scores, noise, studies=20_000, seed=4) / 0.03
+    for row, degrees in enumerate(free):
+        assert kstest(luck[:, row], student(degrees).cdf).pvalue > 1e-3
+    one, other = (
+        np.abs(luck[:, scores.query(f"ptlm == '{ptlm}' and plw == 0.0").index]) for ptlm in ("first", "second")
+    )
+    together = [spearmanr(one[:, place], other[:, place]).statistic for place in range(2)]  # two ptlms, one variance
+    assert together[0] > together[1] > 0.02
+    assert abs(spearmanr(one[:, 0], other[:, 1]).statistic) < 0.02  # two benchmarks, two variances
 
 
 def test_the_papers_world_has_the_points_that_the_paper_prints(evidence, studies):

@@ -14,7 +14,7 @@ import pandas as pd
 from plw.claims.evidence import Evidence
 from plw.claims.findings import Undecided
 from plw.claims.judging import measure, sample_of
-from plw.claims.simulation.noise import LOG_SD, RHO, Noise
+from plw.claims.simulation.noise import KNOWN, LOG_SD, RHO, Noise
 from plw.claims.simulation.studies import Studies, simulate
 from plw.claims.simulation.worlds import MEASURES
 from plw.claims.verdicts import Rates, percent, rates_of
@@ -100,7 +100,12 @@ def planned_evidence(study: dict, runs: Sequence[Run], numbers: Mapping) -> tupl
         mechanism=mechanism,
         regressions=regressions,
     )
-    noise = Noise(sd, np.zeros(len(scores)), 0.0, RHO, False, dict.fromkeys(MEASURES, LOG_SD), 1)
+    noise = Noise(
+        *(sd, np.zeros(len(scores)), 0.0, RHO, False, dict.fromkeys(MEASURES, LOG_SD), 1),
+        free=np.full(len(scores), KNOWN),
+        log_free=dict.fromkeys(MEASURES, KNOWN),
+        source=np.arange(len(scores)),
+    )
     return evidence, noise
 
 

@@ -3,12 +3,15 @@
 A chain is all runs that differ in PLW alone. They share a seed, so luck is smooth along w_p: neighbours on the grid of
 PLWs have the correlation `rho`, as in an AR(1) process. Where cells have several seeds, the noise is what seeds differ
 by; where they have one, it is what is left of a chain after a cubic in w_p with a step at PLW 0, which is too much
-where the true curve is none, so that verdicts err on the side of caution. The variance of a benchmark on a data set is
-drawn towards that of all benchmarks, in units of the items' sampling variance.
+where the true curve is none, so that verdicts err on the side of caution. The variance of a benchmark under a ptlm and
+data set is drawn towards that of all benchmarks, in units of the items' sampling variance: a ptlm whose translations
+score 0.02 has little room to vary, and one that scores 0.4 has much. What rounding to whole items adds is taken off,
+since simulated scores are rounded anew. An estimated variance is not known: it comes with its degrees of freedom, and
+each simulated study draws its own (a scaled inverse chi-squared, so that chance is Student's t, not normal).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,20 +23,24 @@ RHO = (
     0.55  # between neighbours on the grid of PLWs; differences between three seeds of the demo study (docs/verdicts.md)
 )
 PRIOR = 5.0  # degrees of freedom that the pooled variance counts for, beside a benchmark's own
+KNOWN = 1e9  # degrees of freedom of a variance that is taken as known
 LOG_SD = 0.1  # of a mechanism measure where chains are too short to tell: a tenth of its value
 CELL = ["ptlm", "dataset", "normalization", "regularizer", "strength"]
+LEVEL = ["ptlm", "dataset"]  # whose runs have one level on a benchmark, and one variance
 
 
 @dataclass(frozen=True)
 class Noise:
     """Chance in a study's scores and measures.
 
-    sd        of each row of the scores, float [rows], on the scale of scores; 0 where a benchmark is constant
+    sd        of each row of the scores before rounding, float [rows], in score; 0 where a benchmark is constant
     step      smallest difference that a row's score can have (one item), 0 where it is continuous, float [rows]
     shared    correlation of the noise between benchmarks of a run
     rho       correlation of neighbouring PLWs; measured: whether this study's seeds gave it
     log_sd    measure of the mechanism -> SD of its logarithm
     seeds     seeds per cell that the noise was estimated from (1: from what is left of a smooth curve)
+    free      degrees of freedom that sd² rests on, float [rows];  log_free: measure -> those of log_sd²
+    source    rows with one number have their variance from the same residuals, and share its error, int [rows]
     """
 
     sd: np.ndarray
@@ -43,6 +50,13 @@ class Noise:
     measured: bool
     log_sd: dict[str, float]
     seeds: int
+    free: np.ndarray
+    log_free: dict[str, float]
+    source: np.ndarray
+
+    def known(self) -> "Noise":
+        """The same noise as if its variances were no estimates."""
+        return replace(self, free=np.full_like(self.free, KNOWN), log_free=dict.fromkeys(self.log_free, KNOWN))
 
     def words(self) -> str:
         """Where the noise comes from, in a sentence."""
@@ -59,6 +73,11 @@ def chain_correlation(length: int, rho: float) -> np.ndarray:
     """AR(1) correlation matrix of a chain."""
     place = np.arange(length)
     return rho ** np.abs(place[:, None] - place[None, :])
+
+
+def _effective(covariance: np.ndarray) -> float:
+    """Degrees of freedom of a sum of squares whose terms have this covariance (Satterthwaite 1946)."""
+    return float(np.trace(covariance) ** 2 / np.sum(covariance * covariance.T))
 
 
 def smooth_design(plws: Sequence[float]) -> np.ndarray | None:
@@ -87,14 +106,14 @@ def table_of(frame: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Residuals:
-    """What is left of runs after their curves: values [runs, columns], the data set of each, and degrees of freedom.
+    """What is left of runs after their curves: values [runs, columns], ptlm and data set of each, degrees of freedom.
 
-    weight  degrees of freedom a run's residual counts for under the assumed correlation (so that Σ r² / Σ weight is
-            the variance); free: those that it has in all
+    weight  what a run's residual counts for under the assumed correlation (so that Σ r² / Σ weight is the variance)
+    free    degrees of freedom of it: fewer, since neighbours say the same in part
     """
 
     values: np.ndarray
-    dataset: np.ndarray
+    level: pd.MultiIndex
     weight: np.ndarray
     free: np.ndarray
     seeds: int
@@ -119,14 +138,19 @@ def _between_seeds(runs: pd.DataFrame, table: pd.DataFrame) -> Residuals | None:
         above += float((part[1:] * part[:-1]).sum()) / max(1, len(part) - 1) * len(part)
         below += float((part**2).sum())
         pairs += len(part) - 1
-    rho = float(np.clip(above / below, 0, 0.95)) if pairs >= 9 and below > 0 else None
-    return Residuals(
-        away.to_numpy(dtype=float), several["dataset"].to_numpy(), share, share, int(several["size"].max()), rho
-    )
+    # a sample's autocorrelation about a known mean is too small by 2 ρ / n (Marriott and Pope 1954)
+    rho = float(np.clip(above / below * (1 + 2 / share.sum()), 0, 0.95)) if pairs >= 9 and below > 0 else None
+    told: dict[str, float] = {}
+    for chain in chains(several):
+        correlation = chain_correlation(len(chain), RHO if rho is None else rho)
+        told |= dict.fromkeys(chain["run"], _effective(correlation) / len(chain))
+    free = share * several["run"].map(told).to_numpy()
+    level = pd.MultiIndex.from_frame(several[LEVEL])
+    return Residuals(away.to_numpy(dtype=float), level, share, free, int(several["size"].max()), rho)
 
 
 def _around_curves(runs: pd.DataFrame, table: pd.DataFrame, rho: float) -> Residuals | None:
-    values, names, weight, free = [], [], [], []
+    values, levels, weight, free = [], [], [], []
     for chain in chains(runs[runs["run"].isin(table.index)]):
         design = smooth_design(chain["plw"].tolist())
         if design is None:
@@ -134,12 +158,14 @@ def _around_curves(runs: pd.DataFrame, table: pd.DataFrame, rho: float) -> Resid
         y = table.loc[chain["run"]].to_numpy(dtype=float)
         maker = np.eye(len(y)) - design @ np.linalg.pinv(design)
         values.append(maker @ y)
-        names += chain["dataset"].tolist()
-        weight += [np.trace(maker @ chain_correlation(len(y), rho)) / len(y)] * len(y)
-        free += [np.trace(maker) / len(y)] * len(y)
+        levels.append(chain[LEVEL])
+        covariance = maker @ chain_correlation(len(y), rho) @ maker
+        weight += [np.trace(covariance) / len(y)] * len(y)
+        free += [_effective(covariance) / len(y)] * len(y)
     if not values:
         return None
-    return Residuals(np.concatenate(values), np.array(names), np.array(weight), np.array(free), 1)
+    level = pd.MultiIndex.from_frame(pd.concat(levels))
+    return Residuals(np.concatenate(values), level, np.array(weight), np.array(free), 1)
 
 
 def residuals(runs: pd.DataFrame, table: pd.DataFrame, *, rho: float = RHO) -> Residuals | None:
@@ -161,14 +187,19 @@ def _steps(scores: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def _units(scores: pd.DataFrame) -> pd.Series:
-    """Sampling variance of the items for each data set and benchmark: from standard errors, else p (1 − p) / n."""
+def _units(scores: pd.DataFrame) -> pd.DataFrame:
+    """Sampling variance of the items [LEVEL, benchmark]: from standard errors, else p (1 − p) / n.
+
+    Where all answers of a level are alike it is the least of that benchmark; where it is unknown, the mean.
+    """
     frame = scores.assign(unit=np.nan)
     if "stderr" in frame:
         frame["unit"] = frame["stderr"].where(frame["stderr"] > 0) ** 2
     if "n" in frame:
         frame["unit"] = frame["unit"].fillna(frame["score"] * (1 - frame["score"]) / frame["n"].where(frame["n"] > 0))
-    return frame.groupby(["dataset", "benchmark"])["unit"].mean()
+    table = frame.groupby([*LEVEL, "benchmark"])["unit"].mean().unstack("benchmark")
+    some = table.where(table > 0)
+    return table.mask(table == 0, some.min(), axis=1).fillna(some.mean())
 
 
 def _correlation_between(residual: np.ndarray) -> float:
@@ -191,68 +222,82 @@ def estimate_noise(scores: pd.DataFrame, mechanism: pd.DataFrame | None) -> Nois
     table = table_of(scores, "benchmark", "score")
     found = residuals(runs, table)
     constant = is_constant(table.to_numpy().min(axis=0), table.to_numpy().max(axis=0))
-    steps, units = _steps(scores), _units(scores)
-    variances = _variances(table, found, units)
-    keys = list(zip(scores["dataset"], scores["benchmark"], strict=True))
     still = dict(zip(table.columns, constant, strict=True))
-    step = np.array([steps[name] for _, name in keys])
-    sd = np.array([np.sqrt(variances.get(key, 0.0)) for key in keys])
-    sd = np.where([still[name] for _, name in keys], 0.0, np.maximum(sd, step / np.sqrt(12)))
-    rho = found.rho if found is not None and found.rho is not None else RHO
+    moving = ~scores["benchmark"].map(still).to_numpy(dtype=bool)
+    step = scores["benchmark"].map(_steps(scores)).to_numpy(dtype=float)
+    rounding = step**2 / 12  # variance of an error that is uniform over one step
+    places = pd.MultiIndex.from_frame(scores[[*LEVEL, "benchmark"]])
+    variances, free, source = (
+        each.stack().reindex(places).to_numpy(dtype=float) for each in _variances(table, found, _units(scores))
+    )
+    variance = np.maximum(np.nan_to_num(variances), rounding)
+    sd = np.where(moving, np.sqrt(np.maximum(variance - rounding, rounding)), 0.0)
+    # rounding is independent from run to run: of the correlations it hides its own share of the variance
+    smooth = moving & (variance > 0)
+    left = 1 - float((rounding[smooth] / variance[smooth]).mean()) if smooth.any() else 1.0
+    rho = found.rho if found is not None else None
+    log_sd, log_free = _log_sds(mechanism)
     return Noise(
         sd,
         step,
-        _correlation_between(found.values) if found is not None else 0.0,
-        rho,
-        found is not None and found.rho is not None,
-        _log_sds(mechanism),
+        min(0.9, _correlation_between(found.values) / left) if found is not None and left > 0 else 0.0,
+        min(0.95, rho / left) if rho is not None and left > 0 else RHO,
+        rho is not None,
+        log_sd,
         found.seeds if found is not None else 1,
+        np.nan_to_num(free, nan=PRIOR),
+        log_free,
+        np.nan_to_num(source, nan=-1).astype(int),
     )
 
 
-def _variances(table: pd.DataFrame, found: Residuals | None, units: pd.Series) -> dict[tuple[str, str], float]:
-    """(data set, benchmark) -> variance, drawn towards the benchmark's and all benchmarks' ratio to the units."""
-    fallback = units.groupby("benchmark").mean()
-    known = units.fillna(units.index.to_series().map(lambda key: fallback[key[1]]))
+def _variances(
+    table: pd.DataFrame, found: Residuals | None, units: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Variance [LEVEL, benchmark], drawn towards the benchmark's and all benchmarks' ratio to the units.
+
+    With it the degrees of freedom that it rests on, and a number for the residuals that it has them from.
+    """
+    known = units.reindex(columns=table.columns)
+    columns = np.arange(len(known.columns))
+    source = pd.DataFrame(np.tile(columns, (len(known), 1)), index=known.index, columns=known.columns)
     if found is None:
-        return {key: float(value) for key, value in known.items() if np.isfinite(value)}
-    squares = pd.DataFrame(found.values**2, columns=table.columns)
-    by = squares.groupby(found.dataset).sum()
-    weight = pd.Series(found.weight).groupby(found.dataset).sum()
-    free = pd.Series(found.free).groupby(found.dataset).sum()
-    own = squares.sum() / weight.sum()  # variance of each benchmark over all data sets
-    base = {
-        key: float(value) if np.isfinite(value) and value > 0 else float(own[key[1]]) for key, value in known.items()
-    }
-    ratios = {}
-    for name in table.columns:
-        parts = [(by.loc[d, name] / base[d, name], weight[d]) for d in by.index if base.get((d, name), 0) > 0]
-        if parts:
-            ratios[name] = (sum(a for a, _ in parts), sum(b for _, b in parts))
-    total = sum(b for _, b in ratios.values())
+        return known, pd.DataFrame(PRIOR, index=known.index, columns=known.columns), source
+    squares = pd.DataFrame(found.values**2, index=found.level, columns=table.columns)
+    by = squares.groupby(level=LEVEL).sum()
+    weight, free = (
+        pd.Series(each, index=found.level).groupby(level=LEVEL).sum() for each in (found.weight, found.free)
+    )
+    known = known.fillna(squares.sum() / found.weight.sum())  # no units at all: of each benchmark over everything
+    seen = known.reindex(by.index)
+    counted, all_free = ((seen > 0).mul(each, axis=0).sum() for each in (weight, free))
+    # of sums: a ptlm whose scores are all but 0 has all but no items' variance, and would rule a mean of ratios
+    above = counted * by.where(seen > 0).sum() / seen.mul(weight, axis=0).sum()
     # a few runs that happen to lie on a smooth curve are no proof of little noise: the items' own variance counts too
-    pooled = (PRIOR + sum(a for a, _ in ratios.values())) / (PRIOR + total)
-    result = {}
-    for (dataset, name), unit in base.items():
-        a, b = ratios.get(name, (0.0, 0.0))
-        ratio = (PRIOR * pooled + a) / (PRIOR + b)
-        if dataset in by.index and weight[dataset] > 0:
-            share = free[dataset] / weight[dataset]  # degrees of freedom for each unit of weight
-            result[dataset, name] = (PRIOR * ratio * unit + by.loc[dataset, name] * share) / (PRIOR + free[dataset])
-        else:
-            result[dataset, name] = ratio * unit
-    return result
+    share = all_free / counted.where(counted > 0)
+    pooled = (PRIOR + (above * share).sum()) / (PRIOR + all_free.sum())
+    ratio = (PRIOR * pooled + (above * share).fillna(0)) / (PRIOR + all_free)
+    result = known * ratio
+    rests = known.where(known.isna(), PRIOR + all_free, axis=1)
+    own = by.mul(free / weight, axis=0)  # degrees of freedom for each unit of weight
+    drawn = (PRIOR * ratio * seen + own).div(PRIOR + free, axis=0)
+    result.loc[by.index] = drawn.where(weight > 0, result.loc[by.index])
+    rests.loc[by.index] = np.tile(PRIOR + free.to_numpy()[:, None], len(columns))
+    source.loc[by.index] = (1 + np.arange(len(by)))[:, None] * len(columns) + columns
+    return result, rests, source
 
 
-def _log_sds(mechanism: pd.DataFrame | None) -> dict[str, float]:
+def _log_sds(mechanism: pd.DataFrame | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Measure -> SD of its logarithm, and the degrees of freedom that it rests on."""
     if mechanism is None or mechanism.empty:
-        return {}
-    found = {}
+        return {}, {}
+    found, rests = {}, {}
     for name, part in mechanism.dropna(subset="value").groupby("measure", sort=True):
         table = np.log(table_of(part, "measure", "value").clip(lower=1e-6))
         left = residuals(part.drop_duplicates("run"), table)
-        found[str(name)] = LOG_SD
+        found[str(name)], rests[str(name)] = LOG_SD, PRIOR  # nothing is known
         if left is not None and left.weight.sum() > 0:
-            squares, weight = float((left.values**2).sum()), float(left.weight.sum())
-            found[str(name)] = float(np.sqrt((PRIOR * LOG_SD**2 + squares) / (PRIOR + weight)))
-    return found
+            variance, free = float((left.values**2).sum() / left.weight.sum()), float(left.free.sum())
+            found[str(name)] = float(np.sqrt((PRIOR * LOG_SD**2 + free * variance) / (PRIOR + free)))
+            rests[str(name)] = PRIOR + free
+    return found, rests

@@ -13,7 +13,7 @@ import pandas as pd
 
 from plw.claims.evidence import Evidence
 from plw.claims.measures import transformed
-from plw.claims.simulation.noise import Noise, chain_correlation, chains, smooth_design
+from plw.claims.simulation.noise import CELL, Noise, chain_correlation, chains, smooth_design
 
 MEASURES = ("rsd", "weight_distance", "memorisation_bleu", "generation_tokens")  # that claims ask for
 
@@ -53,7 +53,7 @@ def _ar(rng: np.random.Generator, studies: int, length: int, columns: int, rho: 
 
 
 def score_luck(scores: pd.DataFrame, noise: Noise, *, studies: int, seed: int) -> np.ndarray:
-    """Chance in the scores of many studies, [studies, rows], in units of score."""
+    """Chance in the scores of many studies, [studies, rows], in units of score; each draws its own variances."""
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys(scores["benchmark"]))
     column = scores["benchmark"].map({name: place for place, name in enumerate(names)}).to_numpy()
@@ -63,8 +63,10 @@ def score_luck(scores: pd.DataFrame, noise: Noise, *, studies: int, seed: int) -
         both = _ar(rng, studies, len(chain), len(names) + 1, noise.rho)
         drawn.append(np.sqrt(noise.shared) * both[..., :1] + np.sqrt(1 - noise.shared) * both[..., 1:])
         place |= {name: len(place) + number for number, name in enumerate(chain["run"])}
-    everything = np.concatenate(drawn, axis=1)
-    return everything[:, scores["run"].map(place).to_numpy(), column] * noise.sd
+    everything = np.concatenate(drawn, axis=1)[:, scores["run"].map(place).to_numpy(), column]
+    _, first, source = np.unique(noise.source, return_index=True, return_inverse=True)
+    free = noise.free[first]
+    return everything * (noise.sd * np.sqrt(free / rng.chisquare(free, (studies, len(free))))[:, source])
 
 
 def _levels(scores: pd.DataFrame, world: World) -> np.ndarray:
@@ -157,8 +159,13 @@ def measure_luck(evidence: Evidence, noise: Noise, *, studies: int, seed: int) -
     assert evidence.mechanism is not None
     rng = np.random.default_rng(seed + 1)
     luck = np.zeros((studies, len(evidence.mechanism)))
-    for measure, chain in _measured_chains(evidence):
+    told = _measured_chains(evidence)
+    for measure, chain in told:
         luck[:, chain.index] = noise.log_sd[measure] * _ar(rng, studies, len(chain), 1, noise.rho)[..., 0]
+    for name in dict.fromkeys(measure for measure, _ in told):
+        rows = np.concatenate([chain.index for measure, chain in told if measure == name])
+        free = noise.log_free[name]
+        luck[:, rows] *= np.sqrt(free / rng.chisquare(free, (studies, 1)))
     return luck
 
 
@@ -170,10 +177,15 @@ def measure_truth(evidence: Evidence, config: Mapping, world: World) -> np.ndarr
         return values
     roles = {entry["name"]: entry.get("stands_for") for entry in evidence.datasets}
     effects = (config["effects"][world.effects].get("measures") or {}) if world.effects else {}
-    for measure, chain in _measured_chains(evidence):
+    told = _measured_chains(evidence)
+    logs: dict[tuple, list[np.ndarray]] = {}  # of all seeds of a cell, which have one level
+    for measure, chain in told:
+        logs.setdefault((measure, *chain[CELL].iloc[0]), []).append(np.log(chain["value"].to_numpy(dtype=float)))
+    for measure, chain in told:
         curve = effects.get(measure, {}).get(roles.get(chain["dataset"].iloc[0]))
         added = np.zeros(len(chain))
         if curve is not None and (chain["regularizer"] == "none").all():
             added = np.log(curve_at(curve, chain["plw"].tolist(), config["grid"]))
-        values[chain.index] = np.exp(np.log(chain["value"].to_numpy(dtype=float)).mean() + added - added.mean())
+        level = np.concatenate(logs[measure, *chain[CELL].iloc[0]]).mean()
+        values[chain.index] = np.exp(level + added - added.mean())
     return values
