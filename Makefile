@@ -14,9 +14,8 @@ setup:  ## install the Python environment, and R by apt where allowed; does noth
 run: setup  ## set up, then make the whole study of config/config.yaml (default: demo)
 	@if [ -t 2 ]; then progress="--logger rich"; fi; snakemake --cores $(CORES) $$progress
 
-test: setup validators  ## set up, then all tests that need no GPU: the library's, then whole studies, one of them through Slurm
-	python -m pytest -n 2 -m "not study" --durations=20
-	python -m pytest -m study --durations=20
+test: setup validators  ## set up, then all tests that need no GPU: the library's, and whole studies, one of them through Slurm
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
 test-gpu:  ## ten minutes of one GPU, with the packages at hand: results/gpu.json (docs/gpu.md); call it again to go on
 	@"$$(command -v python || echo python3)" benchmarks/measure_gpu.py $(GPU_FLAGS)

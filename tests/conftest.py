@@ -1,11 +1,13 @@
 """What several test files share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import slurm_cluster
 from checkout import ROOT
+from filelock import FileLock
 from finished_study import make_study
 
 # Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits up to ten seconds for it
@@ -13,9 +15,17 @@ from finished_study import make_study
 if not slurm_cluster.has_its_own():
     os.environ.setdefault("SLURM_CONF", os.devnull)
 
+# Processes of pytest share the cores: threads of one that wait for each other take them from the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(config, items):
-    """What a night takes is run only where it is asked for by name."""
+    """What a night takes is run only where it is asked for by name; whole studies first, since they take longest.
+
+    Of them the one through Slurm begins, which waits most of its time: other processes of pytest go on beside it.
+    """
+    items.sort(key=lambda item: (not item.get_closest_marker("slurm"), not item.get_closest_marker("study")))
     if "nightly" in config.getoption("markexpr"):
         return
     for item in items:
@@ -34,8 +44,15 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory) -> Path:
-    """A copy of the project in which the test study is finished."""
-    return make_study(tmp_path_factory.mktemp("study"))
+    """A copy of the project in which the test study is finished; each process of pytest has a copy of its own."""
+    folder = tmp_path_factory.mktemp("study")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return make_study(folder)
+    made = tmp_path_factory.getbasetemp().parent / "finished_study"  # of all processes
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            make_study(folder).rename(made)
+    return Path(shutil.copytree(made, folder / "project", symlinks=True))
 
 
 @pytest.fixture

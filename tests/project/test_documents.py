@@ -12,7 +12,7 @@ import yaml
 from checkout import ROOT, planned_jobs, project_files
 
 DOCUMENTS = [name for name in project_files() if name.endswith(".md")]
-PROGRAMS = [name for name in project_files() if re.fullmatch(r"scripts/(?!plw)\w+/\w+\.py", name)]
+PROGRAMS = [name for name in project_files() if re.fullmatch(r"(scripts/(?!plw)\w+|benchmarks)/\w+\.py", name)]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -115,17 +115,8 @@ def test_pre_commit_runs_what_make_lint_runs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "benchmarks").glob("*.py")))
-def test_every_benchmark_starts_and_says_how_it_is_used(name):
-    command = [sys.executable, f"benchmarks/{name}", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_program_starts_by_hand_from_the_root(program):
+def test_every_program_starts_by_hand_from_the_root_and_says_how_it_is_used(program):
     done = subprocess.run(
         [sys.executable, "-m", "plw.preload", program, "--help"],
         cwd=ROOT,
