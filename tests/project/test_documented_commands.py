@@ -38,8 +38,6 @@ NEITHER = {  # run nor planned
     "squeue --me": "needs a cluster",
     "column -t -s '|' results/paper_pilot/planned_and_measured.md": "shows a file of a finished study",
     "bash .ci/run": "runs the tests that this one belongs to",
-    'python -m pytest -n 2 -m "not study"': "runs the tests that this one belongs to",
-    "python -m pytest -m study": "runs the tests that this one belongs to",
     "python -m pytest -m study tests/workflow/test_paper_in_miniature.py": "runs the tests that this one belongs to",
     "python -m pytest tests/study/test_plan_processor.py": "runs the tests that this one belongs to",
     "snakemake -s CHECKOUT/Snakefile": "tests/workflow/test_places.py runs it and sees it refused",
