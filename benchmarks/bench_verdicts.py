@@ -29,7 +29,7 @@ from plw.claims.evidence_files import evidence_of_folder  # noqa: E402
 from plw.claims.judging import judge  # noqa: E402
 from plw.claims.measures import mean_curve  # noqa: E402
 from plw.claims.reading import read_claims  # noqa: E402
-from plw.claims.simulation.studies import Studies, simulate  # noqa: E402
+from plw.claims.simulation.studies import simulate  # noqa: E402
 from plw.files import write_json  # noqa: E402
 
 CONFIG = ROOT / "config"
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     claims = [claim for claim in claims if not given.only or claim["id"] in given.only]
     evidence = evidence_of_folder(given.study, CONFIG)
     design = simulate(evidence, config, number=given.worlds, seed=given.seed)
-    truth = Studies(evidence, config, design.noise.known(), design.number, design.seed, design.seeds)
+    truth = design.with_noise(design.noise.known())  # a world has one noise; its judges have to find it
     kinds = {
         "without": (truth.world(None), truth.world(None, equal=True), [c for c in claims if not c.get("against")]),
         "edge": (truth.world("margin"), truth.world("margin", equal=True), [c for c in claims if c.get("against")]),

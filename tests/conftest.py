@@ -23,7 +23,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_collection_modifyitems(config, items):
     """What a night takes is run only where it is asked for by name; whole studies first, since they take longest.
 
-    Of them the one through Slurm begins, which waits most of its time: other processes of pytest go on beside it.
+    Of them the one through Slurm begins, which waits for its jobs: other processes of pytest go on beside it.
     """
     items.sort(key=lambda item: (not item.get_closest_marker("slurm"), not item.get_closest_marker("study")))
     if "nightly" in config.getoption("markexpr"):

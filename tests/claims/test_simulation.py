@@ -12,7 +12,7 @@ from plw.claims.judging import judge, judge_all, measure, sample_of
 from plw.claims.reading import claims_record, read_claims
 from plw.claims.seeds import seeds_of, verdicts_by_seed, with_seed
 from plw.claims.simulation.noise import chain_correlation, chains, estimate_noise, residuals, table_of
-from plw.claims.simulation.studies import Studies, simulate
+from plw.claims.simulation.studies import simulate
 from plw.claims.simulation.worlds import World, measure_truth, score_effects, score_luck
 from plw.claims.verdicts import Sample, holm, rates_of, share_at_least, verdict_by_worlds, with_familywise_control
 from scipy.stats import kstest, spearmanr
@@ -131,7 +131,7 @@ def test_short_chains_leave_nothing_over_and_the_items_speak_for_them():
 
 
 def test_simulated_studies_have_the_noise_that_they_are_told(evidence, studies):
-    studies = Studies(evidence, WORLDS, studies.noise.known(), studies.number, studies.seed, studies.seeds)
+    studies = studies.with_noise(studies.noise.known())
     values = studies.world(None).values
     assert values.std(axis=0) == pytest.approx(studies.noise.sd, rel=0.25)
     assert values.mean() == pytest.approx(evidence.scores["score"].mean(), abs=0.002)

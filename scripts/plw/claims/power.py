@@ -15,7 +15,7 @@ from plw.claims.evidence import Evidence
 from plw.claims.findings import Undecided
 from plw.claims.judging import measure, sample_of
 from plw.claims.simulation.noise import KNOWN, LOG_SD, RHO, Noise
-from plw.claims.simulation.studies import Studies, simulate
+from plw.claims.simulation.studies import simulate
 from plw.claims.simulation.worlds import MEASURES
 from plw.claims.verdicts import Rates, percent, rates_of
 from plw.study.runs import Run, benchmarks_of
@@ -101,7 +101,13 @@ def planned_evidence(study: dict, runs: Sequence[Run], numbers: Mapping) -> tupl
         regressions=regressions,
     )
     noise = Noise(
-        *(sd, np.zeros(len(scores)), 0.0, RHO, False, dict.fromkeys(MEASURES, LOG_SD), 1),
+        sd=sd,
+        step=np.zeros(len(scores)),
+        shared=0.0,
+        rho=RHO,
+        measured=False,
+        log_sd=dict.fromkeys(MEASURES, LOG_SD),
+        seeds=1,
         free=np.full(len(scores), KNOWN),
         log_free=dict.fromkeys(MEASURES, KNOWN),
         source=np.arange(len(scores)),
@@ -114,7 +120,7 @@ def power_of(claims: Sequence[Mapping], evidence: Evidence, noise: Noise | None,
     settings = claims[0]["parameters"]
     studies = simulate(evidence, worlds, number=settings["simulated"], seed=settings["seed"])
     if noise is not None:
-        studies = Studies(evidence, worlds, noise, studies.number, studies.seed, studies.seeds)
+        studies = studies.with_noise(noise)
     found = []
     for claim in claims:
         if claim["calibration"] != "worlds":

@@ -234,29 +234,29 @@ def estimate_noise(scores: pd.DataFrame, mechanism: pd.DataFrame | None) -> Nois
     sd = np.where(moving, np.sqrt(np.maximum(variance - rounding, rounding)), 0.0)
     # rounding is independent from run to run: of the correlations it hides its own share of the variance
     smooth = moving & (variance > 0)
-    left = 1 - float((rounding[smooth] / variance[smooth]).mean()) if smooth.any() else 1.0
+    unrounded = 1 - float((rounding[smooth] / variance[smooth]).mean()) if smooth.any() else 1.0
     rho = found.rho if found is not None else None
     log_sd, log_free = _log_sds(mechanism)
     return Noise(
-        sd,
-        step,
-        min(0.9, _correlation_between(found.values) / left) if found is not None and left > 0 else 0.0,
-        min(0.95, rho / left) if rho is not None and left > 0 else RHO,
-        rho is not None,
-        log_sd,
-        found.seeds if found is not None else 1,
-        np.nan_to_num(free, nan=PRIOR),
-        log_free,
-        np.nan_to_num(source, nan=-1).astype(int),
+        sd=sd,
+        step=step,
+        shared=min(0.9, _correlation_between(found.values) / unrounded) if found is not None and unrounded > 0 else 0.0,
+        rho=min(0.95, rho / unrounded) if rho is not None and unrounded > 0 else RHO,
+        measured=rho is not None,
+        log_sd=log_sd,
+        seeds=found.seeds if found is not None else 1,
+        free=np.nan_to_num(free, nan=PRIOR),
+        log_free=log_free,
+        source=np.nan_to_num(source, nan=-1).astype(int),
     )
 
 
 def _variances(
     table: pd.DataFrame, found: Residuals | None, units: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Variance [LEVEL, benchmark], drawn towards the benchmark's and all benchmarks' ratio to the units.
+    """Variance [LEVEL, benchmark] in score², drawn towards the benchmark's and all benchmarks' ratio to the units.
 
-    With it the degrees of freedom that it rests on, and a number for the residuals that it has them from.
+    With it, of the same shape, the degrees of freedom that it rests on and a number for the residuals that it is from.
     """
     known = units.reindex(columns=table.columns)
     columns = np.arange(len(known.columns))

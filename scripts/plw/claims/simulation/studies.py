@@ -35,6 +35,10 @@ class Studies:
     _kept: dict[World, Evidence] = field(default_factory=dict, repr=False)
     _luck: tuple[np.ndarray, np.ndarray | None] | None = field(default=None, repr=False)
 
+    def with_noise(self, noise: Noise) -> "Studies":
+        """Studies of the same design with another noise; nothing of them is drawn yet."""
+        return Studies(self.evidence, self.config, noise, self.number, self.seed, self.seeds)
+
     def luck(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Chance in scores and measures: drawn once, so that worlds differ in their effect alone."""
         if self._luck is None:
