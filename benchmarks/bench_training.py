@@ -47,6 +47,7 @@ CASES: dict[str, tuple[str, float, dict, bool]] = {
     "alpaca, plw 0.1, no common beginnings": ("alpaca", 0.1, {}, False),
     "short, plw 0.1": ("short", 0.1, {}, True),
     "short, plw 0": ("short", 0.0, {}, True),
+    "short, plw 0, prompt loss measured in each update": ("short", 0.0, {"monitor_prompt_loss": True}, True),
     "short, plw 0, prompt loss not measured": ("short", 0.0, {"monitor_prompt_loss": False}, True),
     "short, plw 0, not measured, no common beginnings": ("short", 0.0, {"monitor_prompt_loss": False}, False),
 }
@@ -237,7 +238,10 @@ def compare(name: str, options) -> dict:
     size = 4 * options.micro_batches
     few = draw_examples(shape, size, options.vocabulary, seed=99, template=template)
     parity = parity_of_one_update(few, plw, extra, options)
-    examples = draw_examples(shape, size * options.updates, options.vocabulary, seed=1, template=template)
+    # As many updates as the masked prompt's loss is measured once in.
+    monitored = settings_of(extra, options).monitor_prompt_loss if plw == 0 else True
+    updates = max(options.updates, int(monitored))
+    examples = draw_examples(shape, size * updates, options.vocabulary, seed=1, template=template)
     tokens = sum(len(example.input_ids) for example in examples)
     rates: dict[str, list[float]] = {"ours": [], "stock": []} | ({"trl": []} if vars(options).get("trl") else {})
     for _ in range(options.rounds):

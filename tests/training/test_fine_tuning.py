@@ -112,16 +112,18 @@ def test_a_completion_weight_of_one_leaves_no_trace_and_another_is_another_train
 
 
 def test_measuring_the_masked_prompt_changes_nothing(world, tmp_path):
-    with_it = run(world, tmp_path / "a", plw=0.0)
+    with_it = run(world, tmp_path / "a", plw=0.0, monitor_prompt_loss=True)
     without = run(world, tmp_path / "b", plw=0.0, monitor_prompt_loss=False)
     sampled = run(world, tmp_path / "c", plw=0.0, monitor_prompt_loss=2)
+    usual = run(world, tmp_path / "d", plw=0.0)
     # Not to the last digit: the last layer multiplies other rows together where nobody watches the prompt.
-    for found in (without, sampled):
+    for found in (without, sampled, usual):
         torch.testing.assert_close(with_it[1], found[1], rtol=1e-5, atol=1e-7)
     assert all(row["prompt_loss"] > 0 for row in with_it[0])
     measured = [row["prompt_loss"] for row in sampled[0]]
     assert measured == [pytest.approx(with_it[0][0]["prompt_loss"]), None, pytest.approx(with_it[0][2]["prompt_loss"])]
     assert all(row["prompt_loss"] is None for row in without[0])
+    assert [row["prompt_loss"] for row in usual[0]] == [measured[0], None, None]  # the first of ten
 
 
 def test_gradient_checkpointing_changes_nothing(world, tmp_path):

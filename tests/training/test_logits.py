@@ -56,7 +56,7 @@ def stock_losses(folder):
 def test_the_loss_of_a_masked_prompt_is_that_of_the_models_own_logits(scaled, tmp_path):
     prompt, completion = stock_losses(scaled)
     for plw in (0.0, 1e-9, 0.5):
-        first = run(scaled, tmp_path / str(plw), plw=plw, learning_rate=1e-12)[0][0]
+        first = run(scaled, tmp_path / str(plw), plw=plw, learning_rate=1e-12, monitor_prompt_loss=True)[0][0]
         assert first["prompt_loss"] == pytest.approx(prompt, rel=1e-5)
         assert first["completion_loss"] == pytest.approx(completion, rel=1e-5)
 

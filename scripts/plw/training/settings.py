@@ -58,9 +58,10 @@ class TrainingSettings:
     system_loss_weight        weight of a conversation's system turn; None: the PLW
     earlier_completion_loss_weight  weight of a conversation's answers before the last; None: completion_loss_weight
     special_tokens            a special token's text in a row: keep (it becomes the token, as Alpaca) | escape (text)
-    monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0 (costs a forward pass of the
-                              output layer): true, false, or N for the first of every N updates; loss.csv has an empty
-                              cell where it was not measured
+    monitor_prompt_loss       also measure the loss of prompt tokens where PLW is 0: true, false, or N for the first of
+                              every N updates; loss.csv has an empty cell where it was not measured. It costs a
+                              forward pass of the output layer, for short completions 0.8 times the rest of an update
+                              (docs/measurements.md)
     """
 
     epochs: float = 3
@@ -93,7 +94,7 @@ class TrainingSettings:
     checkpoint_steps: int | None = None
     on_lost_completion: str = "keep"
     special_tokens: str = "keep"
-    monitor_prompt_loss: bool | int = True
+    monitor_prompt_loss: bool | int = 10
     attention_dropout: float = 0.0
     label_smoothing: float = 0.0
     minkowski: float = 0.0
