@@ -57,7 +57,8 @@ def timed_jobs(name: str, results: Path) -> dict[str, Jobs]:
                 found[rule].append((work, seconds[rule][run_id]))
     for job, taken in seconds["judge_outputs"].items():
         benchmark, batch = job.split("/")
-        verdicts = sum(judgements(run, study).get(benchmark, 0) for run in runs.values() if batch_of(run) == batch)
+        judged = [run for run in runs.values() if batch_of(run, study["judges"][benchmark]) == batch]
+        verdicts = sum(judgements(run, study).get(benchmark, 0) for run in judged)
         found["judge_outputs"].append((judging_amounts(study, benchmark, verdicts, 1), taken))
     judge = json.loads((results / "world/judge_model/judge.json").read_text(encoding="utf-8"))
     attempts = len(judge["attempts"]) if "attempts" in judge else 1

@@ -87,6 +87,7 @@ VALUES = {
     "judges.*.server": "http://other:8000/v1",
     "judges.*.reference": {"ptlm": "strong", "dataset": "short", "plw": 0.0},
     "judges.*.prompt": "chatml",
+    "judges.*.together": "ptlm",
     "judges.*.patterns": {"1": "one"},
     "judges.*.temperature": None,  # only 0 is allowed
     "statistics.squeeze_alternatives": ["eps:0.001"],

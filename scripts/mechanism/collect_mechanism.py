@@ -8,6 +8,7 @@ import json
 import pandas as pd
 from plw.files import write_text
 from plw.mechanism.collection import collect_mechanism
+from plw.study.layout import of_measured_runs
 from plw.study.runs import read_runs_csv
 
 
@@ -15,9 +16,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--runs", required=True, help="runs.csv")
-    flags.add_argument("--mechanisms", nargs="*", default=[], help="runs/RUN/mechanism.json of each run")
-    flags.add_argument("--losses", nargs="*", default=[], help="runs/RUN/loss.csv of each run")
-    flags.add_argument("--evaluations", nargs="*", default=[], help="runs/RUN/evaluation.json of each run")
+    flags.add_argument(
+        "--folder", required=True, help="of the runs: mechanism.json, loss.csv and evaluation.json of RUN where it has them"
+    )
     flags.add_argument(
         "--settings",
         type=json.loads,
@@ -37,11 +38,14 @@ def main(argv: list[str] | None = None) -> None:
     """Write mechanism.csv and rsd_windows.csv; runs without files lack rows."""
     arguments = parser().parse_args(argv)
     runs = pd.DataFrame(read_runs_csv(arguments.runs))
+    mechanisms, losses, evaluations = (
+        of_measured_runs(arguments.folder, runs["run"], name) for name in ("mechanism.json", "loss.csv", "evaluation.json")
+    )
     measures, windows = collect_mechanism(
         runs,
-        mechanisms=arguments.mechanisms,
-        losses=arguments.losses,
-        evaluations=arguments.evaluations,
+        mechanisms=mechanisms,
+        losses=losses,
+        evaluations=evaluations,
         settings=arguments.settings,
         max_grad_norm=arguments.max_grad_norm,
     )

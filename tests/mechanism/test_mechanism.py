@@ -123,11 +123,8 @@ def test_a_damaged_file_is_named(study, runs):
 
 def test_the_collecting_program_writes_what_the_library_returns(study, runs, capsys):
     collect_mechanism.main(
-        ["--runs", str(study / "runs.csv"), "--mechanisms", str(study / RUNS[0] / "mechanism.json"),
-         "--losses", *(str(study / run / "loss.csv") for run in RUNS),
-         "--evaluations", *(str(study / run / "evaluation.json") for run in RUNS),
-         "--settings", '{"window": 4}', "--max-grad-norm", "1.0",
-         "--out", str(study / "mechanism.csv"), "--windows", str(study / "rsd_windows.csv")]
+        ["--runs", str(study / "runs.csv"), "--folder", str(study), "--settings", '{"window": 4}',
+         "--max-grad-norm", "1.0", "--out", str(study / "mechanism.csv"), "--windows", str(study / "rsd_windows.csv")]
     )  # fmt: skip
     measures, windows = gathered(study, runs, window=4)
     pd.testing.assert_frame_equal(pd.read_csv(study / "mechanism.csv"), measures, check_dtype=False)

@@ -37,7 +37,7 @@ def took(pilot) -> dict:
     piqa = {"benchmarks": {"piqa": {"seconds": 100.0, "n": 1838}, "alpaca_eval": {"seconds": 805.0}}}
     verdicts = {"alpaca_eval": 805, "pandalm": 340}
     memorised = {"memorisation": {"prompts": 10_000}, "seconds": 2000.0}
-    batch = batch_of(next(iter(runs.values())))
+    batch = batch_of(next(iter(runs.values())), {})
     return {
         "runs": runs,
         "records": dict.fromkeys(runs, record),

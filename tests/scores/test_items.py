@@ -97,12 +97,12 @@ def test_an_item_that_stands_twice_is_refused():
 
 
 def test_the_program_writes_the_table_of_the_planned_runs(results, capsys):
-    evaluations, judgements = places(results)
+    _, judgements = places(results)
     (results / "runs.csv").write_text(f"run,dataset\n{RUN},short\n")
     out = results / "items.parquet"
     program.main(
         ["--runs", str(results / "runs.csv"), "--benchmarks", json.dumps(BENCHMARKS), "--out", str(out),
-         "--evaluations", *map(str, evaluations), "--judgements", *map(str, judgements)]
+         "--folder", str(results / "runs"), "--judgements", *map(str, judgements)]
     )  # fmt: skip
     frame = read_items(out)
     assert list(frame.columns) == ["run", "benchmark", "item", "score", *COUNTS]

@@ -249,7 +249,6 @@ def test_results_of_unknown_runs_are_refused():
 
 def test_the_program_joins_generations_and_judgements_and_names_what_is_missing(tmp_path):
     run_table(0.0, 0.1).to_csv(tmp_path / "runs.csv", index=False)
-    files = []
     for run in ("r0", "r0.1"):
         folder = tmp_path / "runs" / run
         folder.mkdir(parents=True)
@@ -257,13 +256,12 @@ def test_the_program_joins_generations_and_judgements_and_names_what_is_missing(
         arc = {"metrics": metrics, "task_version": 1.0, "harness_version": "0.4.13", "specification": "abc"}
         texts = {"metrics": {}, "framework": "alpaca_eval", "specification": "def"}
         (folder / "evaluation.json").write_text(json.dumps({"benchmarks": {"arc": arc, "alpaca_eval": texts}}))
-        files.append(str(folder / "evaluation.json"))
     rates = {"metrics": {"win_rate": {"score": 0.75, "stderr": 0.1, "n": 3}}, "n_parsed": 3}
     (tmp_path / "weak.short.json").write_text(
         json.dumps({"benchmark": "alpaca_eval", "judge": {"fingerprint": "j"}, "runs": {"r0": rates}})
     )
     program.main(
-        ["--runs", str(tmp_path / "runs.csv"), "--evaluations", *files,
+        ["--runs", str(tmp_path / "runs.csv"), "--folder", str(tmp_path / "runs"),
          "--judgements", str(tmp_path / "weak.short.json"), "--benchmarks", json.dumps(BENCHMARKS),
          "--scores", str(tmp_path / "scores.csv"), "--missing", str(tmp_path / "missing.json")]
     )  # fmt: skip
@@ -276,10 +274,11 @@ def test_the_program_joins_generations_and_judgements_and_names_what_is_missing(
 
 def test_a_cut_off_result_names_the_file(tmp_path):
     run_table(0.0).to_csv(tmp_path / "runs.csv", index=False)
-    (tmp_path / "evaluation.json").write_text('{"benchmarks": {')
+    (tmp_path / "r0").mkdir()
+    (tmp_path / "r0/evaluation.json").write_text('{"benchmarks": {')
     with pytest.raises(InputError, match=r"evaluation\.json"):
         program.main(
-            ["--runs", str(tmp_path / "runs.csv"), "--evaluations", str(tmp_path / "evaluation.json"),
+            ["--runs", str(tmp_path / "runs.csv"), "--folder", str(tmp_path),
              "--benchmarks", json.dumps(BENCHMARKS), "--scores", str(tmp_path / "s.csv"),
              "--missing", str(tmp_path / "m.json")]
         )  # fmt: skip

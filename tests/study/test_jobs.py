@@ -4,14 +4,16 @@ import copy
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from checkout import ROOT
+from plw.errors import InputError
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.logs import failures, finished
 from plw.study.records.code import training_version
-from plw.study.runs import list_runs, read_runs_csv, runs_csv
+from plw.study.runs import benchmarks_of, list_runs, read_runs_csv, runs_csv
 from plw.study.sources import local_files, named_files, resolve_source, source_argument
 
 
@@ -234,11 +236,24 @@ def test_every_artifact_is_made_or_left_out_with_a_reason(paper, demo):
 
 
 def test_every_run_is_in_one_judging_batch_and_each_batch_is_judged_once(demo, runs):
-    batches = design.batches(runs.values())
-    assert sorted(run for batch in batches.values() for run in batch) == sorted(runs)
-    files = design.judgement_files(demo, runs.values())
-    assert len(files) == len(set(files))
-    assert {file.split("/")[0] for file in files} == set(design.judged_benchmarks(demo)) == {"alpaca_eval", "pandalm"}
+    asked = {name: [run.run for run in runs.values() if name in benchmarks_of(run, demo)] for name in demo["judges"]}
+    for together in ("data_set", "ptlm", "study"):
+        other = changed(demo, "judges", "pandalm", "together", together)
+        for name in ("alpaca_eval", "pandalm"):
+            batches = design.batches(other, runs.values(), name)
+            assert sorted(run for batch in batches.values() for run in batch) == sorted(asked[name])
+        files = design.judgement_files(other, runs.values())
+        assert len(files) == len(set(files))
+        assert {file.split("/")[0] for file in files} == set(design.judged_benchmarks(demo)) == set(asked)
+    assert "pandalm/all.json" in files and "alpaca_eval/strong.short.json" in files
+
+
+def test_more_runs_than_a_command_takes_are_not_judged_together(demo, runs):
+    many = [replace(run, run=f"{run.run}{place}") for place in range(10) for run in runs.values()]
+    assert all(batch for batch in design.batches(demo, many, "pandalm").values())
+    with pytest.raises(InputError, match=r"judged with one load.*") as error:
+        design.batches(changed(demo, "judges", "pandalm", "together", "study"), many, "pandalm")
+    assert "judges.pandalm.together" in str(error.value)
 
 
 def test_regularizers_are_compared_with_the_ptlms_of_the_main_experiment_too(demo):

@@ -160,7 +160,7 @@ def test_what_jobs_took_here_takes_the_trials_place(study, tmp_path):
     for run in runs.values():
         for name, count in judgements(run, study).items():
             verdicts[name] = verdicts.get(name, 0) + count
-    groups = list(dict.fromkeys(map(batch_of, runs.values())))
+    groups = list(dict.fromkeys(batch_of(run, {}) for run in runs.values()))
     jobs["judge_outputs"] = {
         f"{name}/{group}": 7200 * cost.judging_hours(name, count, len(groups)).low / len(groups)
         for name, count in verdicts.items()

@@ -97,8 +97,14 @@ def test_a_derived_data_set_brings_its_parent_first(paper):
 
 def test_one_batch_holds_all_runs_of_a_ptlm_on_a_data_set(paper):
     runs = list_runs(paper)
-    assert len({batch_of(run) for run in runs if "main" in run.experiments}) == 6
-    assert {batch_of(run) for run in runs} == {f"{run.ptlm}.{run.dataset}" for run in runs}
+    assert len({batch_of(run, {}) for run in runs if "main" in run.experiments}) == 6
+    assert {batch_of(run, {}) for run in runs} == {f"{run.ptlm}.{run.dataset}" for run in runs}
+
+
+def test_a_judge_may_judge_all_runs_of_a_ptlm_or_of_the_study_with_one_load(paper):
+    runs = list_runs(paper)
+    assert {batch_of(run, {"together": "ptlm"}) for run in runs} == {run.ptlm for run in runs}
+    assert len({batch_of(run, {"together": "study"}) for run in runs}) == 1
 
 
 def test_the_judges_reference_is_one_plain_run(paper):

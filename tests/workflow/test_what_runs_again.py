@@ -157,3 +157,19 @@ def test_folders_patterns_lists_and_the_home_folder_are_the_same_to_the_rules(pr
         assert jobs["train_model"] == WEAK_RUNS
     finally:
         shutil.move(project / "brought/moved", project / "brought/model")
+
+
+@pytest.mark.parametrize("run, judged", [("strong-short-plw1", 2), ("strong-plain-plw0", 1)])
+def test_what_is_finished_is_judged_and_shown_without_the_runs_that_are_left(project, run, judged):
+    """Each judge's batch that the run was in is judged again; PandaLM's compares with the second run, so it has none."""
+    (gone,) = (project / "results/own/runs").glob(f"{run}-nonzero_count-none-*")
+    evaluation = gone / "evaluation.json"
+    left = evaluation.rename(gone / "left.json")
+    try:
+        whole = planned_again(project, "--forcerun", "collect_scores", *STUDY)
+        jobs = planned_again(project, "--forcerun", "collect_scores", *STUDY, "finished_only=true")
+    finally:
+        left.rename(evaluation)
+    assert whole["evaluate_model"] == 1
+    assert not {"prepare_dataset", "train_model", "evaluate_model", "measure_mechanism"} & set(jobs)
+    assert {"collect_scores", "build_report"} <= set(jobs) and jobs["judge_outputs"] == judged

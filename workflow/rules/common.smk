@@ -4,8 +4,8 @@ scripts/plw/study/ (layout, design, inputs, parameters).
 
 REQUIRED INPUTS:  config/config.yaml (read by the Snakefile), config/studies/*.yaml, config/benchmarks.yaml,
                   config/sources.yaml, workflow/schemas/study.schema.yaml
-PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, ARTIFACTS, REMOTE_SOURCES; on a dry run it
-                  prints what the study would cost
+PROVIDES:         STUDY, RUNS (by run id), MEASURED, DATASETS, BATCHES, JUDGEMENTS, ARTIFACTS, REMOTE_SOURCES; on a dry
+                  run it prints what the study would cost
 """
 
 import os
@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 from snakemake.io import IOFile
@@ -46,25 +47,33 @@ try:
     STUDY = load_configuration(dict(config), root=ROOT)
     if workflow.is_main_process:  # jobs need not ask again
         check_labels(STUDY, style_with(STUDY.get("figures")))
+    RUNS = {run.run: run for run in list_runs(STUDY)}
+    FINISHED_ONLY = bool(config.get("finished_only", False))
+    MEASURED = {
+        name: run
+        for name, run in RUNS.items()
+        if not FINISHED_ONLY or Path(*layout.of_runs(STUDY, [name], "evaluation.json")).exists()
+    }
+    BATCHES = {
+        name: design.batches(STUDY, MEASURED.values(), name)
+        for name in design.judged_benchmarks(STUDY)
+        if not FINISHED_ONLY
+        or all(Path(file).exists() for file in inputs.judge_reference_files(STUDY, RUNS.values(), name))
+    }
+    JUDGEMENTS = layout.results(
+        STUDY, *(f"judgements/{name}/{batch}.json" for name, batches in BATCHES.items() for batch in batches)
+    )
 except (InputError, InputErrors) as error:
     raise WorkflowError(str(error)) from None
 
 STUDY_NAME = STUDY["name"]
-RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
-BATCHES = design.batches(RUNS.values())
 # Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; an export
 # (plw export) is read in the place of the study's own results, by the same names.
 GIVEN_SCORES, GIVEN_RESULTS = given_results(config)
 SCORES_ALONE = bool(GIVEN_SCORES) and not GIVEN_RESULTS
 REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
 FETCHED = f"results/{STUDY_NAME}/fetched.json"
-FINISHED_ONLY = bool(config.get("finished_only", False))
-MEASURED = {
-    name: run
-    for name, run in RUNS.items()
-    if not FINISHED_ONLY or Path(*layout.of_runs(STUDY, [name], "evaluation.json")).exists()
-}
 MAIN = STUDY["experiments"]["main"]
 REGRESSED = design.regressed_datasets(STUDY)
 SMOOTHED = design.smoothed_datasets(STUDY)
@@ -122,7 +131,7 @@ wildcard_constraints:
     # The form of a run id, not all of them: Snakemake compiles this hundreds of times.
     run=f"(?:{'|'.join(STUDY['ptlms'])})-(?:{'|'.join(STUDY['datasets'])})-plw[^/]+-s[0-9]+",
     dataset="|".join(map(re.escape, STUDY["datasets"])),
-    batch="|".join(map(re.escape, BATCHES)),
+    batch="|".join(map(re.escape, dict.fromkeys(chain.from_iterable(BATCHES.values())))) or "none",
     judged="|".join(map(re.escape, design.judged_benchmarks(STUDY))) or "none",
     ptlm="[a-z0-9_]+",
 
@@ -277,7 +286,7 @@ def check_memory():
 
 def judged_runs(wildcards):
     """The runs of a batch that a judged benchmark is asked for."""
-    return design.judged_runs(STUDY, [RUNS[run] for run in BATCHES[wildcards.batch]], wildcards.judged)
+    return BATCHES[wildcards.judged][wildcards.batch]
 
 
 def benchmarks_are_read():

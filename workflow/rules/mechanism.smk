@@ -70,8 +70,8 @@ if "mechanism" in STUDY:
             settings=as_json(STUDY["mechanism"].get("rsd", {})),
             clipping=STUDY["training"].get("max_grad_norm", 1.0),  # the default of training's settings
         shell:
-            "$PLW_PYTHON scripts/mechanism/collect_mechanism.py --runs {input.runs:q} --mechanisms {input.mechanisms:q}"
-            " --losses {input.losses:q} --evaluations {input.evaluations:q} --settings {params.settings:q}"
+            "$PLW_PYTHON scripts/mechanism/collect_mechanism.py --runs {input.runs:q}"
+            " --folder results/{wildcards.study}/runs --settings {params.settings:q}"
             " --max-grad-norm {params.clipping} --out {output.table:q} --windows {output.windows:q} > {log:q} 2>&1"
 
 

@@ -27,9 +27,7 @@ if not GIVEN_SCORES:
             records=layout.of_runs(STUDY, MEASURED, "run.json"),
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
             mechanisms=layout.of_runs(STUDY, MEASURED, "mechanism.json") if MECHANISM else [],
-            judgements=layout.results(
-                STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
-            ),
+            judgements=JUDGEMENTS,
             code=layout.code(
                 "report/compare_plan.py",
                 *(

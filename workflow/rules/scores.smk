@@ -47,9 +47,7 @@ else:
             runs="results/{study}/runs.csv",
             benchmarks=ancient(BENCHMARKS_FIRST),
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
-            judgements=layout.results(
-                STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
-            ),
+            judgements=JUDGEMENTS,
             code=layout.code(
                 "scores/collect_scores.py", "plw/scores/collection.py", "plw/scores/scale.py", "plw/scores/table.py"
             ),
@@ -65,17 +63,16 @@ else:
             benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
             experiments=parameters.asked_benchmarks(STUDY),
         shell:
-            "$PLW_PYTHON scripts/scores/collect_scores.py --runs {input.runs:q} --evaluations {input.evaluations:q}"
+            "$PLW_PYTHON scripts/scores/collect_scores.py --runs {input.runs:q} --folder results/{wildcards.study}/runs"
             " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q}"
             " --experiments {params.experiments:q} --scores {output.scores:q} --missing {output.missing:q} > {log:q} 2>&1"
 
     rule collect_items:
         """The scores of single benchmark items, where a benchmark's score is their mean."""
         input:
+            runs="results/{study}/runs.csv",
             evaluations=layout.of_runs(STUDY, MEASURED, "evaluation.json"),
-            judgements=layout.results(
-                STUDY, *(f"judgements/{name}" for name in design.judgement_files(STUDY, MEASURED.values()))
-            ),
+            judgements=JUDGEMENTS,
             code=layout.code("scores/collect_items.py", "plw/scores/items.py", "plw/scores/bleu.py"),
         output:
             "results/{study}/items.parquet",
@@ -87,5 +84,5 @@ else:
         params:
             benchmarks=parameters.scored_entries(STUDY, STUDY["evaluation"]["benchmarks"]),
         shell:
-            "$PLW_PYTHON scripts/scores/collect_items.py --evaluations {input.evaluations:q} --judgements {input.judgements:q}"
-            " --benchmarks {params.benchmarks:q} --out {output:q} > {log:q} 2>&1"
+            "$PLW_PYTHON scripts/scores/collect_items.py --runs {input.runs:q} --folder results/{wildcards.study}/runs"
+            " --judgements {input.judgements:q} --benchmarks {params.benchmarks:q} --out {output:q} > {log:q} 2>&1"

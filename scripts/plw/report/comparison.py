@@ -127,12 +127,12 @@ def rates(
     ]
     judged: dict[str, list[float]] = {}
     for batch in judgements:
-        first = runs.get(next(iter(batch["runs"]), ""))
-        job = f"{batch['benchmark']}/{batch_of(first)}" if first else ""
+        first, name = runs.get(next(iter(batch["runs"]), "")), batch["benchmark"]
+        job = f"{name}/{batch_of(first, study['judges'][name])}" if first else ""
         taken = seconds.get("judge_outputs", {}).get(job)
         if taken:
             count = sum(run["n_asked"] for run in batch["runs"].values())
-            judged.setdefault(batch["benchmark"], []).append(count / taken)
+            judged.setdefault(name, []).append(count / taken)
     return {
         "study": study["name"],
         "devices": sorted({record["device"]["model"] or record["device"]["cpu"] for record in records.values()}),

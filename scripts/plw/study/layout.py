@@ -1,6 +1,7 @@
 """Where the files of a study lie: what stages hand to each other has its place here and nowhere else."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def results(study: dict, *paths: str) -> list[str]:
@@ -11,6 +12,16 @@ def results(study: dict, *paths: str) -> list[str]:
 def of_runs(study: dict, runs: Iterable[str], name: str) -> list[str]:
     """The file `name` of each run id."""
     return results(study, *(f"runs/{run}/{name}" for run in runs))
+
+
+def of_measured_runs(folder: str | Path, runs: Iterable[str], name: str) -> list[Path]:
+    """The file `name`, where it is there, of those runs below `folder` (RUN/…) that are evaluated: a call may ask for
+    finished runs only.
+
+    For programs: thousands of paths are more than a command takes (128 KiB in one argument of execve(2)).
+    """
+    evaluated = [Path(folder, run) for run in runs if Path(folder, run, "evaluation.json").exists()]
+    return [place / name for place in evaluated if (place / name).exists()]
 
 
 def of_datasets(study: dict, datasets: Iterable[str], name: str) -> list[str]:

@@ -14,7 +14,7 @@ GRANTED = ("runtime_min", "mem_mb", "threads", "gpus")  # by a scheduler
 DESCRIBING = {
     "datasets": ("label", "stands_for"),
     "benchmarks": ("label", "group", "type", "version", "cost"),
-    "judges": ("parameters", *GRANTED),
+    "judges": ("parameters", "together", *GRANTED),
 }
 
 

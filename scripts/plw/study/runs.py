@@ -3,7 +3,7 @@
 import csv
 import io
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -208,9 +208,13 @@ def datasets_of(runs: list[Run], study: dict) -> list[str]:
     return names
 
 
-def batch_of(run: Run) -> str:
-    """The judging batch of a run: all runs of one ptlm on one data set are judged by one process, one model load."""
-    return f"{run.ptlm}.{run.dataset}"
+def batch_of(run: Run, judge: Mapping) -> str:
+    """The judging batch of a run: runs that one job judges, with one load of the judge.
+
+    judge  the study's entry; its `together` says what they share: ptlm and data_set, the ptlm, or no more than the study
+    """
+    together = judge.get("together", "data_set")
+    return {"data_set": f"{run.ptlm}.{run.dataset}", "ptlm": run.ptlm, "study": "all"}[together]
 
 
 def reference_run(study: dict, runs: Sequence[Run], benchmark: str) -> Run | None:

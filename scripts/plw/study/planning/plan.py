@@ -7,7 +7,7 @@ words. Light import on purpose: a dry run prints this while Snakemake parses.
 from collections.abc import Iterable
 from pathlib import Path
 
-from plw.study.design import batches
+from plw.study.design import judgement_files
 from plw.study.planning.cost import BYTES_PER_WEIGHT, CHECKPOINT_BYTES, SECONDS_PER_HOUR, Cost, Span
 from plw.study.planning.device import measured_on
 from plw.study.planning.fit import memory_text, training_fits
@@ -44,8 +44,9 @@ def plan_study(
     judged: set[str] = set()
     for name in study["run_experiments"]:
         own = [run for run in runs if run.experiments[0] == name]
-        by_experiment[name] = _hours(study, own, cost, len(batches(own).keys() - judged))
-        judged |= batches(own).keys()
+        files = set(judgement_files(study, own))
+        by_experiment[name] = _hours(study, own, cost, files - judged)
+        judged |= files
     work = [cost.work[run.dataset] for run in runs]
     sizes = [study["ptlms"][run.ptlm].get("parameters") for run in runs]
     known = None not in sizes
@@ -118,14 +119,17 @@ def _verdicts(study: dict, runs: list[Run]) -> dict[str, int]:
     return verdicts
 
 
-def _hours(study: dict, runs: list[Run], cost: Cost, groups: int) -> dict[str, Span | None]:
-    """Hours by stage; `groups` batches of these runs load a judge, and no experiment before has loaded it for them."""
+def _hours(study: dict, runs: list[Run], cost: Cost, judgements_made: set[str]) -> dict[str, Span | None]:
+    """Hours by stage; each of `judgements_made`, which no experiment before has made, loads its judge."""
     judged = _verdicts(study, runs).items()
     return {
         "training": _sum(cost.training_hours(run) for run in runs),
         "evaluation": _sum(cost.evaluation_hours(run) for run in runs),
         "mechanism": _sum(cost.mechanism_hours(run) for run in runs),
-        "judging": _sum(cost.judging_hours(name, count, groups) for name, count in judged),
+        "judging": _sum(
+            cost.judging_hours(name, count, sum(file.startswith(f"{name}/") for file in judgements_made))
+            for name, count in judged
+        ),
     }
 
 
