@@ -4,7 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import forked_snakemake
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,10 +33,20 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def snakemake(*arguments: str, folder: Path = ROOT, environment: dict | None = None, timeout: float = 900):
-    """Call snakemake as a user would; returns the finished process with its output as text."""
+def snakemake(
+    *arguments: str, folder: Path = ROOT, environment: dict | None = None, timeout: float = 900, own_child: bool = False
+):
+    """Call snakemake as a user would; returns the finished process with its output as text.
+
+    own_child  a process of its own, whose time is that of this one's children
+    """
     variables = dict(environment or os.environ)
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
+    forked = None if own_child else forked_snakemake.run(arguments, folder=folder, variables=variables, timeout=timeout)
+    return forked or _started(arguments, folder, variables, timeout)
+
+
+def _started(arguments: Sequence[str], folder: Path, variables: dict, timeout: float) -> subprocess.CompletedProcess:
     return subprocess.run(
         ["snakemake", *arguments], cwd=folder, env=variables, capture_output=True, text=True, timeout=timeout
     )

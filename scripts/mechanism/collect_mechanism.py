@@ -17,7 +17,9 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--runs", required=True, help="runs.csv")
     flags.add_argument(
-        "--folder", required=True, help="of the runs: mechanism.json, loss.csv and evaluation.json of RUN where it has them"
+        "--folder",
+        required=True,
+        help="of the runs: mechanism.json, loss.csv and evaluation.json of RUN where it has them",
     )
     flags.add_argument(
         "--settings",
@@ -39,7 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     runs = pd.DataFrame(read_runs_csv(arguments.runs))
     mechanisms, losses, evaluations = (
-        of_measured_runs(arguments.folder, runs["run"], name) for name in ("mechanism.json", "loss.csv", "evaluation.json")
+        of_measured_runs(arguments.folder, runs["run"], name)
+        for name in ("mechanism.json", "loss.csv", "evaluation.json")
     )
     measures, windows = collect_mechanism(
         runs,

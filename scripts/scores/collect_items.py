@@ -14,8 +14,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--runs", required=True, help="runs.csv: only its runs are kept")
-    flags.add_argument("--folder", required=True,
-                       help="of the runs: RUN/evaluation.json, where it is there, and what lies beside it are read")  # fmt: skip
+    flags.add_argument(
+        "--folder", required=True, help="of the runs: RUN/evaluation.json, where it is there, and what lies beside it"
+    )
     flags.add_argument("--judgements", nargs="*", default=[], help="judgements/BENCHMARK/BATCH.json")
     flags.add_argument("--benchmarks", required=True, type=json.loads, help="JSON list of registry entries")
     flags.add_argument("--out", required=True, help="written: items.parquet")

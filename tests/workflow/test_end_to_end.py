@@ -110,10 +110,10 @@ def test_a_finished_study_has_nothing_to_do_and_says_so_in_ten_seconds_of_a_core
         return used.ru_utime + used.ru_stime
 
     start = taken()
-    done = snakemake("--cores", "all", *STUDY, folder=project)
+    done = snakemake("--cores", "all", *STUDY, folder=project, own_child=True)
     seconds = taken() - start
     assert "Nothing to be done" in done.stdout + done.stderr
-    assert seconds < 10
+    assert 1 < seconds < 10  # Snakemake's imports alone take as long as the first
 
 
 def test_a_checkout_that_changes_only_times_runs_nothing(project):

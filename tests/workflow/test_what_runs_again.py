@@ -161,7 +161,7 @@ def test_folders_patterns_lists_and_the_home_folder_are_the_same_to_the_rules(pr
 
 @pytest.mark.parametrize("run, judged", [("strong-short-plw1", 2), ("strong-plain-plw0", 1)])
 def test_what_is_finished_is_judged_and_shown_without_the_runs_that_are_left(project, run, judged):
-    """Each judge's batch that the run was in is judged again; PandaLM's compares with the second run, so it has none."""
+    """Each batch that the run was in is judged again; PandaLM's judge compares with the second run, so it has none."""
     (gone,) = (project / "results/own/runs").glob(f"{run}-nonzero_count-none-*")
     evaluation = gone / "evaluation.json"
     left = evaluation.rename(gone / "left.json")

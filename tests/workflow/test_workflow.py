@@ -37,7 +37,7 @@ def test_the_default_study_plans_every_experiment_and_artifact():
 
 def test_the_whole_paper_is_planned_in_under_eight_seconds_with_its_cost():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = dry_run("--config", "study=paper")
+    done = snakemake("--dry-run", "--config", "study=paper", own_child=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     # Processor time, because the wall clock of a test also measures whatever else the machine does.
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -46,7 +46,7 @@ def test_the_whole_paper_is_planned_in_under_eight_seconds_with_its_cost():
     jobs = planned_jobs(text)
     assert jobs["train_model"] >= 270
     assert "make_world" not in jobs
-    assert seconds < 8
+    assert 1 < seconds < 8  # Snakemake's imports alone take as long as the first
     for said in ("GPU hours", "Judgements", "Disk", "regularizers 48", "datasets 120", "ratios 40", "losses 30"):
         assert said in text
 

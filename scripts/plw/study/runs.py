@@ -211,7 +211,7 @@ def datasets_of(runs: list[Run], study: dict) -> list[str]:
 def batch_of(run: Run, judge: Mapping) -> str:
     """The judging batch of a run: runs that one job judges, with one load of the judge.
 
-    judge  the study's entry; its `together` says what they share: ptlm and data_set, the ptlm, or no more than the study
+    judge  the study's entry; its `together` says what they share: ptlm and data_set, ptlm, or nothing but the study
     """
     together = judge.get("together", "data_set")
     return {"data_set": f"{run.ptlm}.{run.dataset}", "ptlm": run.ptlm, "study": "all"}[together]

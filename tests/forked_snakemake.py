@@ -1,0 +1,143 @@
+"""Snakemake in a child of a process that has imported it: half of what a dry run takes is imports.
+
+The child has the caller's folder, environment and arguments, and runs the same program. Where the environment says
+something that is read at import, the program is started plainly.
+
+    python tests/forked_snakemake.py DESCRIPTOR     the server, which ends with the process that started it
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+# The last two are imported by what Snakemake's registry of plugins finds, which looks anew at every start.
+MODULES = ("snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich")
+READ_AT_IMPORT = ("PYTHON", "LD_", "LC_", "LANG", "HOME", "XDG_", "SNAKEMAKE", "CONDA", "TMPDIR")
+PROGRAM = Path(sys.executable).parent / "snakemake"
+LARGEST = 200_000  # bytes of a request; the kernel's limit of a message is above it (net.core.wmem_default)
+_lock = threading.Lock()
+
+
+def read_at_import(variables: dict) -> dict:
+    """Variables that decide when Snakemake is imported."""
+    return {name: value for name, value in variables.items() if name.startswith(READ_AT_IMPORT)}
+
+
+class Server:
+    """The process that has Snakemake imported, and the way to it."""
+
+    def __init__(self):
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.read = read_at_import(dict(os.environ))
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        atexit.register(self.control.close)
+
+    def ask(self, request: bytes, descriptors: list[int]) -> None:
+        socket.send_fds(self.control, [request], descriptors)
+
+
+_server: Server | None = None
+
+
+def run(
+    arguments: Sequence[str], *, folder: Path, variables: dict, timeout: float
+) -> subprocess.CompletedProcess | None:
+    """The finished program, as subprocess.run gives it; None where it has to be started plainly."""
+    global _server
+    request = json.dumps({"arguments": arguments, "folder": str(folder), "variables": variables}).encode()
+    with _lock:
+        if _server is None:
+            _server = Server()
+    if read_at_import(variables) != _server.read or len(request) > LARGEST:
+        return None
+    status, theirs = socket.socketpair()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, status, contextlib.ExitStack() as at_end:
+        with _lock, theirs:
+            _server.ask(request, [out.fileno(), err.fileno(), theirs.fileno()])
+        status.settimeout(timeout)
+        told = status.makefile("r")
+        child = int(told.readline())
+        at_end.callback(_end, child)
+        try:
+            code = told.readline()
+        except TimeoutError:
+            raise subprocess.TimeoutExpired(["snakemake", *arguments], timeout) from None
+        at_end.pop_all()
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read().decode())
+        return subprocess.CompletedProcess(["snakemake", *arguments], int(code or -signal.SIGKILL), *texts)
+
+
+def _end(child: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+
+
+def serve(control: socket.socket) -> None:
+    """Fork a child for each request until the other side is closed."""
+    for name in MODULES:
+        importlib.import_module(name)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children: they tell their status themselves
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(control, LARGEST + 1, 3)
+        if not request:
+            return
+        if os.fork() == 0:
+            control.close()
+            _become(json.loads(request), descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _become(request: dict, descriptors: list[int]) -> None:
+    """Take the caller's place, run the program, and tell its exit status; never returns."""
+    *streams, status = descriptors
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        os.write(status, f"{os.getpid()}\n".encode())
+        os.set_inheritable(status, False)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for target, descriptor in zip((1, 2), streams, strict=True):
+            os.dup2(descriptor, target)
+            os.close(descriptor)
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["variables"])
+        sys.argv = [str(PROGRAM), *request["arguments"]]
+        sys.path[0] = str(PROGRAM.parent)  # in the place of this file's folder
+        runpy.run_path(str(PROGRAM), run_name="__main__")
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        if isinstance(ending.code, str):
+            print(ending.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os.write(status, f"{code}\n".encode())
+        os._exit(code & 0xFF)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
