@@ -1,4 +1,4 @@
-"""An export of the finished test study, read again: the tables and verdicts that the study itself has."""
+"""An export of the finished test study and its score table, read again: the tables and verdicts of the study itself."""
 
 import csv
 import json
@@ -78,13 +78,30 @@ def test_an_exports_results_give_the_figures_and_verdicts_of_the_study_itself(pr
     assert first == second
 
 
-def test_a_study_of_given_scores_is_exported_and_its_scores_are_taken_again(project, exported, tmp_path):
-    """What was made of an analyst's table travels too: its scores alone, and nothing of any training."""
+@pytest.fixture(scope="module")
+def from_scores(project) -> Path:
+    """All that a table with the study's own scores gives, as an analyst brings it."""
     (project / "brought.csv").write_bytes((project / RESULTS / "scores.csv").read_bytes())
-    made = ("results/test_from_brought/report.html", "--config", "study=test", "scores=brought.csv")
-    done = snakemake("--cores", "all", *made, folder=project)
+    done = snakemake("--cores", "all", "--config", "study=test", "scores=brought.csv", folder=project)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    done = plw(project, "export", "results/test_from_brought", "-o", "exported_scores")
+    return project / "results/test_from_brought"
+
+
+def test_a_score_table_alone_gives_statistics_claims_and_report(project, from_scores):
+    assert not (from_scores / "runs").exists()
+    # The same scores give the same fits, whether they were measured here or brought along.
+    ours, theirs = (
+        json.loads((each / "regression/short.json").read_text()) for each in (project / RESULTS, from_scores)
+    )
+    assert ours["fit"] == theirs["fit"]
+    claims = {claim["id"]: claim for claim in json.loads((from_scores / "claims.json").read_text())["claims"]}
+    assert claims["C19"]["verdict"] == "inconclusive"  # training stability is not in a score table
+    assert "report" in (from_scores / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_study_of_given_scores_is_exported_and_its_scores_are_taken_again(project, from_scores, tmp_path):
+    """What was made of an analyst's table travels too: its scores alone, and nothing of any training."""
+    done = plw(project, "export", str(from_scores.relative_to(project)), "-o", "exported_scores")
     assert done.returncode == 0, done.stderr
     folder = project / "exported_scores"
     assert not (folder / "records.json").exists() and not (folder / "croissant").exists()

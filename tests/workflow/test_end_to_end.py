@@ -243,21 +243,6 @@ def test_the_mechanism_of_every_run_is_measured(project):
     assert memorised == {"short"}
 
 
-def test_a_score_table_alone_gives_statistics_claims_and_report(project):
-    scores = project / "analyst.csv"
-    scores.write_bytes((project / RESULTS / "scores.csv").read_bytes())
-    done = snakemake("--cores", "all", "--config", "study=test", "scores=analyst.csv", folder=project)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    given = project / "results/test_from_analyst"
-    assert not (given / "runs").exists()
-    # The same scores give the same fits, whether they were measured here or brought along.
-    ours, theirs = (json.loads((each / "regression/short.json").read_text()) for each in (project / RESULTS, given))
-    assert ours["fit"] == theirs["fit"]
-    claims = {claim["id"]: claim for claim in json.loads((given / "claims.json").read_text())["claims"]}
-    assert claims["C19"]["verdict"] == "inconclusive"  # training stability is not in a score table
-    assert "report" in (given / "report.html").read_text(encoding="utf-8")
-
-
 def test_a_wrong_score_table_gets_its_message_and_leaves_nothing(project):
     (project / "wrong.csv").write_text("ptlm,dataset,plw,benchmark,score\nweek,plain,0,piqa,0.5\n")
     done = snakemake("--cores", "1", "--config", "study=test", "scores=wrong.csv", "--", "scores", folder=project)
