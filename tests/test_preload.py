@@ -82,6 +82,20 @@ def test_an_edited_program_and_its_modules_are_loaded_anew(tmp_path, environment
     assert launch(program, environment=environment).stdout == "20\n"
 
 
+def test_clients_with_other_places_of_modules_share_a_server_and_load_their_own(tmp_path, environment):
+    (tmp_path / "at").mkdir()
+    program = write(tmp_path / "at", "import os, sys, part; print(part.VALUE, os.getppid(), sys.path[0])")
+    found = []
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part.py").write_text(f"VALUE = {name!r}")
+        places = f"{tmp_path / name}{os.pathsep}{environment['PYTHONPATH']}"
+        found.append(launch(program, environment={**environment, "PYTHONPATH": places}).stdout.split())
+    (ours, server, first), (theirs, other, _) = found
+    assert (ours, theirs) == ("ours", "theirs") and server == other
+    assert first == str(tmp_path / "at"), "a program's own folder comes first, as without the server"
+
+
 def test_an_exception_is_shown_and_fails(tmp_path, environment):
     done = launch(write(tmp_path, "raise ValueError('broken here')"), environment=environment)
     assert done.returncode == 1

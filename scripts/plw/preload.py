@@ -77,16 +77,24 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
 IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# Where a client finds modules of its own; its child looks there too, so that checkouts share a server.
+PATHS = "PYTHONPATH"
+# What client and server must have in common: a server of other code is another one.
+SHARED_CODE = ("preload.py", "parent.py", "environment.py")
 START_SECONDS = 120.0  # imports on a busy machine
 ADDRESS_BYTES = 107  # the longest address of a socket (unix(7): 108 with the zero at the end; macOS has 104)
 
 
 def server_folder() -> Path:
-    """Folder of the socket, the lock and the log: one server for each user, Python environment and set of variables."""
-    free = (*ONE_THREAD, *SET_BY_TORCHRUN)
+    """Folder of the socket, the lock and the log.
+
+    There is one server for each user, Python environment, set of variables and version of this file.
+    """
+    free = (*ONE_THREAD, *SET_BY_TORCHRUN, PATHS)
     given = {name: value for name, value in closed(os.environ).items() if name not in free}
     read = sorted((name, value) for name, value in given.items() if name.startswith(READ_AT_IMPORT))
-    key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode()).hexdigest()[:12]
+    code = [Path(__file__).with_name(name).read_bytes() for name in SHARED_CODE]
+    key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode() + b"".join(code)).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"plw-preload-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -107,7 +115,13 @@ def run(program: str, arguments: list[str]) -> int:
     told: list[int] = []
     try:
         connection = _connect(server_folder())
-        request = {"program": program, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ)}
+        request = {
+            "program": program,
+            "arguments": arguments,
+            "cwd": os.getcwd(),
+            "environment": dict(os.environ),
+            "library": str(Path(__file__).parents[1]),
+        }
         payload = json.dumps(request).encode()
         descriptors = array.array("i", [0, 1, 2])
         connection.sendmsg([len(payload).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
@@ -187,7 +201,8 @@ def _dial(folder: Path) -> socket.socket:
 
 
 def _start_server(folder: Path) -> subprocess.Popen:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from plw.preload import serve; serve()"
+    library = str(Path(__file__).parents[1])
+    code = f"import sys; sys.path[0] = {library!r}; from plw.preload import serve; serve()"
     with open(folder / "log", "w") as log:
         return subprocess.Popen(
             [sys.executable, "-c", code],
@@ -195,7 +210,7 @@ def _start_server(folder: Path) -> subprocess.Popen:
             stdout=log,
             stderr=log,
             cwd="/",
-            env={**os.environ, **ONE_THREAD},
+            env={name: value for name, value in os.environ.items() if name != PATHS} | ONE_THREAD,
             start_new_session=True,
         )
 
@@ -345,9 +360,10 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        importlib.import_module("plw.program")  # now, not by the program: its client closed the environment off
         sys.argv = [request["program"], *request["arguments"]]
-        sys.path.insert(0, str(Path(request["program"]).resolve().parent))
+        paths = [path for path in request["environment"].get(PATHS, "").split(os.pathsep) if path]
+        sys.path[:1] = [str(Path(request["program"]).resolve().parent), *paths, request["library"]]
+        importlib.import_module("plw.program")  # now, not by the program: its client closed the environment off
         runpy.run_path(request["program"], run_name="__main__")
         code = 0
     except SystemExit as ending:

@@ -8,6 +8,8 @@ from pathlib import Path
 from plw.files import write_text
 from plw.report.inputs import read_inputs
 from plw.report.page import build_page, page_context
+from plw.study.layout import of_measured_runs
+from plw.study.runs import read_runs_csv
 
 REQUIRED = {
     "study": "the resolved study (YAML)",
@@ -31,7 +33,6 @@ FILES = {
 }
 MANY = {
     "files": "figures (PNG) and tables (Markdown), in any order",
-    "run-records": "run.json of every run that there is; none: the page is made from a score table alone",
     "readings": "rows.json of every data set",
     "preflights": "preflight.json of every data set",
     "regressions": "regression/DATASET.json",
@@ -48,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
         flags.add_argument(f"--{name}", type=Path, help=about)
     for name, about in MANY.items():
         flags.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=about)
+    flags.add_argument(
+        "--folder",
+        type=Path,
+        help="of the runs, with run.json of those that there are; none: a score table alone is shown",
+    )
     flags.add_argument("--generations", nargs="*", default=[], metavar="RUN=FILE", help="alpaca_eval.outputs.json")
     flags.add_argument("--planned", type=int, help="number of runs that the study plans (default: rows of --runs)")
     return flags
@@ -55,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     given = vars(parser().parse_args(argv))
+    folder = given.pop("folder")
+    runs = [row["run"] for row in read_runs_csv(given["runs"])] if folder else []
+    given["run_records"] = of_measured_runs(folder, runs, "run.json") if folder else []
     write_text(given.pop("out"), build_page(page_context(**read_inputs(**given))))
 
 

@@ -22,7 +22,8 @@ from training_runs import (
 )
 
 MINKOWSKI = {"regularizer": "minkowski", "strength": 0.5}
-AUTOCAST = {"compute_dtype": "bfloat16", "physical_batch": 4}  # on two ranks each update is one step
+# On two ranks each update is one step; the masked prompt is measured in each.
+AUTOCAST = {"compute_dtype": "bfloat16", "physical_batch": 4, "monitor_prompt_loss": True}
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])

@@ -20,6 +20,7 @@ OF_THE_FOLDER = {"path", "specification"}  # a model's place, and the sum of wha
 STUDY = """base: test
 description: A part of the test study, through Slurm.
 experiments: {main: {ptlms: [strong]}, ratios: {plw: [0.0]}}
+judges: {pandalm: {together: study}, alpaca_eval: {together: ptlm}}
 run_experiments: [main, ratios]
 """
 
@@ -49,6 +50,7 @@ def test_the_slurm_profile_runs_a_study_to_its_end_and_each_run_is_the_one_made_
     runs = sorted(os.listdir(results / "runs"))
     judgements = len(list((results / "judgements").glob("*/*.json")))
     submitted = set(re.findall(r"SLURM jobid '?(\d+)", output))
+    assert judgements == 2  # each judge is loaded once for all runs
     assert len(runs) == RUNS and len(submitted) > 3 * RUNS + judgements
     assert left == ""
     for run in runs:

@@ -137,12 +137,14 @@ rule build_report:
             option(name.replace("_", "-"), input.get(name))
             for name in (
                 *("study", "runs", "scores", "missing", "claims", "artifacts", "sentences", "contradictions"),
-                *("deviations", "paper_study", "files", "run_records", "mechanism", "mechanisms", "readings"),
+                *("deviations", "paper_study", "files", "mechanism", "mechanisms", "readings"),
                 *("preflights", "regressions", "checks", "gam", "showing", "beside"),
             )
         ),
         generations=option("generations", [f"{run}={layout.generations(STUDY, run, 'alpaca_eval')}" for run in SAMPLED]),
+        folder=[] if GIVEN_SCORES else ["--folder", f"results/{STUDY_NAME}/runs"],
         planned=len(RUNS),
     shell:
-        "$PLW_PYTHON scripts/report/build_report.py {params.named} {params.generations} --planned {params.planned}"
+        "$PLW_PYTHON scripts/report/build_report.py {params.named} {params.generations} {params.folder}"
+        " --planned {params.planned}"
         " --times results/{wildcards.study}/times --out {output:q} > {log:q} 2>&1"
