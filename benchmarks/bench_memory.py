@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -167,12 +168,19 @@ def train(case: dict, settings, examples, device: str, begin=lambda: None) -> No
         trainer.output.remove()
 
 
-def in_own_process(case: dict, device: str) -> int:
-    """The largest peak of the ranks."""
+def in_own_process(case: dict, device: str, *, start: Sequence[str] = (sys.executable,)) -> int:
+    """The largest peak of the ranks; `start`: how a process without other ranks is started."""
     with tempfile.TemporaryDirectory() as folder:
-        launcher = [sys.executable]
+        launcher = list(start)
         if case["ranks"] > 1:
-            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={case['ranks']}", "--"]
+            launcher = [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                f"--nproc_per_node={case['ranks']}",
+                "--",
+            ]
         command = [*launcher, __file__, "--case", json.dumps(case), "--device", device, "--output", folder]
         environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"} if case["ranks"] > 1 else None
         done = subprocess.run(command, capture_output=True, text=True, env=environment)

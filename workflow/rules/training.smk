@@ -12,6 +12,8 @@ from plw.study.planning.cost import Cost
 
 RUNTIMES = scheduling.Runtimes(STUDY, RUNS, Cost(STUDY, read_yaml(ROOT / PAPER_NUMBERS)["table_1"]["rows"]))
 
+WORLD_BENCHMARKS = design.world_benchmarks(STUDY, RUNS.values())
+
 
 rule train_model:
     """One fine-tuning, resumed where it stopped."""
@@ -21,7 +23,7 @@ rule train_model:
             layout.of_runs(STUDY, [wildcards.run], "run.json")[0],
             STUDY["ptlms"][RUNS[wildcards.run].ptlm]["source"],
         ),
-        world=lambda wildcards: ancient(design.unread_benchmarks(STUDY, RUNS[wildcards.run], RUNS.values())),
+        world=lambda wildcards: ancient(design.unread_benchmarks(STUDY, RUNS[wildcards.run], WORLD_BENCHMARKS)),
     output:
         model=(
             directory("results/{study}/runs/{run}/model")

@@ -169,17 +169,24 @@ def asked_files(study: dict, runs: Iterable[Run]) -> list[str]:
     return list(dict.fromkeys(file for name in asked for file in named_files(study["benchmarks"][name]["source"])))
 
 
-def unread_benchmarks(study: dict, run: Run, runs: Iterable[Run]) -> list[str]:
+def world_benchmarks(study: dict, runs: Iterable[Run]) -> list[str]:
+    """Files of the benchmarks that any of the runs is measured on and that come from the study's own world."""
+    return [file for file in asked_files(study, runs) if PurePath(file).is_relative_to(_world(study))]
+
+
+def unread_benchmarks(study: dict, run: Run, of_world: list[str]) -> list[str]:
     """Benchmarks of the study's own world for which a run's training has to wait: it reads them before it starts.
 
     None where its ptlm or its data set comes from that world, which is made as a whole.
+
+    of_world  `world_benchmarks` of the study, found once: thousands of trainings ask
     """
     if world_ptlm(study, study["ptlms"][run.ptlm]["source"]):
         return []
     sources = [study["datasets"][name].get("source", {}) for name in datasets_of([run], study)]
     if any(PurePath(file).is_relative_to(_world(study)) for source in sources for file in named_files(source)):
         return []
-    return [file for file in asked_files(study, runs) if PurePath(file).is_relative_to(_world(study))]
+    return of_world
 
 
 def _world(study: dict) -> PurePath:
