@@ -14,7 +14,10 @@ from plw.evaluation.judge import Judge
 from plw.evaluation.judgements import pair_outputs, read_outputs, refuse_unparsed
 from plw.files import write_json
 from plw.models.flags import thread_flag, use_threads
+from plw.study import design, layout
+from plw.study.configuration import load_configuration
 from plw.study.records.code import VERSIONS, code_record
+from plw.study.runs import list_runs
 from plw.study.sources import source_argument
 
 JUDGES_FOLDER = Path(__file__).resolve().parents[2] / "config" / "judges"
@@ -31,12 +34,24 @@ def parser() -> argparse.ArgumentParser:
         type=source_argument,
         help="a run's outputs, a file of rows with outputs, or its source as JSON",
     )
-    flags.add_argument("--outputs", required=True, nargs="+", metavar="RUN=FILE", help="each run's outputs")
+    flags.add_argument("--config", type=json.loads, help="keys of config/config.yaml, as JSON: of the batch's study")
+    flags.add_argument("--batch", help="judging batch of that study, whose evaluated runs are judged")
+    flags.add_argument("--outputs", nargs="+", metavar="NAME=FILE", help="in place of a batch: outputs of models")
     flags.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
     flags.add_argument("--out", required=True, type=Path, help="written: verdicts and win rates of all runs")
     flags.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
     thread_flag(flags)
     return flags
+
+
+def outputs_of_batch(config: dict, benchmark: str, batch: str) -> dict[str, str]:
+    """What each evaluated run of a batch wrote: more files than a command could name."""
+    study = load_configuration(config, root=Path())
+    (folder,) = layout.results(study, "runs")
+    runs = {run.run: run for run in list_runs(study)}
+    evaluated = [file.parent.name for file in layout.of_measured_runs(folder, runs, "evaluation.json")]
+    judged = design.batches(study, [runs[run] for run in evaluated], benchmark)[batch]
+    return {run: layout.generations(study, run, benchmark) for run in judged}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,7 +61,10 @@ def main(argv: list[str] | None = None) -> None:
     code = code_record("judge_outputs", VERSIONS["judge_outputs"])
     framework, settings = arguments.benchmark["framework"], arguments.judge
     reference = read_outputs(arguments.reference, framework)
-    files = dict(output.split("=", 1) for output in arguments.outputs)
+    if arguments.batch:
+        files = outputs_of_batch(arguments.config, arguments.benchmark["name"], arguments.batch)
+    else:
+        files = dict(output.split("=", 1) for output in arguments.outputs)
     pairs = {run: pair_outputs(read_outputs(file, framework), reference, run=run) for run, file in files.items()}
     with Judge(settings, arguments.work) as judge:
         if framework == "alpaca_eval":

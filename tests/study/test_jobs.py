@@ -4,11 +4,9 @@ import copy
 import json
 import os
 import time
-from dataclasses import replace
 
 import pytest
 from checkout import ROOT
-from plw.errors import InputError
 from plw.study import design, inputs, layout, parameters
 from plw.study.configuration import load_configuration, read_yaml
 from plw.study.logs import failures, finished
@@ -246,14 +244,6 @@ def test_every_run_is_in_one_judging_batch_and_each_batch_is_judged_once(demo, r
         assert len(files) == len(set(files))
         assert {file.split("/")[0] for file in files} == set(design.judged_benchmarks(demo)) == set(asked)
     assert "pandalm/all.json" in files and "alpaca_eval/strong.short.json" in files
-
-
-def test_more_runs_than_a_command_takes_are_not_judged_together(demo, runs):
-    many = [replace(run, run=f"{run.run}{place}") for place in range(10) for run in runs.values()]
-    assert all(batch for batch in design.batches(demo, many, "pandalm").values())
-    with pytest.raises(InputError, match=r"judged with one load.*") as error:
-        design.batches(changed(demo, "judges", "pandalm", "together", "study"), many, "pandalm")
-    assert "judges.pandalm.together" in str(error.value)
 
 
 def test_regularizers_are_compared_with_the_ptlms_of_the_main_experiment_too(demo):

@@ -7,11 +7,13 @@ every stage, the regression and the GAMs among them.
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import slurm_cluster
 from checkout import copy_project, snakemake
 from finished_study import RESULTS
+from plw.files import read_json
 from same_results import contents, without
 
 pytestmark = [pytest.mark.study, pytest.mark.slurm, pytest.mark.slow, pytest.mark.r]
@@ -23,6 +25,11 @@ experiments: {main: {ptlms: [strong]}, ratios: {plw: [0.0]}}
 judges: {pandalm: {together: study}, alpaca_eval: {together: ptlm}}
 run_experiments: [main, ratios]
 """
+
+
+def verdicts(folder: Path) -> dict[str, dict]:
+    """What a judge said of each run."""
+    return {run: found for file in folder.glob("*.json") for run, found in read_json(file)["runs"].items()}
 
 
 def test_the_slurm_profile_runs_a_study_to_its_end_and_each_run_is_the_one_made_without_it(finished_study, tmp_path):
@@ -58,3 +65,6 @@ def test_the_slurm_profile_runs_a_study_to_its_end_and_each_run_is_the_one_made_
             without(contents(folder / "runs" / run), OF_THE_FOLDER) for folder in (results, finished_study / RESULTS)
         )
         assert found == expected, run
+    for name in ("alpaca_eval", "pandalm"):
+        ours, theirs = (verdicts(folder / "judgements" / name) for folder in (results, finished_study / RESULTS))
+        assert ours == {run: theirs[run] for run in runs}, "one load for all runs or for those of a data set"

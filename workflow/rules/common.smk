@@ -300,6 +300,11 @@ def benchmarks_are_read():
     return command.replace("{", "{{").replace("}", "}}")
 
 
+def chosen_study():
+    """The study of this call as text of a command, for the same reason."""
+    return f" --config {quoted(CHOSEN)}".replace("{", "{{").replace("}", "}}")
+
+
 def room_files(room):
     """All files of a room of the library, as inputs of a cheap rule that its whole room decides."""
     files = sorted((ROOT / "scripts/plw" / room).rglob("*.*"))

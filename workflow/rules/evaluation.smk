@@ -128,14 +128,16 @@ rule judge_outputs:
         judge=lambda wildcards: judge_parameter(
             f"results/{STUDY_NAME}/judgements/{wildcards.judged}/{wildcards.batch}.json", wildcards.judged
         ),
+        # Which runs are judged decides; the program finds them by the batch, since a command names no thousands of files.
         outputs=lambda wildcards: " ".join(
             f"{run}={layout.generations(STUDY, run, wildcards.judged)}" for run in judged_runs(wildcards)
         ),
         reference=lambda wildcards: inputs.judge_reference_outputs(STUDY, RUNS.values(), wildcards.judged),
     shell:
         "$PLW_PYTHON scripts/evaluation/judge_outputs.py --benchmark {params.benchmark:q} --judge {params.judge:q}"
-        " --reference {params.reference:q} --outputs {params.outputs}"
-        " --work results/{wildcards.study}/judgements/{wildcards.judged}/cache/{wildcards.batch} --out {output:q}"
+        " --reference {params.reference:q} --batch {wildcards.batch}"
+        + chosen_study()
+        + " --work results/{wildcards.study}/judgements/{wildcards.judged}/cache/{wildcards.batch} --out {output:q}"
         " --threads {threads} > {log:q} 2>&1"
 
 

@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
-from plw.errors import InputError
-from plw.study.layout import generations
 from plw.study.runs import Run, batch_of, benchmarks_of, datasets_of, plws_of, seeds_of
 from plw.study.sources import named_files
 
-COMMAND = 120_000  # characters of runs in a command; Linux takes 128 KiB in one argument of execve(2)
 LEAST_LEVELS = 3  # a parabola in w_p (§5.2) and a smooth over R_g (App. D) need three different values
 LEAST_SCORES = 10  # of a data set in the mixed model of §5.2, which has eight parameters
 
@@ -19,24 +16,11 @@ def judged_benchmarks(study: dict) -> list[str]:
 
 
 def batches(study: dict, runs: Iterable[Run], benchmark: str) -> dict[str, list[str]]:
-    """The ids of those runs that a judged benchmark is asked for, by judging batch.
-
-    InputError if a batch's texts are more files than a command can name.
-    """
+    """The ids of those runs that a judged benchmark is asked for, by judging batch."""
     found: dict[str, list[str]] = {}
     for run in runs:
         if benchmark in benchmarks_of(run, study):
             found.setdefault(batch_of(run, study["judges"][benchmark]), []).append(run.run)
-    for batch, names in found.items():
-        # As rule judge_outputs names them: RUN=FILE.
-        length = sum(len(f"{run}={generations(study, run, benchmark)} ") for run in names)
-        if length > COMMAND:
-            raise InputError(
-                f"{len(names)} runs of the batch {batch} cannot be judged with one load: a command names them all.",
-                value=study["judges"][benchmark].get("together", "data_set"),
-                where=f"judges.{benchmark}.together",
-                hint="Use ptlm or data_set there, or split the study.",
-            )
     return found
 
 
