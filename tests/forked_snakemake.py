@@ -44,7 +44,12 @@ class Server:
         command = [sys.executable, __file__, str(theirs.fileno())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
-        atexit.register(self.control.close)
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """It ends when this side is closed."""
+        self.control.close()
+        self.process.wait(timeout=10)
 
     def ask(self, request: bytes, descriptors: list[int]) -> None:
         socket.send_fds(self.control, [request], descriptors)
