@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import torch
 from plw.data.tokenization import EncodedExample
 from plw.files import write_json
+from plw.recommend.hardware import hardware_here
 from plw.training.fine_tuning import make_plan, training_arguments
 from plw.training.forward.counting import matrix_sizes
 from plw.training.forward.output_layer import WeightedOutput
@@ -239,8 +240,7 @@ def compare(name: str, options) -> dict:
     few = draw_examples(shape, size, options.vocabulary, seed=99, template=template)
     parity = parity_of_one_update(few, plw, extra, options)
     # As many updates as the masked prompt's loss is measured once in.
-    monitored = settings_of(extra, options).monitor_prompt_loss if plw == 0 else True
-    updates = max(options.updates, int(monitored))
+    updates = max(options.updates, int(settings_of(extra, options).monitor_prompt_loss) if plw == 0 else 1)
     examples = draw_examples(shape, size * updates, options.vocabulary, seed=1, template=template)
     tokens = sum(len(example.input_ids) for example in examples)
     rates: dict[str, list[float]] = {"ours": [], "stock": []} | ({"trl": []} if vars(options).get("trl") else {})
@@ -355,6 +355,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--layers", type=int, default=4, help="its layers")
     parser.add_argument("--vocabulary", type=int, default=32000, help="its vocabulary")
     parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16 instead of float32")
+    parser.add_argument("--tried-dtype", action="store_true", help="compute in what `plw new` tries to be faster here")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES), help="which comparisons")
     parser.add_argument("--no-trl", action="store_true", help="leave TRL's SFTTrainer out")
@@ -363,6 +364,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     options.cpu = not torch.cuda.is_available()
     torch.set_num_threads(options.threads)
+    options.bfloat16 |= options.tried_dtype and hardware_here().dtype == "bfloat16"
     if options.smollm2:
         rates = measure_smollm2(options)
         for name, rate in rates.items():
