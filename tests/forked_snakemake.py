@@ -1,7 +1,8 @@
 """Snakemake in a child of a process that has imported it: half of what a dry run takes is imports.
 
 The child has the caller's folder, environment and arguments, and runs the same program. Where the environment says
-something that is read at import, the program is started plainly.
+something that is read at import, the program is started plainly. Nothing of plw is imported here, not even
+`plw.preload`: children, whose checkouts are copies, would take it for their own.
 
     python tests/forked_snakemake.py DESCRIPTOR     the server, which ends with the process that started it
 """

@@ -34,9 +34,12 @@ def parser() -> argparse.ArgumentParser:
         type=source_argument,
         help="a run's outputs, a file of rows with outputs, or its source as JSON",
     )
-    flags.add_argument("--config", type=json.loads, help="keys of config/config.yaml, as JSON: of the batch's study")
-    flags.add_argument("--batch", help="judging batch of that study, whose evaluated runs are judged")
-    flags.add_argument("--outputs", nargs="+", metavar="NAME=FILE", help="in place of a batch: outputs of models")
+    judged = flags.add_mutually_exclusive_group(required=True)
+    judged.add_argument("--batch", help="judging batch of the study of --config, whose evaluated runs are judged")
+    judged.add_argument("--outputs", nargs="+", metavar="NAME=FILE", help="outputs of models that are no runs")
+    flags.add_argument(
+        "--config", type=json.loads, default={}, help="with --batch: keys of config/config.yaml, as JSON"
+    )
     flags.add_argument("--work", required=True, type=Path, help="folder where answers are kept")
     flags.add_argument("--out", required=True, type=Path, help="written: verdicts and win rates of all runs")
     flags.add_argument("--prompts", type=Path, default=JUDGES_FOLDER, help="folder with the judges' prompts")
@@ -45,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def outputs_of_batch(config: dict, benchmark: str, batch: str) -> dict[str, str]:
-    """What each evaluated run of a batch wrote: more files than a command could name."""
+    """File of what each evaluated run of a batch wrote, by run id: more files than a command could name.
+
+    config  keys of config/config.yaml: which study
+    """
     study = load_configuration(config, root=Path())
     (folder,) = layout.results(study, "runs")
     runs = {run.run: run for run in list_runs(study)}

@@ -88,7 +88,7 @@ ADDRESS_BYTES = 107  # the longest address of a socket (unix(7): 108 with the ze
 def server_folder() -> Path:
     """Folder of the socket, the lock and the log.
 
-    There is one server for each user, Python environment, set of variables and version of this file.
+    There is one server for each user, Python environment, set of variables and content of SHARED_CODE.
     """
     free = (*ONE_THREAD, *SET_BY_TORCHRUN, PATHS)
     given = {name: value for name, value in closed(os.environ).items() if name not in free}

@@ -47,26 +47,11 @@ try:
     STUDY = load_configuration(dict(config), root=ROOT)
     if workflow.is_main_process:  # jobs need not ask again
         check_labels(STUDY, style_with(STUDY.get("figures")))
-    RUNS = {run.run: run for run in list_runs(STUDY)}
-    FINISHED_ONLY = bool(config.get("finished_only", False))
-    MEASURED = {
-        name: run
-        for name, run in RUNS.items()
-        if not FINISHED_ONLY or Path(*layout.of_runs(STUDY, [name], "evaluation.json")).exists()
-    }
-    BATCHES = {
-        name: design.batches(STUDY, MEASURED.values(), name)
-        for name in design.judged_benchmarks(STUDY)
-        if not FINISHED_ONLY
-        or all(Path(file).exists() for file in inputs.judge_reference_files(STUDY, RUNS.values(), name))
-    }
-    JUDGEMENTS = layout.results(
-        STUDY, *(f"judgements/{name}/{batch}.json" for name, batches in BATCHES.items() for batch in batches)
-    )
 except (InputError, InputErrors) as error:
     raise WorkflowError(str(error)) from None
 
 STUDY_NAME = STUDY["name"]
+RUNS = {run.run: run for run in list_runs(STUDY)}
 DATASETS = datasets_of(list(RUNS.values()), STUDY)
 # Nothing is trained where results are given. An analyst's table of scores alone leaves out what needs more; an export
 # (plw export) is read in the place of the study's own results, by the same names.
@@ -74,6 +59,22 @@ GIVEN_SCORES, GIVEN_RESULTS = given_results(config)
 SCORES_ALONE = bool(GIVEN_SCORES) and not GIVEN_RESULTS
 REMOTE_SOURCES = [] if GIVEN_SCORES else needs_of(STUDY, list(RUNS.values()))
 FETCHED = f"results/{STUDY_NAME}/fetched.json"
+FINISHED_ONLY = bool(config.get("finished_only", False))
+MEASURED = {
+    name: run
+    for name, run in RUNS.items()
+    if not FINISHED_ONLY or Path(*layout.of_runs(STUDY, [name], "evaluation.json")).exists()
+}
+# A call for finished runs asks no judge whose reference is still to be measured.
+BATCHES = {
+    name: design.batches(STUDY, MEASURED.values(), name)
+    for name in design.judged_benchmarks(STUDY)
+    if not FINISHED_ONLY
+    or all(Path(file).exists() for file in inputs.judge_reference_files(STUDY, RUNS.values(), name))
+}
+JUDGEMENTS = layout.results(
+    STUDY, *(f"judgements/{name}/{batch}.json" for name, batches in BATCHES.items() for batch in batches)
+)
 MAIN = STUDY["experiments"]["main"]
 REGRESSED = design.regressed_datasets(STUDY)
 SMOOTHED = design.smoothed_datasets(STUDY)
@@ -301,7 +302,7 @@ def benchmarks_are_read():
 
 
 def chosen_study():
-    """The study of this call as text of a command, for the same reason."""
+    """The study of this call as text of a command: as a parameter it would judge every finished batch again."""
     return f" --config {quoted(CHOSEN)}".replace("{", "{{").replace("}", "}}")
 
 
