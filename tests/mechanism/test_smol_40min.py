@@ -51,7 +51,7 @@ def test_two_runs_of_the_real_study_stop_go_on_come_back_and_are_drawn(shared_da
     def run(minutes: str) -> subprocess.CompletedProcess:
         return subprocess.run([*call, minutes], cwd=project, env=environment, capture_output=True, text=True)
 
-    stopped = run("0.2")  # hardly enough for the model: before its first training, or after the update at work
+    stopped = run("0.05")  # hardly enough for the libraries: before its first training, or after the update at work
     assert stopped.returncode == 75, stopped.stderr[-3000:]
     assert len(read_json(tmp_path / "back/progress.json")["left"]) == 2
     finished = run("60")
