@@ -31,7 +31,7 @@ TRAINING = {
 ROWS = 19  # two updates of eight and a short window of three
 
 
-def run(world, out, *, plw=0.1, row=None, **training):
+def run(world, out, *, plw=0.1, row=None, encoded=None, **training):
     """Train in this process; returns loss.csv, the final weights and run.json."""
     train_run(
         row={"run": "r", "plw": plw, "seed": 42} | (row or {}),
@@ -42,6 +42,7 @@ def run(world, out, *, plw=0.1, row=None, **training):
         loss_file=out / "loss.csv",
         record_file=out / "run.json",
         checkpoints=out / "checkpoints",
+        encoded=encoded,
         threads=1,
     )
     return results(out)

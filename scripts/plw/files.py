@@ -1,12 +1,13 @@
 """Files that are either whole or absent: write beside the target, flush to disk, then rename."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: str | os.PathLike) -> Iterator[None]:
+    """Wait for the lock of `file`, which is made, and hold it; without one where the file system has no locks.
+
+    The system gives it back when the process ends, however it ends. Creates the parent folders.
+    """
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "a", encoding="utf-8") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(target: str | os.PathLike, text: str) -> None:

@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--loss", type=Path, required=True, help="loss.csv to write, one row per update")
     parser.add_argument("--run-json", type=Path, required=True, help="record of the run to write")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder for checkpoints while it runs")
+    parser.add_argument("--encoded", type=Path, help="folder where encoded rows are kept for other trainings")
     thread_flag(parser)
     arguments = parser.parse_args(argv)
     try:
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             loss_file=arguments.loss,
             record_file=arguments.run_json,
             checkpoints=arguments.checkpoints,
+            encoded=arguments.encoded,
             threads=arguments.threads,
         )
     except (TrainingInterrupted, TrainingDiverged) as stop:

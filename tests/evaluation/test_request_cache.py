@@ -8,11 +8,11 @@ import yaml
 from benchmark_samples import write_benchmarks
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
-from plw.data.tokenizers import load_tokenizer
+from plw.data.tokenizers import load_tokenizer, tokenizer_digest
 from plw.evaluation.harness import run_benchmark
 from plw.evaluation.harness_model import HarnessModel
 from plw.evaluation.measuring import DEFAULTS, specification_hash
-from plw.evaluation.request_cache import KeptRequests, RequestCache, Requests, _sum, tokenizer_digest
+from plw.evaluation.request_cache import KeptRequests, RequestCache, Requests, _sum
 from plw.models.loading import load_model
 from tiny import tiny_model
 
@@ -111,9 +111,9 @@ def test_rows_settings_and_tokenizers_have_their_own_files_and_weights_do_not(se
     assert kept_for(entry | {"limit": 2}, tmp_path, first).file != file
     assert kept_for(entry, tmp_path, first, add_bos=True).file != file
     other = load_tokenizer({"path": second[0].config._name_or_path})
-    assert tokenizer_digest(other, add_bos=False) == tokenizer_digest(first[1], add_bos=False)
+    assert tokenizer_digest(other) == tokenizer_digest(first[1])
     other.add_tokens(["zebra"])
-    assert tokenizer_digest(other, add_bos=False) != tokenizer_digest(first[1], add_bos=False)
+    assert tokenizer_digest(other) != tokenizer_digest(first[1])
 
 
 def test_requests_of_another_kind_or_without_token_ids_are_not_kept(tmp_path):

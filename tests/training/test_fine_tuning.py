@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import torch
+from plw.data.encoded import read_examples
 from plw.data.tokenization import EncodedExample
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError, InputErrors
@@ -14,7 +15,6 @@ from plw.models.loading import load_model
 from plw.training.collator import PromptLossCollator
 from plw.training.fine_tuning import make_plan
 from plw.training.loss_log import COLUMNS
-from plw.training.run import read_examples
 from plw.training.settings import read_settings
 from plw.training.trainer import TrainingDiverged
 from training_runs import (
@@ -199,6 +199,19 @@ def test_the_record_says_what_ran(world, tmp_path):
 def test_rows_without_a_completion_are_kept_or_dropped_and_named(world, tmp_path, policy, kept):
     _, _, record = run(world, tmp_path, on_lost_completion=policy)
     assert record["rows"]["kept"] == kept and record["lost_completion_rows"] == [4]
+
+
+@pytest.mark.parametrize("policy", ["keep", "drop"])
+def test_rows_that_are_kept_for_a_sweep_train_to_the_last_digit_as_those_a_run_reads(world, tmp_path, policy):
+    settings = {"on_lost_completion": policy, "template_loss_weight": 0.5}
+    expected = run(world, tmp_path / "alone", **settings)
+    for name in ("first", "second"):
+        found = run(world, tmp_path / name, encoded=tmp_path / "encoded", **settings)
+        assert torch.equal(found[1], expected[1])
+        assert [row["loss"] for row in found[0]] == [row["loss"] for row in expected[0]]
+        assert found[2]["rows"] == expected[2]["rows"]
+        assert found[2]["lost_completion_rows"] == expected[2]["lost_completion_rows"]
+    assert len(list((tmp_path / "encoded").glob("*.arrow"))) == 1
 
 
 def test_rows_without_a_completion_can_be_an_error(world, tmp_path):

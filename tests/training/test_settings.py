@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from plw.data.encoded import read_examples
 from plw.errors import InputError, InputErrors
 from plw.files import write_jsonl
-from plw.training.run import read_examples
 from plw.training.settings import TrainingSettings, apply_regularizer, read_settings
 from tiny import tiny_tokenizer
 

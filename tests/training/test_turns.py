@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from plw.data.encoded import read_examples
 from plw.data.template import PREAMBLE
 from plw.data.tokenization import encode_examples
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
@@ -12,7 +13,6 @@ from plw.models.loading import fit_embeddings, load_model
 from plw.training.batching import plan_updates
 from plw.training.fine_tuning import make_plan
 from plw.training.loss import weighted_token_loss
-from plw.training.run import read_examples
 from plw.training.settings import read_settings
 from tiny import tiny_instances, tiny_model
 from training_runs import ROWS, TRAINING, assert_equal_training, reference, run, users_tokens

@@ -62,6 +62,11 @@ def test_every_run_leaves_its_loss_curve_and_record(project):
         assert not (project / RESULTS / "checkpoints" / run["run"]).exists()
 
 
+def test_a_data_set_is_encoded_once_for_all_trainings_that_read_it(project):
+    trained = {run["dataset"] for run in rows(project / RESULTS / "runs.csv")}  # both ptlms have one tokenizer
+    assert len(list((project / RESULTS / "encoded").glob("*.arrow"))) == len(trained) < RUNS
+
+
 def test_runs_that_differ_in_one_factor_end_with_different_weights(project):
     fingerprints = {
         json.loads(path.read_text())["model"] for path in (project / RESULTS / "runs").glob("*/evaluation.json")

@@ -4,7 +4,8 @@ Fine-tune each ptlm on each data set with each PLW (§4, App. E.1).
 REQUIRED INPUTS:  results/STUDY/data/DATASET/instances.jsonl, the ptlm
 OUTPUTS:          results/STUDY/runs/RUN/{model/,loss.csv,run.json}, results/STUDY/loss_identities.json
 Checkpoints live in results/STUDY/checkpoints/RUN, which no rule declares: Snakemake never wipes them, so an interrupted
-training resumes; they go when the training is done.
+training resumes; they go when the training is done. Nor does one declare results/STUDY/encoded, where the rows of a data
+set are kept as token ids for all trainings of a tokenizer; it may be deleted at any time.
 """
 
 from plw.study.planning import scheduling
@@ -55,7 +56,7 @@ rule train_model:
         + " > {log:q} 2>&1 && {params.launcher} scripts/training/train_model.py --run {params.run:q} --training {params.training:q}"
         " --ptlm {params.ptlm:q} --instances {input.instances:q} --model-dir {output.model:q} --loss {output.loss:q}"
         " --run-json {output.run_json:q} --checkpoints results/{wildcards.study}/checkpoints/{wildcards.run}"
-        " --threads {resources.rank_threads} >> {log:q} 2>&1"
+        " --encoded results/{wildcards.study}/encoded --threads {resources.rank_threads} >> {log:q} 2>&1"
 
 
 rule check_loss:

@@ -13,6 +13,7 @@ description.py   Table 1's row of a data set
 template.py      the two prompt templates of Stanford Alpaca (§4.2)
 tokenizers.py    tokenizers, with the special tokens that Alpaca adds
 tokenization.py  from an instance to token ids
+encoded.py       encoded rows, kept for all trainings of a tokenizer
 turn_tokens.py   from a whole conversation to token ids, each with its role
 preflight.py     what training will make of a data set
 """

@@ -7,9 +7,12 @@ What tokens a text *is* stays the tokenizer's: its vocabulary, what it puts befo
 mark), and the space that SentencePiece takes every text to begin with.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import transformers
 from tokenizers import pre_tokenizers, processors
 from transformers import AutoTokenizer
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
@@ -194,3 +197,17 @@ def place_of(source: dict) -> str:
 
 def _file(source: dict, name: str, key: str) -> str:
     return f"{place_of(source)}/{name}: {key}"
+
+
+def tokenizer_digest(tokenizer) -> str:
+    """Hash of all that decides which token ids a text becomes, wherever the tokenizer lies.
+
+    InputError for a tokenizer of another library than `tokenizers`, whose rules cannot be read.
+    """
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise InputError("The rules of this tokenizer cannot be read.", value=type(tokenizer).__name__)
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    for momentary in ("padding", "truncation"):  # as the last call left them
+        rules.pop(momentary, None)
+    settings = [type(tokenizer).__name__, tokenizer.bos_token, tokenizer.eos_token, transformers.__version__]
+    return hashlib.sha256(json.dumps([rules, settings], sort_keys=True).encode()).hexdigest()

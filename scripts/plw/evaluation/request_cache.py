@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from plw.errors import InputError
+from plw.data.tokenizers import tokenizer_digest
 from plw.files import read_json, write_json
 
 FORM = 1  # of the files; raise it when what they hold changes
@@ -100,7 +99,7 @@ class RequestCache:
     """
 
     def __init__(self, folder: Path, tokenizer, *, add_bos: bool):
-        self.folder, self._tokenizer = folder, tokenizer_digest(tokenizer, add_bos=add_bos)
+        self.folder, self._asker = folder, f"{tokenizer_digest(tokenizer)}\0{add_bos}"
 
     def of(self, name: str, specification: str) -> KeptRequests:
         """Those of a benchmark.
@@ -108,22 +107,8 @@ class RequestCache:
         specification  hash of all that a result depends on beside the model (`measuring.specification_hash`): rows,
                        settings, definition, version of lm-eval
         """
-        key = hashlib.sha256(f"{FORM}\0{specification}\0{self._tokenizer}".encode()).hexdigest()
+        key = hashlib.sha256(f"{FORM}\0{specification}\0{self._asker}".encode()).hexdigest()
         return KeptRequests(self.folder / f"{name}.{key[:32]}.json")
-
-
-def tokenizer_digest(tokenizer, *, add_bos: bool) -> str:
-    """Hash of all that decides which token ids a text becomes, wherever the tokenizer lies.
-
-    InputError for a tokenizer of another library than `tokenizers`, whose rules cannot be read.
-    """
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise InputError("The rules of this tokenizer cannot be read.", value=type(tokenizer).__name__)
-    rules = json.loads(tokenizer.backend_tokenizer.to_str())
-    for momentary in ("padding", "truncation"):  # as the last call left them
-        rules.pop(momentary, None)
-    settings = [type(tokenizer).__name__, tokenizer.bos_token, tokenizer.eos_token, add_bos, transformers.__version__]
-    return hashlib.sha256(json.dumps([rules, settings], sort_keys=True).encode()).hexdigest()
 
 
 def _sum(packed: dict) -> str:

@@ -117,6 +117,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         ranks: int = 1,
     ):
         self.examples, self.updates = examples, updates
+        self.lengths = [len(example.input_ids) for example in examples]
         self.plw, self.normalization, self.unit, self.micro_batch = plw, normalization, unit, micro_batch
         self.template_loss_weight, self.completion_loss_weight = template_loss_weight, completion_loss_weight
         self.system_loss_weight, self.earlier_weight = system_loss_weight, earlier_completion_loss_weight
@@ -215,7 +216,7 @@ class TrainingPlan(torch.utils.data.Dataset):
         return [self._batch(update, sequences, scales, counted, slots) for slots in layout[self.rank]]
 
     def _cut(self, update: int) -> list[list[int]]:
-        lengths = [len(self.examples[row].input_ids) for row in self.updates[update]]
+        lengths = [self.lengths[row] for row in self.updates[update]]
         return cut_into_batches(lengths, physical_batch=self.physical_batch, tokens_per_batch=self.tokens_per_batch)
 
     @cached_property

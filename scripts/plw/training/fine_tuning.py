@@ -85,7 +85,7 @@ class FinishedTraining:
 
 def keep_rows_with_completion(
     examples: Sequence[EncodedExample], policy: str
-) -> tuple[list[EncodedExample], list[int]]:
+) -> tuple[Sequence[EncodedExample], list[int]]:
     """Apply `on_lost_completion`; return the kept examples and the indices of rows without a completion token."""
     lost = [index for index, example in enumerate(examples) if example.completion_lost]
     if lost and policy == "error":
@@ -95,9 +95,9 @@ def keep_rows_with_completion(
             where="training.on_lost_completion: error",
             hint="Raise max_length, clean the data, or use keep (as Alpaca does) or drop.",
         )
-    if policy == "drop":
+    if policy == "drop" and lost:
         return [example for example in examples if not example.completion_lost], lost
-    return list(examples), lost
+    return examples, lost
 
 
 def make_plan(
@@ -343,7 +343,7 @@ def count_operations(trainer: PromptLossTrainer) -> tuple[float, float] | None:
         return None
     plan = trainer.plan
     done = sum_over_ranks(float(sizes.operations(trainer.output.computed)))
-    tokens = sum(len(plan.examples[row].input_ids) for update in plan.updates for row in update)
+    tokens = sum(plan.lengths[row] for update in plan.updates for row in update)
     return None if done is None else (done, float(sizes.operations_of_tokens(tokens)))
 
 

@@ -3,8 +3,9 @@
 import gc
 import os
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import torch
 from transformers import AutoConfig
 from transformers.utils.logging import disable_progress_bar
 
-from plw.data.tokenization import EncodedExample, count_problems, encode_examples, template_of, template_positions
+from plw.data.encoded import SourcedExample, kept_examples, read_examples
+from plw.data.tokenization import count_problems
 from plw.data.tokenizers import load_tokenizer, prepare_tokenizer
 from plw.errors import InputError
-from plw.files import read_jsonl, write_json, write_text
+from plw.files import write_json, write_text
 from plw.models.checking import check_vocabulary
 from plw.models.flags import use_threads
 from plw.models.loading import end_texts, fit_embeddings, load_model, merged, save_model
@@ -51,17 +53,6 @@ from plw.training.trainer import TrainingDiverged
 ROW_KEYS = ("run", "ptlm", "dataset", "plw", "normalization", "regularizer", "strength", "seed")
 
 
-@dataclass(frozen=True, slots=True)
-class SourcedExample(EncodedExample):
-    """An encoded example that knows the row of the source file it came from, for error messages.
-
-    template  positions of the prompt's template (`template_positions`), where it has a weight of its own
-    """
-
-    source_row: int = 0
-    template: tuple[int, ...] = ()
-
-
 def train_run(
     *,
     row: dict,
@@ -72,9 +63,13 @@ def train_run(
     loss_file: Path,
     record_file: Path,
     checkpoints: Path,
+    encoded: Path | None = None,
     threads: int | None = None,
 ) -> None:
-    """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted."""
+    """Train the run of `row` and write its model, loss.csv and run.json; resumes what was interrupted.
+
+    encoded  folder where encoded rows are kept for other trainings (`plw.data.encoded`); None: they are not
+    """
     started = time.perf_counter()
     code = code_record("train_model", training_version(training))  # that runs now, whatever is edited meanwhile
     gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
@@ -90,12 +85,15 @@ def train_run(
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
     tokenizer = load_tokenizer(source, max_length=settings.max_length)
     new_tokens = prepare_tokenizer(tokenizer)
-    examples = read_examples(
-        instances_file,
-        tokenizer,
-        settings.max_length,
-        special_tokens=settings.special_tokens,
-        template=settings.template_loss_weight is not None,
+    encoding: dict[str, Any] = {
+        "special_tokens": settings.special_tokens,
+        "template": settings.template_loss_weight is not None,
+    }
+    rows: tuple[Any, ...] = (instances_file, tokenizer, settings.max_length)
+    examples: Sequence[SourcedExample] = (
+        read_examples(*rows, **encoding)
+        if encoded is None
+        else kept_examples(encoded, *rows, code=code["sum"], **encoding)
     )
     kept, lost = keep_rows_with_completion(examples, settings.on_lost_completion)
     if settings.physical_batch == "auto":
@@ -180,41 +178,6 @@ def read_row(row: dict, settings: TrainingSettings) -> tuple[dict, TrainingSetti
     row["regularizer"] = row["regularizer"] or "none"
     own = read_settings(settings.for_json() | {"normalization": row["normalization"]}, where="--run")
     return row, apply_regularizer(own, row["regularizer"], row["strength"])
-
-
-def read_examples(
-    path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep", template: bool = False
-) -> list[SourcedExample]:
-    """Read instances.jsonl and encode it.
-
-    template  also say which tokens are the template's
-    """
-    if not path.is_file():
-        raise InputError("There is no file of instances.", value=str(path), where="--instances")
-    instances = read_jsonl(path)
-    if not instances:
-        raise InputError("The file of instances is empty.", value=str(path), where="--instances")
-    encoded = encode_examples(tokenizer, instances, max_length, special_tokens=special_tokens)
-    return [
-        SourcedExample(
-            example.input_ids,
-            example.prompt_length,
-            example.truncated,
-            example.completion_lost,
-            example.prompt_is_prefix,
-            example.roles,
-            example.answers_lost,
-            instance.get("source_row", index),
-            _template(tokenizer, instance, example, special_tokens) if template else (),
-        )
-        for index, (example, instance) in enumerate(zip(encoded, instances, strict=True))
-    ]
-
-
-def _template(tokenizer, instance: dict, example: EncodedExample, special_tokens: str) -> tuple[int, ...]:
-    if example.roles:
-        return template_of(example)
-    return template_positions(tokenizer, instance, example.prompt_length, special_tokens=special_tokens)
 
 
 def describe_effective_loss(plw: float, settings: TrainingSettings) -> str:
