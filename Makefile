@@ -1,6 +1,8 @@
 # The few commands that people and CI share. `make` lists them.
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Containers often set it, and every job of a study would then compile the project's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 CORES ?= all
 
 .PHONY: help setup validators run test test-gpu unit lint format keys rooms doctor plan lock smollm2 clean

@@ -52,7 +52,11 @@ def tokenizer_of(folder: Path):
 @pytest.mark.parametrize("form", FORMS)
 def test_kept_rows_are_the_rows_that_are_read(form, rows, tokenizer, tmp_path):
     expected = read_examples(rows, tokenizer, LENGTH, **FORMS[form])
-    assert {example.truncated for example in expected} == {example.completion_lost for example in expected} == {True, False}
+    assert (
+        {example.truncated for example in expected}
+        == {example.completion_lost for example in expected}
+        == {True, False}
+    )
     for _ in range(2):  # made, then found
         kept = kept_examples(tmp_path / "kept", rows, tokenizer, LENGTH, code="", **FORMS[form])
         assert isinstance(kept, KeptExamples) and list(kept) == expected and repr(list(kept)) == repr(expected)

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from checkout import ROOT
 from plw.study.configuration import load_configuration
+from plw.study.records import code as code_module
 from plw.study.records.code import DECIDING, VERSIONS, code_record, code_sum, deciding_files
 from plw.study.records.drift import drift_text, find_drift, records_of
+from plw.study.records.parsed import ParsedFiles
 
 RUNS = ["a", "b", "c"]
 
@@ -63,6 +67,72 @@ def test_code_that_decides_nothing_of_a_stage_is_not_in_its_sum(scripts):
 
 def test_imports_inside_functions_are_followed():
     assert "plw.mechanism.memorisation" in deciding_files(DECIDING["measure_mechanism"])
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Makes what a new process would know of files of Python, which lies in a folder of the test's own."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    def start() -> Path:
+        file = tmp_path / "kept" / "code.parsed.json"
+        monkeypatch.setattr(code_module, "_parsed", ParsedFiles(code_module.parse, b"this parser", file))
+        code_sum.cache_clear()
+        return file
+
+    yield start
+    code_sum.cache_clear()
+
+
+def sums() -> dict[str, str]:
+    return {rule: code_sum(rule) for rule in DECIDING}
+
+
+def test_the_next_process_parses_no_file_and_has_the_same_sums(kept, monkeypatch):
+    kept()
+    expected = sums()
+    file = kept()
+    assert file.is_file()
+    monkeypatch.setattr(code_module.ast, "parse", lambda *_: pytest.fail("a file is parsed again"))
+    assert sums() == expected
+
+
+def test_an_edited_file_has_another_sum_though_its_earlier_form_is_kept(kept, scripts):
+    kept()
+    before = code_sum("train_model", scripts)
+    kept()
+    name = "plw/training/loss.py"
+    text = (scripts / name).read_text()
+    (scripts / name).write_text(f"{text}\n\nANOTHER = 1\n")
+    assert code_sum("train_model", scripts) != before
+
+
+FALSE_SUMS = "whole, of another parser, with false sums"
+DAMAGED = ["", "[]", "{", '{"parser": "x", "files": {}}', '{"files": {}}', '{"parser": null, "files": 3}', FALSE_SUMS]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_what_was_kept_is_not_believed_where_it_is_damaged_or_another_parsers(content, kept):
+    file = kept()
+    expected = sums()
+    found = json.loads(file.read_text())
+    if content == FALSE_SUMS:
+        files = {key: ["false", names] for key, (_, names) in found["files"].items()}
+        content = json.dumps({"parser": "another", "files": files})
+    file.write_text(content)
+    kept()
+    assert sums() == expected
+    assert json.loads(file.read_text()) == found
+
+
+def test_without_a_place_to_keep_it_or_where_python_may_not_write_sums_are_the_same(kept, monkeypatch):
+    file = kept()
+    file.parent.write_text("a file where the folder would be")
+    expected = sums()
+    file.parent.unlink()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    kept()
+    assert sums() == expected and not file.exists()
 
 
 @pytest.fixture

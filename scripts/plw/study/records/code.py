@@ -8,6 +8,8 @@ import functools
 import hashlib
 from pathlib import Path
 
+from plw.study.records.parsed import Parsed, ParsedFiles, place_beside
+
 SCRIPTS = Path(__file__).resolve().parents[3]
 PACKAGES = ("plw", "plw_world")
 BOOKKEEPING = "plw.study.records"  # what writes down how results were made decides none
@@ -39,6 +41,7 @@ def code_sum(rule: str, scripts: Path = SCRIPTS) -> str:
     digest = hashlib.sha256()
     for name, file in sorted(deciding_files(DECIDING[rule], scripts).items()):
         digest.update(f"{name}\0{file_sum(file)}\0".encode())
+    _parsed.keep()
     return digest.hexdigest()[:16]
 
 
@@ -49,8 +52,9 @@ def program_sum(program: str, scripts: Path = SCRIPTS) -> str | None:
     if not file.is_file():
         return None
     digest = hashlib.sha256(file_sum(file).encode())
-    for name, module in sorted(deciding_files(_imported(file.read_bytes()), scripts).items()):
+    for name, module in sorted(deciding_files(_parsed.of(file.read_bytes()).imports, scripts).items()):
         digest.update(f"{name}\0{file_sum(module)}\0".encode())
+    _parsed.keep()
     return digest.hexdigest()[:16]
 
 
@@ -69,7 +73,7 @@ def deciding_files(modules: tuple[str, ...], scripts: Path = SCRIPTS) -> dict[st
         if name in found or file is None or name.startswith(BOOKKEEPING):
             continue
         found[name] = file
-        waiting += _imported(file.read_bytes())
+        waiting += _parsed.of(file.read_bytes()).imports
         waiting.append(name.rpartition(".")[0])  # a package runs before its modules
     return found
 
@@ -81,10 +85,26 @@ def _file_of(module: str, scripts: Path) -> Path | None:
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
-@functools.cache
-def _imported(content: bytes) -> tuple[str, ...]:
+def file_sum(file: Path) -> str:
+    """The sha256 of a Python file's statements without docstrings; of any other file of its bytes."""
+    content = file.read_bytes()
+    return _parsed.of(content).sum if file.suffix == ".py" else hashlib.sha256(content).hexdigest()
+
+
+def parse(content: bytes) -> Parsed:
+    """What a file of Python says, read from its text."""
+    tree = ast.parse(content)
+    statements: list[str] = []
+    _write_statements(tree, statements)
+    return Parsed(hashlib.sha256("\n".join(statements).encode()).hexdigest(), _imported(tree))
+
+
+_parsed = ParsedFiles(parse, Path(__file__).read_bytes(), place_beside(__file__))
+
+
+def _imported(tree: ast.Module) -> tuple[str, ...]:
     names: list[str] = []
-    waiting: list[ast.AST] = [_tree(content)]
+    waiting: list[ast.AST] = [tree]
     while waiting:  # through statements alone: no expression imports, and most of a tree is expressions
         node = waiting.pop()
         for name in BLOCKS:
@@ -96,28 +116,10 @@ def _imported(content: bytes) -> tuple[str, ...]:
     return tuple(name for name in names if name.partition(".")[0] in PACKAGES)
 
 
-@functools.cache
-def _tree(content: bytes) -> ast.Module:
-    return ast.parse(content)
-
-
-def file_sum(file: Path) -> str:
-    """The sha256 of a Python file's statements without docstrings; of any other file of its bytes."""
-    content = file.read_bytes()
-    return _statements_sum(content) if file.suffix == ".py" else hashlib.sha256(content).hexdigest()
-
-
-@functools.cache
-def _statements_sum(content: bytes) -> str:
-    statements: list[str] = []
-    _write_statements(_tree(content), statements)
-    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
-
-
 def _write_statements(node: object, lines: list[str]) -> None:
     """Append a syntax tree as text, without places, docstrings and empty parts.
 
-    A list and no generator: each job of a sweep does this anew, and nested generators took three times as long.
+    A list and no generator: nested generators took three times as long.
     """
     if isinstance(node, ast.AST):
         lines.append(type(node).__name__)

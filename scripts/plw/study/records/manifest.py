@@ -14,7 +14,7 @@ from plw.study.records.code import DECIDING, code_sum, file_sum, program_sum
 
 NAME = "manifest.json"
 FORM = 1
-UNRECORDED = ("logs", "checkpoints", "requests")  # folders that hold no results
+UNRECORDED = ("logs", "checkpoints", "requests", "encoded")  # folders that hold no results
 LARGE = 64 * 2**20  # bytes from which a file is sampled: hashing a 7B model whole takes minutes
 SAMPLES, SAMPLE = 64, 2**18  # places, and bytes at each
 # What a rule's program writes beside its outputs, as the beginning of paths from the folder of its first output.
