@@ -45,6 +45,9 @@ def test_only_under_torchrun_the_variables_of_ranks_stay():
     assert not ranks.keys() & own.closed(ranks).keys()
     assert ranks.items() <= own.closed(ranks, torchrun=True).items()
     assert not own.started_by_torchrun(ranks, os.getpid()), "a test process is no torchrun, whatever the variables say"
+    forked = {own.FORKED: f"{os.getpid()} torch.distributed.run"}
+    assert own.started_by_torchrun(ranks | forked, os.getpid()) and not own.started_by_torchrun(forked, os.getpid())
+    assert not own.started_by_torchrun(ranks | forked, os.getppid()), "left over from another torchrun"
 
 
 @pytest.mark.parametrize(

@@ -238,14 +238,19 @@ run_program(lambda: os.write(1, f"{os.environ['RANK']} {os.getppid()}\\n".encode
 """
 
 
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--"]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether the parent is torchrun")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether the parent is torchrun")
+@LINUX
 @pytest.mark.parametrize("in_slurm", [False, True], ids=["here", "in a Slurm job"])
-def test_ranks_of_torchrun_are_forked_from_the_server_but_not_in_a_slurm_job(environment, tmp_path, in_slurm):
+@pytest.mark.parametrize("launcher", [(), ("-m", "plw.preload")], ids=["plain torchrun", "torchrun forked too"])
+def test_ranks_of_torchrun_are_forked_from_the_server_but_not_in_a_slurm_job(environment, tmp_path, in_slurm, launcher):
     server = launch(write(tmp_path, "import os; print(os.getppid())"), environment=environment).stdout.strip()
     folder = tmp_path / "scripts/stage"
     folder.mkdir(parents=True)
-    call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--"]
+    call = [sys.executable, *launcher, *TORCHRUN]
     variables = environment | {"PLW_PYTHON": "python -m plw.preload"} | ({"SLURM_JOB_ID": "1"} if in_slurm else {})
     done = subprocess.run(
         [*call, str(write(folder, RANK))], env=variables, capture_output=True, text=True, timeout=60, check=True
@@ -253,3 +258,55 @@ def test_ranks_of_torchrun_are_forked_from_the_server_but_not_in_a_slurm_job(env
     ranks = dict(line.split() for line in done.stdout.splitlines())
     assert sorted(ranks) == ["0", "1"]
     assert [parent == server for parent in ranks.values()] == [not in_slurm] * 2
+
+
+WAITING_RANK = """
+from plw.program import run_program
+from plw.parent import end_with_launcher
+import os, sys, time
+
+def main():
+    end_with_launcher(os.environ)
+    open(sys.argv[1] + os.environ["RANK"], "w").write(str(os.getpid()))
+    time.sleep(60)
+
+run_program(main)
+"""
+
+
+@pytest.mark.slow
+@LINUX
+def test_ranks_end_with_the_client_of_a_forked_torchrun(environment, tmp_path):
+    folder = tmp_path / "scripts/stage"
+    folder.mkdir(parents=True)
+    program = str(write(folder, WAITING_RANK))
+    call = [sys.executable, "-m", "plw.preload", *TORCHRUN, program, str(tmp_path / "rank")]
+    client = subprocess.Popen(call, env=environment | {"PLW_PYTHON": "python -m plw.preload"})
+    files = [tmp_path / f"rank{number}" for number in (0, 1)]
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    ranks = [Path(f"/proc/{file.read_text()}") for file in files]
+    client.kill()
+    client.wait()
+    wait_until(lambda: all(ended(rank) for rank in ranks))
+
+
+def ended(process: Path) -> bool:
+    """Dead for good, or dead and not yet collected."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(true, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_module_runs_as_python_itself_runs_it(environment, tmp_path):
+    (tmp_path / "shown.py").write_text("import sys\nprint(__name__, sys.argv, sys.path[0])\n")
+    call = [sys.executable, "-m", "plw.preload", "-m", "shown", "a b"]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"__main__ {[str(tmp_path / 'shown.py'), 'a b']} {tmp_path}\n", done.stderr

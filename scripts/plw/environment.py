@@ -20,6 +20,8 @@ RANKS = (
     "RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|GROUP_WORLD_SIZE|ROLE_RANK|ROLE_WORLD_SIZE|ROLE_NAME"
     "|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_.*"
 )
+TORCHRUN = "torch.distributed.run"
+FORKED = "PLW_FORKED"  # "PROCESS MODULE", set where `plw.preload` runs a module: its command line is the server's
 TAKEN_AWAY = {  # patterns of whole names, and why
     "ACCELERATE_.*|FSDP_.*|MIXED_PRECISION": "accelerate takes precision and sharding from them",
     "DEEPSPEED_.*|DS_(?!ACCELERATOR|BUILD_).*": "DeepSpeed's settings come from the study",
@@ -101,11 +103,13 @@ def started_by_torchrun(environment: Mapping[str, str], parent: int) -> bool:
     """Whether process `parent` is torchrun (Linux); elsewhere whether its variables are there, as they say so."""
     if "TORCHELASTIC_RUN_ID" not in environment:
         return False
+    if environment.get(FORKED) == f"{parent} {TORCHRUN}":
+        return True
     try:
         words = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return True
-    return any(word == b"torch.distributed.run" or Path(os.fsdecode(word)).name == "torchrun" for word in words)
+    return any(word == TORCHRUN.encode() or Path(os.fsdecode(word)).name == "torchrun" for word in words)
 
 
 def home_writable(environment: Mapping[str, str]) -> bool:

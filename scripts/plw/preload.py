@@ -1,4 +1,5 @@
 """Run Python programs from a process that has the libraries already loaded: python -m plw.preload PROGRAM [ARGUMENT …]
+or, as Python itself runs a module, python -m plw.preload -m MODULE [ARGUMENT …].
 
 Importing torch, transformers, lm-eval and alpaca_eval costs more time than a small fine-tuning. A server process
 imports them once and forks a child for each program; the child loads this project's own code itself, so an edited file
@@ -33,7 +34,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from plw.environment import closed
+from plw.environment import FORKED, closed
 from plw.parent import end_with_launcher, signal_at_parents_end
 
 LIBRARIES = (
@@ -75,6 +76,7 @@ READ_AT_IMPORT = (
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # What torchrun sets for its ranks is read when they begin to talk, not at import: they share the others' server.
 SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
+MODULE = "-m"
 IDLE_SECONDS = 60.0
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Where a client finds modules of its own; its child looks there too, so that checkouts share a server.
@@ -105,8 +107,10 @@ def server_folder() -> Path:
 # ---------------------------------------------------------------------------------------------------- the client
 
 
-def run(program: str, arguments: list[str]) -> int:
-    """Run `program` in a child of the server with this process's streams, folder and environment.
+def run(words: list[str]) -> int:
+    """Run a program in a child of the server with this process's streams, folder and environment.
+
+    words  the program and its arguments, or -m, a module and its arguments
 
     Returns its exit status; a program that a signal ended gives 128 + the signal's number, as in a shell. Where no
     server can be had, or it dies, the program takes this process's place instead and this function does not return,
@@ -116,8 +120,7 @@ def run(program: str, arguments: list[str]) -> int:
     try:
         connection = _connect(server_folder())
         request = {
-            "program": program,
-            "arguments": arguments,
+            "words": words,
             "cwd": os.getcwd(),
             "environment": dict(os.environ),
             "library": str(Path(__file__).parents[1]),
@@ -144,16 +147,21 @@ def run(program: str, arguments: list[str]) -> int:
         for number in FORWARDED_SIGNALS:  # it is ending: a signal now would take the place of the program's own status
             signal.signal(number, signal.SIG_IGN)
         return answer[0] if answer else 128 + told[0]
-    print(f"No process with preloaded libraries ({cause}): {Path(program).name} runs without.", file=sys.stderr)
-    run_plainly(program, arguments)
+    print(f"No process with preloaded libraries ({cause}): {name_of(words)} runs without.", file=sys.stderr)
+    run_plainly(words)
 
 
-def run_plainly(program: str, arguments: list[str]) -> NoReturn:
+def name_of(words: list[str]) -> str:
+    """A program's file name, or a module's name."""
+    return words[1] if words[0] == MODULE else Path(words[0]).name
+
+
+def run_plainly(words: list[str]) -> NoReturn:
     """Replace this process by the program."""
     sys.stderr.flush()
     for number in FORWARDED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    os.execv(sys.executable, [sys.executable, program, *arguments])
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 def _connect(folder: Path) -> socket.socket:
@@ -360,11 +368,19 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        sys.argv = [request["program"], *request["arguments"]]
+        words = request["words"]
+        module = words[0] == MODULE
         paths = [path for path in request["environment"].get(PATHS, "").split(os.pathsep) if path]
-        sys.path[:1] = [str(Path(request["program"]).resolve().parent), *paths, request["library"]]
+        own = os.getcwd() if module else str(Path(words[0]).resolve().parent)
+        sys.path[:1] = [own, *paths, request["library"]]
         importlib.import_module("plw.program")  # now, not by the program: its client closed the environment off
-        runpy.run_path(request["program"], run_name="__main__")
+        if module:
+            os.environ[FORKED] = f"{os.getpid()} {words[1]}"
+            sys.argv = words[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = words
+            runpy.run_path(words[0], run_name="__main__")
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
@@ -382,5 +398,5 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
 if __name__ == "__main__":
     close_off()
     if "SLURM_JOB_ID" in os.environ:
-        run_plainly(sys.argv[1], sys.argv[2:])
-    sys.exit(run(sys.argv[1], sys.argv[2:]))
+        run_plainly(sys.argv[1:])
+    sys.exit(run(sys.argv[1:]))

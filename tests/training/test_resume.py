@@ -14,7 +14,7 @@ from plw.errors import InputError
 from plw.training.checkpoints import MARKER, find_checkpoint, sole_user
 from plw.training.fine_tuning import TrainingInterrupted
 from plw.training.loss_log import has_rows, keep_rows
-from training_runs import command, preloaded, run, torchrun, wait_for
+from training_runs import command, preloaded_ranks, run, torchrun, wait_for
 
 MANY = {"epochs": 8, "checkpoint_steps": 2}  # 24 updates
 
@@ -131,7 +131,7 @@ def test_workers_whose_torchrun_was_killed_save_and_stop(world, tmp_path, python
 @pytest.mark.slow
 def test_ranks_that_are_told_to_stop_all_end_with_the_status_that_asks_for_another_try(world, tmp_path):
     settings = MANY | {"epochs": 200}
-    call = command(world, tmp_path, launcher=preloaded(2), **settings)
+    call = command(world, tmp_path, launcher=preloaded_ranks(2), **settings)
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
         wait_for(tmp_path / "checkpoints" / "checkpoint-4" / MARKER, process)
         for rank in psutil.Process(process.pid).children():

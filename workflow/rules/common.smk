@@ -114,6 +114,7 @@ if any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", word) for word in sys.ar
 # conda it is the interpreter that runs Snakemake, whether its environment is activated or not. The library is always
 # that of this checkout. Progress bars are off, because they fill log files with control characters. Once the study's
 # sources are fetched, its jobs run with the Hub off: what is missing is said in seconds, and nothing changes any more.
+# torchrun is started like them.
 python = "python -m plw.preload" if STUDY.get("preload") else "python"
 binaries = shlex.quote(str(Path(sys.executable).parent))
 path = "" if workflow.deployment_settings.deployment_method else f"PATH={binaries}:$PATH "
@@ -121,7 +122,8 @@ library = shlex.quote(str(ROOT / "scripts"))
 offline = "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1"
 hub_off = f"if [ -e {FETCHED} ]; then {offline}; fi; " if REMOTE_SOURCES else ""
 environment = shell_commands(os.environ)  # takes away and sets what plw/environment.py says
-prefix = f'{environment}export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; {hub_off}'
+exported = f'export {path}PYTHONPATH={library} PLW_PYTHON="{python}" TQDM_DISABLE=1; '
+prefix = f'{environment}{exported}torchrun() {{ $PLW_PYTHON -m torch.distributed.run "$@"; }}; {hub_off}'
 shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 logger.addFilter(WithoutCommands())
