@@ -147,13 +147,9 @@ def run(words: list[str]) -> int:
         for number in FORWARDED_SIGNALS:  # it is ending: a signal now would take the place of the program's own status
             signal.signal(number, signal.SIG_IGN)
         return answer[0] if answer else 128 + told[0]
-    print(f"No process with preloaded libraries ({cause}): {name_of(words)} runs without.", file=sys.stderr)
+    name = words[1] if words[0] == MODULE else Path(words[0]).name
+    print(f"No process with preloaded libraries ({cause}): {name} runs without.", file=sys.stderr)
     run_plainly(words)
-
-
-def name_of(words: list[str]) -> str:
-    """A program's file name, or a module's name."""
-    return words[1] if words[0] == MODULE else Path(words[0]).name
 
 
 def run_plainly(words: list[str]) -> NoReturn:
