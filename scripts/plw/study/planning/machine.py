@@ -18,10 +18,10 @@ left @ right
 print("ready", flush=True)
 input()
 wall, used = time.perf_counter(), time.process_time()
-for _ in range(75):
+for _ in range(25):
     numpy.exp(-(left @ right))
 total = 0
-for number in range(750_000):
+for number in range(250_000):
     total += number % 7
 print(time.process_time() - used, time.perf_counter() - wall)
 """
