@@ -1,7 +1,7 @@
 """A study on a real Slurm: a private one-node cluster, started and removed by the test.
 
-It has a third of the test study's runs, since through Slurm every job loads its libraries anew: enough for work at
-every stage, the regression and the GAMs among them.
+It has a fourth of the test study's runs, since through Slurm every job loads its libraries anew: enough for work at
+every stage, the regression among them.
 """
 
 import os
@@ -17,11 +17,11 @@ from plw.files import read_json
 from same_results import contents, without
 
 pytestmark = [pytest.mark.study, pytest.mark.slurm, pytest.mark.slow, pytest.mark.r]
-RUNS = 3 + 2  # main, ratios
+RUNS = 3 + 1  # main, ratios
 OF_THE_FOLDER = {"path", "specification"}  # a model's place, and the sum of what says where the questions lie
 STUDY = """base: test
 description: A part of the test study, through Slurm.
-experiments: {main: {ptlms: [strong]}, ratios: {plw: [0.0]}}
+experiments: {main: {ptlms: [strong]}, ratios: {datasets: [plain], plw: [0.0]}}
 judges: {pandalm: {together: study}, alpaca_eval: {together: ptlm}}
 run_experiments: [main, ratios]
 """
@@ -52,7 +52,7 @@ def test_the_slurm_profile_runs_a_study_to_its_end_and_each_run_is_the_one_made_
     assert done.returncode == 0, output[-6000:]
     results = project / "results/through_slurm"
     assert (results / "report.html").stat().st_size > 10_000
-    assert {"short.json", "short.checks.json", "gam.json"} <= set(os.listdir(results / "regression"))
+    assert {"short.json", "short.checks.json"} <= set(os.listdir(results / "regression"))
     # Each training, evaluation, measurement and judgement is a Slurm job of its own.
     runs = sorted(os.listdir(results / "runs"))
     judgements = len(list((results / "judgements").glob("*/*.json")))
