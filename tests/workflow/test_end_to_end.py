@@ -159,9 +159,7 @@ def test_an_added_plw_trains_only_its_own_runs(project, tmp_path):
     assert jobs["train_model"] == jobs["evaluate_model"] == jobs["measure_mechanism"] == 2  # ptlms
     assert not {"make_world", "pretrain_model", "prepare_dataset", "train_judge"} & set(jobs)
     before = {path: path.stat().st_mtime_ns for path in (grown / RESULTS / "runs").rglob("*") if path.is_file()}
-    tables = [
-        str(RESULTS / name) for name in ("scores.csv", "mechanism.csv")
-    ]  # what is made of them: see the next tests
+    tables = [str(RESULTS / name) for name in ("scores.csv", "mechanism.csv")]  # the rest: next tests
     done = snakemake("--cores", "all", *STUDY, "--", *tables, folder=grown)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     assert {path: path.stat().st_mtime_ns for path in before} == before
