@@ -1,11 +1,13 @@
 """Encoded rows that are kept for a sweep are those that each training would make, and no damage is believed."""
 
-import json
+import errno
 import multiprocessing
+import os
 import sys
 import time
 from pathlib import Path
 
+import pyarrow
 import pytest
 from plw.data import encoded
 from plw.data.encoded import SCHEMA, KeptExamples, kept_examples, read_examples, read_kept
@@ -105,8 +107,6 @@ def one_token_changed(content: bytes) -> bytes:
 
 
 def read_kept_of(content: bytes) -> KeptExamples:
-    import pyarrow
-
     return KeptExamples(pyarrow.ipc.open_file(content).read_all())
 
 
@@ -122,8 +122,6 @@ def test_a_damaged_file_counts_as_absent_and_is_made_anew(damage, rows, tokenize
 
 
 def test_a_file_of_other_columns_counts_as_absent(tmp_path):
-    import pyarrow
-
     file = tmp_path / "other.arrow"
     table = pyarrow.table({name: ["text"] for name in SCHEMA.names})
     with pyarrow.ipc.new_file(file, table.schema) as stream:
@@ -178,7 +176,11 @@ def test_missing_or_empty_instances_are_refused_and_leave_no_file(tokenizer, tmp
     assert not list((tmp_path / "kept").glob("*.arrow"))
 
 
-def test_a_file_holds_each_row_once(rows, tokenizer, tmp_path):
-    kept_examples(tmp_path / "kept", rows, tokenizer, LENGTH, code="")
-    (file,) = (tmp_path / "kept").glob("*.arrow")
-    assert len(read_kept(file)) == len([json.loads(line) for line in rows.read_text().splitlines()])
+def test_on_a_full_disk_rows_are_read_and_not_kept(rows, tokenizer, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    found = kept_examples(tmp_path / "kept", rows, tokenizer, LENGTH, code="")
+    assert found == read_examples(rows, tokenizer, LENGTH)
+    assert [file.suffix for file in (tmp_path / "kept").iterdir()] == [".lock"]

@@ -52,9 +52,12 @@ class SourcedExample(EncodedExample):
 def read_examples(
     path: Path, tokenizer, max_length: int, *, special_tokens: str = "keep", template: bool = False
 ) -> list[SourcedExample]:
-    """Read instances.jsonl and encode it.
+    """Read instances.jsonl and encode it, in order (`plw.data.tokenization`).
 
-    template  also say which tokens are the template's
+    max_length  tokens of an example at most
+    special_tokens  keep | escape: what the text of a special token inside an instance becomes
+    template    also say which tokens are the template's
+    Raises InputError for a file that is not there or empty.
     """
     if not path.is_file():
         raise InputError("There is no file of instances.", value=str(path), where="--instances")
@@ -96,8 +99,10 @@ def kept_examples(
 ) -> Sequence[SourcedExample]:
     """As `read_examples`, from a file in `folder` that the first who asks makes while others wait.
 
-    code  sum of the code that encodes: rows that other code made are made anew
-    A damaged file counts as absent. Rows of a tokenizer whose rules cannot be read are not kept.
+    folder  of all data sets and tokenizers;  path: instances.jsonl
+    code    sum of the code that encodes: rows that other code made are made anew
+    A damaged file counts as absent. Rows are not kept where a tokenizer's rules cannot be read, or the disk is full:
+    it may only save time.
     """
     options: dict[str, Any] = {"special_tokens": special_tokens, "template": template}
     try:
@@ -109,12 +114,14 @@ def kept_examples(
     file = folder / f"{key}.arrow"
     with locked(file.with_suffix(".lock")):
         found = read_kept(file)
-        if found is None:
-            write_kept(file, read_examples(path, tokenizer, max_length, **options))
-            found = read_kept(file)
-    if found is None:
-        raise InputError("The encoded rows cannot be read back.", where=str(file), hint="Is the disk full or damaged?")
-    return found
+        if found is not None:
+            return found
+        examples = read_examples(path, tokenizer, max_length, **options)
+        try:
+            write_kept(file, examples)
+        except OSError:
+            return examples
+        return read_kept(file) or examples
 
 
 def write_kept(file: Path, examples: Sequence[SourcedExample]) -> None:
@@ -145,7 +152,8 @@ def _sum(table: pyarrow.Table) -> bytes:
     for column in table.columns:
         for chunk in column.chunks:
             for buffer in chunk.buffers():
-                digest.update(str(buffer.size if buffer else None).encode() + b"\0" + (buffer or b""))
+                digest.update(f"{buffer.size if buffer else None}\0".encode())
+                digest.update(buffer or b"")
     return digest.hexdigest().encode()
 
 

@@ -1,4 +1,4 @@
-"""How fast this machine is, in a second: a fixed piece of work of the kind that the small models' jobs do.
+"""How fast this machine is, in half a second: a fixed piece of work of the kind that the small models' jobs do.
 
 Products of matrices of their sizes, and plain Python, on as many cores at once as jobs will run. Processor time hardly
 depends on what else the machine does; wall time beside it says how much of a core a job gets now.
