@@ -19,6 +19,17 @@ if not slurm_cluster.has_its_own():
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What libraries and trainings in this process set for themselves. Programs that a test starts get the shell's
+# environment without it, as users' do, whatever ran before; and so they find one process with preloaded libraries.
+SET_BY_IMPORTS = {"DS_ACCELERATOR", "HF_XET_HIGH_PERFORMANCE", "IS_ALPACA_EVAL_2", "PYTORCH_NVML_BASED_CUDA_CHECK"}
+SET_BY_IMPORTS -= set(os.environ)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    for name in SET_BY_IMPORTS:
+        os.environ.pop(name, None)
+
 
 def pytest_collection_modifyitems(config, items):
     """What a night takes is run only where it is asked for by name; whole studies first, since they take longest.
