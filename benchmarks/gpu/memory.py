@@ -1,6 +1,10 @@
-"""Memory that a layer takes at 7B width: the difference between two models that differ by a few layers."""
+"""Memory that a layer takes at 7B width: the difference between two models that differ by a few layers.
+
+Beside it what the memory law says (plw.study.planning.memory): of the layer, and of the larger model's whole training.
+"""
 
 import torch
+from plw.study.planning.memory import Training, shape_of, training_demand
 from transformers import TrainerCallback
 
 from gpu.part import Part
@@ -29,30 +33,37 @@ class StateBytes(TrainerCallback):
 
 def run(device: str, *, shape: str, layers: tuple[int, int], batch: int, length: int) -> dict:
     """Bytes a layer; the device's are None on a CPU, whose allocator counts nothing."""
-    peaks, sizes, state = [], [], []
+    peaks, predicted, sizes, state = [], [], [], []
+    at_once = Training(rows=batch, tokens=length, compute_dtype="bfloat16", on_host=device == "cpu")
     for count in layers:
+        before = 0
         if device == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
         model = build(shape, device, num_hidden_layers=count)
         sizes.append(parameters_of(model))
+        predicted.append(training_demand(shape_of(model.config.to_dict()), at_once).peak)
         examples = sequences(2 * batch, prompt=length // 2, completion=length // 2, vocabulary=model.config.vocab_size)
         held = StateBytes()
         train(model, examples, plw=0.1, device=device, callbacks=[held], compute_dtype="bfloat16", micro_batch=batch,
               micro_batches_per_update=1, physical_batch=batch)  # fmt: skip
         state.append(held.bytes)
-        peaks.append(torch.cuda.max_memory_allocated() if device == "cuda" else None)
+        peaks.append(torch.cuda.max_memory_allocated() - before if device == "cuda" else None)
         del model
-    of_layer = (sizes[1] - sizes[0]) / (layers[1] - layers[0])
-    counted = (state[1] - state[0]) / (layers[1] - layers[0])
-    assert counted == STATE_BYTES * of_layer, f"a weight takes {counted / of_layer} bytes"
-    peak = (peaks[1] - peaks[0]) / (layers[1] - layers[0]) if device == "cuda" else None
+
+    def of_layer(counted: list) -> float:
+        return (counted[1] - counted[0]) / (layers[1] - layers[0])
+
+    assert of_layer(state) == STATE_BYTES * of_layer(sizes), f"a weight takes {of_layer(state) / of_layer(sizes)} bytes"
+    peak = of_layer(peaks) if device == "cuda" else None
     return {
-        "weights of a layer": of_layer,
-        "bytes of its weights, gradients and moments": counted,
+        "weights of a layer": of_layer(sizes),
+        "bytes of its weights, gradients and moments": of_layer(state),
         "bytes at the peak": peak,
-        "of that activations": None if peak is None else peak - counted,
-        "activations, bytes per token": None if peak is None else (peak - counted) / (batch * length),
+        "by the memory law": of_layer(predicted),
+        "law over measured": peak and of_layer(predicted) / peak,
+        f"law over measured, whole training of {layers[1]} layers": peak and predicted[1] / peaks[1],
         "sequences × tokens": f"{batch} × {length}",
     }
 

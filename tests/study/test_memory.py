@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_the_shapes_of_published_models_have_their_number_of_weights(studies, na
 def test_the_shape_of_a_model_that_the_world_will_make_is_that_of_its_entry(studies):
     shape = ptlm_shape(studies["demo"], "strong")
     assert (shape.hidden, shape.layers, shape.heads, shape.tied) == (96, 3, 4, True)
+
+
+def test_one_more_layer_of_llama_7b_took_of_an_h200_what_the_law_says():
+    """The peak of the allocator for three layers less that for one, halved (benchmarks/gpu/memory.py)."""
+    record = json.loads((ROOT / "benchmarks/measured/nvidia_h200.json").read_text())["parts"]["memory"]["values"]
+    rows, tokens = map(int, record["sequences × tokens"].split(" × "))
+    peaks = [
+        training_demand(replace(SEVEN, layers=layers), Training(rows, tokens)) for layers in (1, 3)
+    ]  # bfloat16 autocast, an update at once
+    assert [demand.at for demand in peaks] == ["loss", "loss"], "activations are part of what was measured"
+    assert (peaks[1].peak - peaks[0].peak) / 2 == pytest.approx(record["bytes at the peak"], rel=0.01)
 
 
 def test_a_config_json_that_is_there_decides(studies, tmp_path):
