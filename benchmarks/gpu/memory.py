@@ -3,6 +3,8 @@
 Beside it what the memory law says (plw.study.planning.memory): of the layer, and of the larger model's whole training.
 """
 
+import gc
+
 import torch
 from plw.study.planning.memory import Training, shape_of, training_demand
 from transformers import TrainerCallback
@@ -32,12 +34,13 @@ class StateBytes(TrainerCallback):
 
 
 def run(device: str, *, shape: str, layers: tuple[int, int], batch: int, length: int) -> dict:
-    """Bytes a layer; the device's are None on a CPU, whose allocator counts nothing."""
+    """Bytes a layer, and the law's over them; what the device says is None on a CPU, whose allocator counts nothing."""
     peaks, predicted, sizes, state = [], [], [], []
     at_once = Training(rows=batch, tokens=length, compute_dtype="bfloat16", on_host=device == "cpu")
     for count in layers:
         before = 0
         if device == "cuda":
+            gc.collect()  # what holds the model before in a circle
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()

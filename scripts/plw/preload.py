@@ -77,7 +77,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 # What torchrun sets for its ranks is read when they begin to talk, not at import: they share the others' server.
 SET_BY_TORCHRUN = ("TORCH_NCCL_ASYNC_ERROR_HANDLING",)
 MODULE = "-m"
-IDLE_SECONDS = 180.0  # who edits a style and draws again within it does not wait for imports; it holds 0.7 GB
+IDLE_SECONDS = 180.0  # who edits a style and draws again within it waits for no imports; the server holds 0.7 GB
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Where a client finds modules of its own; its child looks there too, so that checkouts share a server.
 PATHS = "PYTHONPATH"

@@ -59,11 +59,10 @@ def test_one_more_layer_of_llama_7b_took_of_an_h200_what_the_law_says():
     """The peak of the allocator for three layers less that for one, halved (benchmarks/gpu/memory.py)."""
     record = json.loads((ROOT / "benchmarks/measured/nvidia_h200.json").read_text())["parts"]["memory"]["values"]
     rows, tokens = map(int, record["sequences × tokens"].split(" × "))
-    peaks = [
-        training_demand(replace(SEVEN, layers=layers), Training(rows, tokens)) for layers in (1, 3)
-    ]  # bfloat16 autocast, an update at once
-    assert [demand.at for demand in peaks] == ["loss", "loss"], "activations are part of what was measured"
-    assert (peaks[1].peak - peaks[0].peak) / 2 == pytest.approx(record["bytes at the peak"], rel=0.01)
+    training = Training(rows, tokens, steps=1, compute_dtype="bfloat16")
+    one, three = (training_demand(replace(SEVEN, layers=layers), training) for layers in (1, 3))
+    assert one.at == three.at == "loss", "activations are part of what was measured"
+    assert (three.peak - one.peak) / 2 == pytest.approx(record["bytes at the peak"], rel=0.01)
 
 
 def test_a_config_json_that_is_there_decides(studies, tmp_path):
