@@ -22,7 +22,7 @@ test: setup validators  ## set up, then all tests that need no GPU: the library'
 test-gpu:  ## ten minutes of one GPU, with the packages at hand: results/gpu.json (docs/gpu.md); call it again to go on
 	@"$$(command -v python || echo python3)" benchmarks/measure_gpu.py $(GPU_FLAGS)
 
-unit: setup  ## the quick tests of the library alone, in less than a minute
+unit: setup  ## the quick tests of the library alone: some two minutes on two cores
 	python -m pytest -q -n 2 -m "not workflow and not study and not slow and not r and not realdata"
 
 lint: setup  ## style of Python and Snakemake files, types, and the walls between the rooms
