@@ -65,6 +65,21 @@ def numbers_in(value: object) -> list[float]:
 
 @pytest.mark.r
 @pytest.mark.slow
+def test_a_fit_is_glmmtmbs_own_to_the_last_bit_and_collects_no_garbage_first(tmp_path):
+    (tmp_path / "plain.R").write_text("glmmTMB_at_once <- function() glmmTMB::glmmTMB\n")
+    rows = beta_data(seed=1, coefficients=TABLE_3_SHORT)
+    collected = r_calls.start_r().r("function() sum(gc.time())")
+    seconds, answers = [], []
+    for files in (r_calls.R_FILES, (*r_calls.R_FILES, tmp_path / "plain.R")):
+        before = collected()[0]
+        answers.append(call_r("fit_model", rows, files=files))
+        seconds.append(collected()[0] - before)
+    assert answers[0] == answers[1] and answers[0]["converged"]
+    assert seconds[0] < seconds[1]
+
+
+@pytest.mark.r
+@pytest.mark.slow
 def test_coefficients_errors_and_p_equal_an_independent_rscript_fit(tmp_path):
     (tmp_path / "plain.R").write_text(PLAIN_R)
     for rows in (beta_data(seed=1, coefficients=TABLE_3_SHORT), regression_rows(short_scores())):

@@ -105,9 +105,22 @@ SAME_MAXIMUM <- 1e-4
 # The optimiser's maximum itself: stats::logLik() hides it where the Hessian is not positive definite.
 log_likelihood <- function(model) if (is.null(model)) NA else -model$fit$objective
 
+# glmmTMB::glmmTMB without the garbage collection that system.time() begins with: glmmTMB times every optimisation, and
+# on a few hundred rows the collection takes longer than the fit. R still collects where it has to.
+glmmTMB_at_once <- function() {
+  around <- new.env(parent = asNamespace("glmmTMB"))
+  around$system.time <- function(expr, ...) base::system.time(expr, gcFirst = FALSE)
+  for (name in c("fitTMB", "glmmTMB")) {
+    around[[name]] <- get(name, asNamespace("glmmTMB"))
+    environment(around[[name]]) <- around
+  }
+  around$glmmTMB
+}
+
 fit_once <- function(formula, data, optimizer, se = TRUE) {
   control <- do.call(glmmTMB::glmmTMBControl, OPTIMIZERS[[optimizer]])
-  attempt <- capturing(glmmTMB::glmmTMB(
+  glmmTMB <- glmmTMB_at_once()
+  attempt <- capturing(glmmTMB(
     formula, data = data, family = glmmTMB::beta_family(link = "logit"), control = control, se = se
   ))
   model <- attempt$value
