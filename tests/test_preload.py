@@ -310,3 +310,18 @@ def test_a_module_runs_as_python_itself_runs_it(environment, tmp_path):
     call = [sys.executable, "-m", "plw.preload", "-m", "shown", "a b"]
     done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout == f"__main__ {[str(tmp_path / 'shown.py'), 'a b']} {tmp_path}\n", done.stderr
+
+
+def test_a_module_that_asks_who_called_it_is_told_without_a_search_through_all_modules(environment, tmp_path):
+    """As torchrun does, whose process has thousands of them."""
+    (tmp_path / "asking.py").write_text(
+        "import inspect, sys\n"
+        "inspect.stack()\n"  # fills the cache with the files that there are
+        "looked_at, known = [], inspect.ismodule\n"
+        "inspect.ismodule = lambda item: looked_at.append(item) or known(item)\n"
+        "inspect.stack()\n"
+        "print(0 < len(looked_at) < len(sys.modules))\n"
+    )
+    call = [sys.executable, "-m", "plw.preload", "-m", "asking"]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stderr

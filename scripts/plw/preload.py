@@ -56,21 +56,9 @@ LIBRARIES = (
 )
 # Variables that libraries read when they are imported: a client with others needs another server.
 READ_AT_IMPORT = (
-    *(
-        "HF_",
-        "TRANSFORMERS_",
-        "CUDA_",
-        "IS_ALPACA_EVAL_2",
-        "DS_",
-        "PYTHON",
-        "ATEN_",
-        "MKL_",
-        "DNNL_",
-        "ONEDNN_",
-        "PYTORCH_",
-    ),
-    *("TORCH", "MPL", "LD_", "LC_", "NUMBA_", "HOME", "XDG_CACHE_HOME"),
-)
+    "HF_", "TRANSFORMERS_", "CUDA_", "IS_ALPACA_EVAL_2", "DS_", "PYTHON", "ATEN_", "MKL_", "DNNL_", "ONEDNN_",
+    "PYTORCH_", "TORCH", "MPL", "LD_", "LC_", "NUMBA_", "HOME", "XDG_CACHE_HOME",
+)  # fmt: skip
 # In the server: a library that made a thread pool before the fork would leave the child a dead one. They are no part of
 # what tells servers apart: a client with other numbers of threads must find the server that it started.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -232,6 +220,7 @@ def serve() -> None:
         listener.bind(place)
     listener.listen(64)  # clients wait here while the libraries load
     identity = address.stat().st_ino
+    gc.disable()  # imports leave a million objects and hardly any garbage
     for name in LIBRARIES:
         try:
             importlib.import_module(name)
@@ -244,6 +233,7 @@ def serve() -> None:
     for name in [name for name in sys.modules if name == "plw" or name.startswith("plw.")]:
         del sys.modules[name]  # a child loads the project's code anew
     gc.freeze()  # children share the libraries' memory instead of copying it at the first collection
+    gc.enable()
     try:
         _Server(listener).loop()
     finally:
@@ -373,6 +363,10 @@ def _become(request: dict, descriptors: list[int], inherited: list[socket.socket
         if module:
             os.environ[FORKED] = f"{os.getpid()} {words[1]}"
             sys.argv = words[1:]
+            # torchrun asks inspect.stack() again and again who called it. For code that no module has, as this, that
+            # looks through thousands of modules (benchmarks/bench_overheads.py), unless its cache has the name.
+            files = importlib.import_module("inspect").modulesbyfile
+            files |= {os.path.abspath(name): "runpy" for name in ("<frozen runpy>", "<string>", __file__)}
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv = words
