@@ -5,6 +5,7 @@ with the same arguments and process number. In the workflow nothing is left to d
 There, a rank that torchrun started joins the process that has the libraries loaded (`plw.preload`), if programs do.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -48,6 +49,8 @@ def run_program(main: Callable[[], None]) -> None:
 
     So does a file or folder that the command line names and that is not there, or may not be read or written.
     """
+    gc.freeze()  # what was imported stays to the end: no collection needs to look through it
+    gc.enable()
     try:
         main()
     except (InputError, InputErrors) as error:
@@ -65,3 +68,4 @@ def run_program(main: Callable[[], None]) -> None:
 if _is_program():
     close_off()
     join_preloaded()
+    gc.disable()  # while libraries are imported, which leaves a million objects and hardly any garbage
