@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,9 @@ import slurm_cluster
 from checkout import ROOT
 from filelock import FileLock
 from finished_study import make_study
+
+# The tests' imports leave a million objects and hardly any garbage: no collection looks through them, now or later.
+gc.disable()
 
 # Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits up to ten seconds for it
 # where Slurm's programs lie without a cluster, as they do after the test of Slurm, which names its own.
@@ -29,6 +33,11 @@ SET_BY_IMPORTS -= set(os.environ)
 def pytest_runtest_setup(item):
     for name in SET_BY_IMPORTS:
         os.environ.pop(name, None)
+
+
+def pytest_collection_finish(session):
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config, items):

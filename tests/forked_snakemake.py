@@ -1,7 +1,7 @@
 """Snakemake in a child of a process that has imported it: half of what a dry run takes is imports.
 
-The child has the caller's folder, environment and arguments, and runs the same program. Where the environment says
-something that is read at import, the program is started plainly. Nothing of plw is imported here, not even
+The child has the caller's folder, environment and arguments, and runs the same program. A caller whose environment says
+something else that is read at import has another such process. Nothing of plw is imported here, not even
 `plw.preload`: children, whose checkouts are copies, would take it for their own.
 
     python tests/forked_snakemake.py DESCRIPTOR     the server, which ends with the process that started it
@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -23,11 +24,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-# The last two are imported by what Snakemake's registry of plugins finds, which looks anew at every start.
-MODULES = ("snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich")
+# The plugins are imported by what Snakemake's registries find, which look anew at every start; the last by the first
+# rule file.
+MODULES = ("snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich", "smart_open")
 READ_AT_IMPORT = ("PYTHON", "LD_", "LC_", "LANG", "HOME", "XDG_", "SNAKEMAKE", "CONDA", "TMPDIR")
 PROGRAM = Path(sys.executable).parent / "snakemake"
 LARGEST = 200_000  # bytes of a request; the kernel's limit of a message is above it (net.core.wmem_default)
+MOST_SERVERS = 2  # the tests' own environment, and another one that a file of tests calls with
 _lock = threading.Lock()
 
 
@@ -37,13 +40,15 @@ def read_at_import(variables: dict) -> dict:
 
 
 class Server:
-    """The process that has Snakemake imported, and the way to it."""
+    """The process that has Snakemake imported with these variables (`read_at_import`), and the way to it."""
 
-    def __init__(self):
+    def __init__(self, read: dict):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.read = read_at_import(dict(os.environ))
         command = [sys.executable, __file__, str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_IMPORT)}
+        self.process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=variables | read
+        )
         theirs.close()
         atexit.register(self.end)
 
@@ -56,24 +61,30 @@ class Server:
         socket.send_fds(self.control, [request], descriptors)
 
 
-_server: Server | None = None
+_servers: dict[str, Server] = {}  # by their variables, the one that was asked last at the end
+
+
+def _server(variables: dict) -> Server:
+    """The server for a caller with these variables; one that nobody asked for longest makes room for it."""
+    read = read_at_import(variables)
+    key = json.dumps(read, sort_keys=True)
+    _servers[key] = _servers.pop(key, None) or Server(read)
+    while len(_servers) > MOST_SERVERS:
+        _servers.pop(next(iter(_servers))).end()
+    return _servers[key]
 
 
 def run(
     arguments: Sequence[str], *, folder: Path, variables: dict, timeout: float
 ) -> subprocess.CompletedProcess | None:
     """The finished program, as subprocess.run gives it; None where it has to be started plainly."""
-    global _server
     request = json.dumps({"arguments": arguments, "folder": str(folder), "variables": variables}).encode()
-    with _lock:
-        if _server is None:
-            _server = Server()
-    if read_at_import(variables) != _server.read or len(request) > LARGEST:
+    if len(request) > LARGEST:
         return None
     status, theirs = socket.socketpair()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, status, contextlib.ExitStack() as at_end:
         with _lock, theirs:
-            _server.ask(request, [out.fileno(), err.fileno(), theirs.fileno()])
+            _server(variables).ask(request, [out.fileno(), err.fileno(), theirs.fileno()])
         status.settimeout(timeout)
         told = status.makefile("r")
         child = int(told.readline())
@@ -97,9 +108,14 @@ def _end(child: int) -> None:
 
 def serve(control: socket.socket) -> None:
     """Fork a child for each request until the other side is closed."""
+    gc.disable()
     for name in MODULES:
         importlib.import_module(name)
+    # Its registries list all installed packages, some twenty times at every start, and find the same.
+    listed, list_modules = list(pkgutil.iter_modules(sys.path[1:])), pkgutil.iter_modules
+    pkgutil.iter_modules = lambda path=None, prefix="": listed if path is None else list_modules(path, prefix)
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children: they tell their status themselves
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, LARGEST + 1, 3)
