@@ -25,7 +25,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # What libraries and trainings in this process set for themselves. Programs that a test starts get the shell's
 # environment without it, as users' do, whatever ran before; and so they find one process with preloaded libraries.
-SET_BY_IMPORTS = {"DS_ACCELERATOR", "HF_XET_HIGH_PERFORMANCE", "IS_ALPACA_EVAL_2", "PYTORCH_NVML_BASED_CUDA_CHECK"}
+SET_BY_IMPORTS = {
+    "DS_ACCELERATOR", "HF_XET_HIGH_PERFORMANCE", "IS_ALPACA_EVAL_2", "PYTORCH_NVML_BASED_CUDA_CHECK",
+    "PYTHON_SESSION_INITIALIZED",  # rpy2's, with the number of its process
+}  # fmt: skip
 SET_BY_IMPORTS -= set(os.environ)
 
 
