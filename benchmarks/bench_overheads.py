@@ -1,7 +1,7 @@
 """What libraries do beside their work, with and without it: three overheads that the project takes away.
 
 fit       glmmTMB's fit of one data set's scores, with the garbage collection before each optimisation and without it
-          (`glmmTMB_at_once` in scripts/plw/statistics/glmm.R); the coefficients must be the same to the last bit
+          (`glmmTMB_without_collection` in scripts/plw/statistics/glmm.R); what it says must be the same to the last bit
 imports   the start of a program, with collections during its imports and without them (scripts/plw/program.py)
 torchrun  torchrun in the preloaded process, two ranks that do nothing, with its searches for callers and without them
           (scripts/plw/preload.py)
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,29 +63,30 @@ def torchrun(folder: Path, plain: bool) -> None:
 
 
 def call(words: list[str], folder: Path) -> None:
+    """Python with these words, in this folder."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, *words], env=variables, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"Error: {' '.join(words)}\n{done.stderr}")
 
 
-WAYS = {"fit": fit, "imports": imports, "torchrun": torchrun}
+OVERHEADS = {"fit": fit, "imports": imports, "torchrun": torchrun}
 
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--rounds", type=int, default=5)
-    flags.add_argument("--only", nargs="*", choices=WAYS, default=list(WAYS))
+    flags.add_argument("--only", nargs="*", choices=OVERHEADS, default=list(OVERHEADS))
     flags.add_argument("--output", type=Path, help="JSON to write")
     options = flags.parse_args()
     found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / "plain.R").write_text("glmmTMB_at_once <- function() glmmTMB::glmmTMB\n")
+        (folder / "plain.R").write_text("glmmTMB_without_collection <- function() glmmTMB::glmmTMB\n")
         (folder / "searching.py").write_text(SEARCHING)
         (folder / "empty.py").write_text("")
         for name in options.only:
-            work = WAYS[name]
+            work = OVERHEADS[name]
             if work(folder, False) != work(folder, True):  # the first time, with what is made once, is not measured
                 raise SystemExit(f"Error: {name}: the two ways do not give the same.")
             found[name] = [(measure(work, folder, False), measure(work, folder, True)) for _ in range(options.rounds)]
@@ -98,7 +100,7 @@ def main() -> None:
         write_json(options.output, found)
 
 
-def measure(work, folder: Path, plain: bool) -> float:
+def measure(work: Callable[[Path, bool], object], folder: Path, plain: bool) -> float:
     """Seconds of one way."""
     began = time.perf_counter()
     work(folder, plain)

@@ -11,7 +11,7 @@ from checkout import ROOT
 from filelock import FileLock
 from finished_study import make_study
 
-# The tests' imports leave a million objects and hardly any garbage: no collection looks through them, now or later.
+# The tests' imports leave many objects and hardly any garbage: no collection looks through them, now or later.
 gc.disable()
 
 # Snakemake's plugin for Slurm asks for the cluster's configuration at every start, and waits up to ten seconds for it
@@ -38,7 +38,9 @@ def pytest_runtest_setup(item):
         os.environ.pop(name, None)
 
 
-def pytest_collection_finish(session):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """In xdist's controller too, which collects no tests."""
     gc.freeze()
     gc.enable()
 

@@ -220,7 +220,7 @@ def serve() -> None:
         listener.bind(place)
     listener.listen(64)  # clients wait here while the libraries load
     identity = address.stat().st_ino
-    gc.disable()  # imports leave a million objects and hardly any garbage
+    gc.disable()  # imports leave many objects and hardly any garbage
     for name in LIBRARIES:
         try:
             importlib.import_module(name)

@@ -68,4 +68,4 @@ def run_program(main: Callable[[], None]) -> None:
 if _is_program():
     close_off()
     join_preloaded()
-    gc.disable()  # while libraries are imported, which leaves a million objects and hardly any garbage
+    gc.disable()  # while libraries are imported, which leaves many objects and hardly any garbage

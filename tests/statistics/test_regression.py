@@ -66,7 +66,7 @@ def numbers_in(value: object) -> list[float]:
 @pytest.mark.r
 @pytest.mark.slow
 def test_a_fit_is_glmmtmbs_own_to_the_last_bit_and_collects_no_garbage_first(tmp_path):
-    (tmp_path / "plain.R").write_text("glmmTMB_at_once <- function() glmmTMB::glmmTMB\n")
+    (tmp_path / "plain.R").write_text("glmmTMB_without_collection <- function() glmmTMB::glmmTMB\n")
     rows = beta_data(seed=1, coefficients=TABLE_3_SHORT)
     collected = r_calls.start_r().r("function() sum(gc.time())")
     seconds, answers = [], []

@@ -107,7 +107,7 @@ log_likelihood <- function(model) if (is.null(model)) NA else -model$fit$objecti
 
 # glmmTMB::glmmTMB without the garbage collection that system.time() begins with: glmmTMB times every optimisation, and
 # on a few hundred rows the collection takes longer than the fit. R still collects where it has to.
-glmmTMB_at_once <- function() {
+glmmTMB_without_collection <- function() {
   around <- new.env(parent = asNamespace("glmmTMB"))
   around$system.time <- function(expr, ...) base::system.time(expr, gcFirst = FALSE)
   for (name in c("fitTMB", "glmmTMB")) {
@@ -119,7 +119,7 @@ glmmTMB_at_once <- function() {
 
 fit_once <- function(formula, data, optimizer, se = TRUE) {
   control <- do.call(glmmTMB::glmmTMBControl, OPTIMIZERS[[optimizer]])
-  glmmTMB <- glmmTMB_at_once()
+  glmmTMB <- glmmTMB_without_collection()
   attempt <- capturing(glmmTMB(
     formula, data = data, family = glmmTMB::beta_family(link = "logit"), control = control, se = se
   ))

@@ -1,7 +1,7 @@
 # Successes and failures on benchmark items as a smooth curve in w_p (ours; it stands beside the paper's model, §5.2).
 #
 # data columns: successes, failures (numeric; whole numbers on benchmarks that score right or wrong), w_p (numeric),
-# benchmark, ptlm, seed (text). Needs capturing(), glmmTMB_at_once() and package_version_text() of glmm.R.
+# benchmark, ptlm, seed (text). Needs capturing(), glmmTMB_without_collection() and package_version_text() of glmm.R.
 #
 #   logit P(success) = curve(w_p) + level(ptlm, benchmark) + curve_b(w_p) + run(w_p | ptlm, seed) + luck(w_p | ptlm,
 #                      seed, benchmark)
@@ -89,7 +89,7 @@ fit_items <- function(data, grid = seq(0, 1, 0.01), df = 4, samples = 2000, seed
   columns <- paste0("z", seq_len(df))
   data[columns] <- as.data.frame(basis$value(data$w_p))
   formula <- item_formula(data, columns)
-  glmmTMB <- glmmTMB_at_once()
+  glmmTMB <- glmmTMB_without_collection()
   fit <- function(profile) {
     capturing(glmmTMB(formula, data = data, family = stats::binomial(), se = FALSE,
                       control = glmmTMB::glmmTMBControl(profile = profile)))
