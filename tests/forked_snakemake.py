@@ -24,9 +24,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-# The plugins are imported by what Snakemake's registries find, which look anew at every start; the last by the first
-# rule file.
-MODULES = ("snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich", "smart_open")
+# The plugins are imported by what Snakemake's registries find, which look anew at every start; the last two by the rule
+# files.
+MODULES = (
+    *("snakemake.cli", "snakemake_executor_plugin_slurm", "snakemake_logger_plugin_rich"),
+    *("snakemake.report.html_reporter", "snakemake.profiles", "smart_open", "jsonschema"),
+)
 READ_AT_IMPORT = ("PYTHON", "LD_", "LC_", "LANG", "HOME", "XDG_", "SNAKEMAKE", "CONDA", "TMPDIR")
 PROGRAM = Path(sys.executable).parent / "snakemake"
 LARGEST = 200_000  # bytes of a request; the kernel's limit of a message is above it (net.core.wmem_default)

@@ -20,7 +20,7 @@ def start_server(folder: Path, idle_seconds: float) -> tuple[subprocess.Popen, d
     Its time to idle must be longer than any client takes to come on a busy machine, unless its end is what is asked.
     """
     variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "scripts")}
-    code = f"import plw.preload as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = {idle_seconds}; p.serve()"
+    code = f"import plw.preload_server as p; p.LIBRARIES = ('json',); p.IDLE_SECONDS = {idle_seconds}; p.serve()"
     server = subprocess.Popen([sys.executable, "-c", code], env=variables, cwd=folder)
     deadline = time.monotonic() + 20
     while not list(folder.glob("plw-preload-*/socket")) and server.poll() is None and time.monotonic() < deadline:

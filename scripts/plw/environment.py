@@ -4,16 +4,15 @@ A result must not depend on the shell that started it. Libraries read dozens of 
 sets those that change a result or stop a program, and leaves everything else alone: where things are (PATH, HOME,
 HF_HOME, R_LIBS, LD_LIBRARY_PATH), which hardware to use (CUDA_VISIBLE_DEVICES, NCCL_*, SLURM_*), secrets (HF_TOKEN).
 
-`closed` only computes; `plw.program` acts, at the head of every program, and the workflow does for its shells.
+`closed` only computes; `plw.program` acts, at the head of every program, and the workflow does for its shells. Programs
+pay for what is imported here before they know whether they need it: what few of them use is imported where it is used.
 """
 
 import os
 import re
-import shlex
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 
 # torchrun's own variables; only a process that torchrun started may have them.
 RANKS = (
@@ -73,16 +72,18 @@ def closed(
     if threads:
         kept |= dict.fromkeys(THREADS, str(threads))
     if not home:
-        folder = Path(tempfile.gettempdir(), f"plw-home-{os.getuid()}")
-        cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/"), ".cache"), "huggingface")
-        if cache.is_dir():  # models fetched earlier stay where they are: they need only be read
-            kept.setdefault("HF_HOME", str(cache))
-        kept |= {name: str(folder / part) for name, part in CACHES.items() if name not in kept}
+        folder = os.path.join(temporary_folder(), f"plw-home-{os.getuid()}")
+        caches = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", "/"), ".cache")
+        if os.path.isdir(cache := os.path.join(caches, "huggingface")):
+            kept.setdefault("HF_HOME", cache)  # models fetched earlier stay where they are: they need only be read
+        kept |= {name: os.path.join(folder, part).rstrip("/") for name, part in CACHES.items() if name not in kept}
     return kept
 
 
 def shell_commands(environment: Mapping[str, str]) -> str:
     """Shell commands that close off `environment`, for a shell that starts programs: "unset A B; export C=d; "."""
+    import shlex
+
     wanted = closed(environment, home=home_writable(environment))
     away = sorted(name for name in environment if name not in wanted and name.isidentifier())
     new = [f"{name}={shlex.quote(value)}" for name, value in wanted.items() if environment.get(name) != value]
@@ -106,19 +107,36 @@ def started_by_torchrun(environment: Mapping[str, str], parent: int) -> bool:
     if environment.get(FORKED) == f"{parent} {TORCHRUN}":
         return True
     try:
-        words = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+        with open(f"/proc/{parent}/cmdline", "rb") as file:
+            words = os.fsdecode(file.read()).split("\0")
     except OSError:
         return True
-    return any(word == TORCHRUN.encode() or Path(os.fsdecode(word)).name == "torchrun" for word in words)
+    return any(word == TORCHRUN or os.path.basename(word) == "torchrun" for word in words)
 
 
 def home_writable(environment: Mapping[str, str]) -> bool:
     """Whether the home folder exists and can be written; tried, as permissions do not say it for everybody."""
+    folder = environment.get("HOME") or os.path.expanduser("~")
+    with suppress(AttributeError, OSError):  # Linux alone knows files without names, and not on every disk
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+        return True
+    import tempfile
+
     try:
-        with tempfile.TemporaryFile(dir=environment.get("HOME") or Path.home()):
+        with tempfile.TemporaryFile(dir=folder):
             return True
-    except (OSError, RuntimeError):
+    except OSError:
         return False
+
+
+def temporary_folder() -> str:
+    """Where temporary files belong, as `tempfile` says it, which is asked only where that is no folder to write in."""
+    folder = next((os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), "/tmp")
+    if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+        return os.path.abspath(folder)
+    import tempfile
+
+    return tempfile.gettempdir()
 
 
 def table() -> str:

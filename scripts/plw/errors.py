@@ -1,6 +1,5 @@
 """Errors for people: what is wrong, which value, where it was set, what to do."""
 
-import difflib
 from collections.abc import Iterable
 
 MOST_SHOWN = 1000  # characters of a value: a cell or a key can be a whole file
@@ -43,5 +42,7 @@ def reason(error: BaseException) -> str:
 
 def nearest_hint(word: str, known: Iterable[object], lead: str = "") -> str:
     """'did you mean …?' for the known word nearest to `word`, or an empty string when none is near."""
+    import difflib  # here, as every program imports this module before it knows whether it fails
+
     near = difflib.get_close_matches(str(word), [str(item) for item in known], n=1, cutoff=0.5)
     return f'{lead}did you mean "{near[0]}"?' if near else ""

@@ -1,6 +1,5 @@
 """What becomes of a process when its parent dies. Linux alone tells it by a signal; elsewhere these do nothing."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -14,6 +13,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def signal_at_parents_end(number: int) -> None:
     """Let the kernel send this signal to this process when its parent dies."""
     if sys.platform == "linux":
+        import ctypes  # which few programs need
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 

@@ -9,7 +9,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from plw.environment import closed, home_writable, started_by_torchrun, threads_asked
 from plw.errors import InputError, InputErrors
@@ -41,7 +40,10 @@ def join_preloaded() -> None:
 def _is_program() -> bool:
     """Whether this process runs a program of a checkout (scripts/STAGE/…), and not a test or somebody's own code."""
     file = getattr(sys.modules["__main__"], "__file__", None)
-    return file is not None and Path(file).resolve().parents[1].name == "scripts"
+    if file is None:
+        return False
+    stage = os.path.dirname(os.path.realpath(file))
+    return os.path.basename(os.path.dirname(stage)) == "scripts"
 
 
 def run_program(main: Callable[[], None]) -> None:

@@ -17,8 +17,8 @@ ROOMS = (
     *("study", "data", "models", "training", "evaluation", "mechanism", "scores", "statistics"),
     *("figures", "tables", "claims", "report"),
 )
-ROOT_FILES = {"__init__.py", "cli.py", "errors.py", "files.py", "loss.py", "parent.py", "preload.py", "program.py",
-              "environment.py"}  # fmt: skip
+ROOT_FILES = {"__init__.py", "cli.py", "errors.py", "files.py", "loss.py", "parent.py", "preload.py",
+              "preload_server.py", "huge_pages.py", "program.py", "environment.py"}  # fmt: skip
 COMMAND_ROOMS = ("recommend", "sharing")  # no stages: what `plw` does with a user's own file, and with a finished study
 LARGEST_ROOM = 16
 

@@ -13,7 +13,7 @@ import torch
 PACKAGES = ("torch", "transformers", "accelerate", "deepspeed", "tokenizers", "safetensors", "numpy")
 RAPL = Path("/sys/class/powercap")  # Linux's counters of CPU package energy, readable by root on most machines
 
-SIZE, TURNS = 1024, 6  # of the products that are timed: 13 GFLOP in all, a tenth of a second on one core with AVX-512
+SIZE, TURNS = 1024, 3  # of the products that are timed, 6 GFLOP: half a tenth of a second on one core with AVX-512
 
 
 def versions() -> dict[str, str | None]:

@@ -11,19 +11,27 @@ from dataclasses import dataclass
 
 # Half matrices, half interpreter: an update of a small training has a fixed part, and arithmetic that takes as long.
 WORK = """
-import os, time
+import os, sys, time
 import numpy
 left, right = numpy.ones((1024, 96), numpy.float32), numpy.ones((96, 256), numpy.float32)
 left @ right
-print("ready", flush=True)
-input()
-wall, used = time.perf_counter(), time.process_time()
-for _ in range(25):
-    numpy.exp(-(left @ right))
-total = 0
-for number in range(250_000):
-    total += number % 7
-print(time.process_time() - used, time.perf_counter() - wall)
+cores = int(sys.argv[1])
+waiting, begin = os.pipe()
+for _ in range(cores):  # forked: one process imports for all
+    if os.fork() == 0:
+        os.close(begin)
+        os.read(waiting, 1)  # until all are there
+        wall, used = time.perf_counter(), time.process_time()
+        for _ in range(25):
+            numpy.exp(-(left @ right))
+        total = 0
+        for number in range(250_000):
+            total += number % 7
+        os.write(1, f"{time.process_time() - used} {time.perf_counter() - wall}\\n".encode())
+        os._exit(0)
+os.close(begin)
+for _ in range(cores):
+    os.wait()
 """
 SECONDS = 60.0  # after which a machine is too busy to be measured
 
@@ -44,27 +52,18 @@ class Speed:
 def measure_speed(cores: int = 1) -> Speed | None:
     """Mean speed of `cores` processes that work at the same time; None where it cannot be measured."""
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORK],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", WORK, str(cores)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
             text=True,
+            timeout=SECONDS,
             env={**os.environ, **single},
         )
-        for _ in range(cores)
-    ]
-    try:
-        for process in started:
-            assert process.stdout is not None
-            process.stdout.readline()  # all have loaded what they need before any begins
-        found = [process.communicate("\n", timeout=SECONDS)[0].split() for process in started]
-        times = [(float(used), float(wall)) for used, wall in found]
+        times = [[float(seconds) for seconds in line.split()] for line in done.stdout.splitlines()]
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    if done.returncode or len(times) != cores:
+        return None
     return Speed(*(sum(column) / cores for column in zip(*times, strict=True)))
