@@ -74,6 +74,21 @@ def test_arguments_folder_environment_and_exit_status_are_the_clients(tmp_path, 
     assert done.returncode == 7
 
 
+def test_a_client_imports_little(tmp_path, environment):
+    """Each job of a study starts one: what it imports, beside what Python itself imports, is most of its time."""
+
+    def imported(*words: str) -> set[str]:
+        call = [sys.executable, "-X", "importtime", *words]
+        done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+
+    (tmp_path / "empty.py").write_text("")
+    found = imported("-m", "plw.preload", "empty.py") - imported("-m", "empty")
+    assert {"plw.preload_server", "plw.environment"} & found == {"plw.environment"}
+    assert not {"pathlib", "tempfile", "shutil", "random", "subprocess", "traceback", "typing", "ctypes"} & found
+
+
 def test_an_edited_program_and_its_modules_are_loaded_anew(tmp_path, environment):
     (tmp_path / "part.py").write_text("VALUE = 1")
     program = write(tmp_path, "import part; print(part.VALUE)")

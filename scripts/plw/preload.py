@@ -11,8 +11,7 @@ server kills it when the client's connection closes, so a killed job leaves noth
 Inside a Slurm job the program is started plainly: a scheduler ends all processes of a job with it, and the server would
 take the other jobs' programs along.
 
-This is the client, which each job of a study starts: it imports nothing that it can do without
-(`benchmarks/bench_overheads.py`).
+This is the client, which each job of a study starts: it imports nothing that it can do without.
 """
 
 from plw.program import close_off

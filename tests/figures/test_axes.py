@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from plw.figures.axes import legend_and_note, new_figure, ptlm_marks, runs_and_mean, seed_errors
+from plw.figures.saving import save_figure
 from plw.figures.style import style_with
 
 
@@ -56,3 +58,15 @@ def test_bars_are_the_standard_error_over_seeds_and_stand_only_where_each_ptlm_h
     assert len(axes.containers) == 1
     runs_and_mean(axes, rows[rows["seed"] == 42], "value", marks, "black")
     assert len(axes.containers) == 1
+
+
+def test_a_figure_is_laid_out_once_for_both_its_files_as_matplotlib_lays_it_out(tmp_path, monkeypatch):
+    style = style_with({})
+    saved, expected = (drawn(["a", "b"], "a note") for _ in range(2))
+    expected.savefig(tmp_path / "expected.png", dpi=style["dots_per_inch"])
+    solved, execute = [], ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *given: solved.append(execute(*given)))
+    save_figure(saved, pdf=tmp_path / "f.pdf", png=tmp_path / "f.png", style=style)
+    assert len(solved) == 1
+    assert np.allclose(saved.axes[0].get_position().bounds, expected.axes[0].get_position().bounds, atol=0.005)
+    assert (tmp_path / "f.pdf").stat().st_size > 0 and (tmp_path / "f.png").stat().st_size > 0
