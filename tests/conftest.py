@@ -42,6 +42,9 @@ def pytest_runtest_setup(item):
 def pytest_runtestloop(session):
     """In xdist's controller too, which collects no tests."""
     gc.freeze()
+    # Workflows and models that tests make in this process are many objects, and usual thresholds look through all that
+    # a test has imported again and again.
+    gc.set_threshold(50_000, 20, 50)
     gc.enable()
 
 
