@@ -1,6 +1,5 @@
 """One run from its row to its files: read, encode, train, save, record."""
 
-import gc
 import os
 import time
 from collections.abc import Sequence
@@ -72,7 +71,6 @@ def train_run(
     """
     started = time.perf_counter()
     code = code_record("train_model", training_version(training))  # that runs now, whatever is edited meanwhile
-    gc.freeze()  # half a second per collection goes into the million objects of imported libraries: leave them out
     check_launch(os.environ)
     row, settings = read_row(row, read_settings(training))
     device = check_devices(settings.device, visible=torch.cuda.device_count(), environment=os.environ)
@@ -145,7 +143,6 @@ def train_run(
             }
             write_json(record_file, record)
             discard_checkpoints(checkpoints)
-    gc.unfreeze()
 
 
 def rows_at_once(settings: TrainingSettings, source: dict, longest: int, device: str) -> int:
