@@ -1,8 +1,8 @@
 """Huge pages for a process that forks many children. Linux alone has them; elsewhere `collapse` does nothing.
 
-A fork copies an entry for each page of 4 KiB that the process has written, and the child's end takes each away: with
-torch, transformers and lm-eval loaded some 130,000. A huge page is one entry for 512 of them. A child that writes into
-one has its own entries for it from then on, and copies the 4 KiB that it writes, as without.
+A fork copies an entry for each page of 4 KiB that the process has written, and the child's end takes each away. A huge
+page is one entry for 512 of them (x86-64). A child that writes into one has its own entries for it from then on, and
+copies the 4 KiB that it writes, as without. What that saves: `benchmarks/bench_overheads.py`.
 """
 
 import ctypes

@@ -45,8 +45,8 @@ MODULE = "-m"
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Where a client finds modules of its own; its child looks there too, so that checkouts share a server.
 PATHS = "PYTHONPATH"
-ROOM = os.path.dirname(os.path.abspath(__file__))
-LIBRARY = os.path.dirname(ROOM)
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+LIBRARY = os.path.dirname(PACKAGE)
 # What client and server must have in common: a server of other code is another one.
 SHARED_CODE = ("preload.py", "parent.py", "environment.py", "huge_pages.py", "preload_server.py")
 START_SECONDS = 120.0  # imports on a busy machine
@@ -63,7 +63,7 @@ def server_folder() -> str:
     read = sorted((name, value) for name, value in given.items() if name.startswith(READ_AT_IMPORT))
     key = hashlib.sha256(f"{os.getuid()}:{sys.prefix}:{read}".encode())
     for name in SHARED_CODE:
-        with open(os.path.join(ROOM, name), "rb") as file:
+        with open(os.path.join(PACKAGE, name), "rb") as file:
             key.update(file.read())
     folder = os.path.join(temporary_folder(), f"plw-preload-{key.hexdigest()[:12]}")
     with contextlib.suppress(FileExistsError):

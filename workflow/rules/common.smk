@@ -20,8 +20,8 @@ from pathlib import Path
 from snakemake.io import IOFile
 
 STARTED = time.time()
-# A graph of jobs is many objects that stay: with Python's usual thresholds (700, 10, 10) a sixth of a plan's time is
-# looking through them for garbage.
+# A graph of jobs is many objects that stay, and with Python's usual thresholds (700, 10, 10) they are looked through for
+# garbage again and again (docs/measurements.md, planning).
 gc.set_threshold(50_000, 20, 50)
 ROOT = Path(workflow.current_basedir).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
